@@ -1,0 +1,64 @@
+use critic_types::NonFiniteReward;
+
+/// One request failed; its neighbours did not.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("request `{id}`: {kind}")]
+pub struct EngineError {
+    /// The request's id.
+    pub id: String,
+    /// What went wrong.
+    #[source]
+    pub kind: EngineErrorKind,
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineErrorKind {
+    /// The rendered request and its answer do not fit the model.
+    #[error(
+        "{n_tokens} tokens and up to {n_new} new ones exceed the context of {context}; shorten the prompt or lower max_new_tokens"
+    )]
+    TooLong {
+        /// Length of the rendered request.
+        n_tokens: usize,
+        /// Tokens that may be added: critique, questions and answers.
+        n_new: usize,
+        /// The model's context.
+        context: usize,
+    },
+    /// The conversation cannot be rendered with this model's template.
+    #[error("the conversation cannot be rendered: {reason}")]
+    Render {
+        /// What the template said.
+        reason: String,
+    },
+    /// A sampling setting is out of its range.
+    #[error(transparent)]
+    Sampling(#[from] crate::SamplingError),
+    /// The model's numbers are not finite.
+    #[error("the model gave non-finite {what}; check the checkpoint for NaN weights")]
+    NonFinite {
+        /// Which numbers.
+        what: String,
+    },
+    /// A reward is not finite.
+    #[error(transparent)]
+    Reward(#[from] NonFiniteReward),
+    /// Rewards were asked of a model without a reward head.
+    #[error("the model has no reward head; train one, or name a checkpoint that has one")]
+    NoRewardHead,
+    /// The arithmetic failed.
+    #[error("the model could not be run: {reason}")]
+    Compute {
+        /// What the tensor library said.
+        reason: String,
+    },
+}
+
+impl EngineError {
+    /// An error of the request `id`.
+    pub fn new(id: impl Into<String>, kind: impl Into<EngineErrorKind>) -> Self {
+        Self { id: id.into(), kind: kind.into() }
+    }
+}

@@ -1,0 +1,1 @@
+//! Contestants on held-out pairs.

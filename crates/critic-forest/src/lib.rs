@@ -1,0 +1,1 @@
+//! Prefix forest: layout of token sequences that share prefixes.

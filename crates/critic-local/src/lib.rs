@@ -1,0 +1,1 @@
+//! Generator and Scorer on the local model.

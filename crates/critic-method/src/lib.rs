@@ -1,0 +1,1 @@
+//! The procedures of Critic-RM on the contracts.

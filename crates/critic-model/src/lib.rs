@@ -1,0 +1,1 @@
+//! Decoders and heads on candle; weights in and out; catalogue.

@@ -1,0 +1,1 @@
+//! Statistics of preference: Bradley-Terry, agreement, intervals, paired tests.

@@ -1,0 +1,114 @@
+use crate::Side;
+use serde::{Deserialize, Serialize};
+
+/// Why a text ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// The model closed its turn, or a stop string came.
+    Stop,
+    /// The token limit cut it.
+    Length,
+}
+
+impl FinishReason {
+    /// `stop` or `length`, as in the OpenAI API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FinishReason::Stop => "stop",
+            FinishReason::Length => "length",
+        }
+    }
+}
+
+/// Which number of [`CritiqueScores`] a stage reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoreKind {
+    /// The score written in the text.
+    Parsed,
+    /// The expectation of the score under the model's distribution.
+    Expected,
+    /// The log-odds of yes against no to the fixed question after the critique.
+    Verdict,
+}
+
+impl ScoreKind {
+    /// `parsed`, `expected` or `verdict`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ScoreKind::Parsed => "parsed",
+            ScoreKind::Expected => "expected",
+            ScoreKind::Verdict => "verdict",
+        }
+    }
+}
+
+/// The judgements that come with a critique, s in the paper; each larger for a better response.
+///
+/// | field      | unit                              | range       |
+/// |------------|-----------------------------------|-------------|
+/// | `parsed`   | score in the text                 | 1–10        |
+/// | `expected` | expected score                    | 1–10        |
+/// | `verdict`  | ln P(yes) − ln P(no), log-odds    | finite      |
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct CritiqueScores {
+    /// The score the text itself states; absent when none can be read. Never imputed.
+    pub parsed: Option<f64>,
+    /// The mean of 1–10 under the model's own distribution at the score's place.
+    pub expected: Option<f64>,
+    /// Forced verdict: the finished critique is followed by a fixed yes-or-no question.
+    pub verdict: Option<f64>,
+}
+
+impl CritiqueScores {
+    /// The score of this kind, absent when the critique has none.
+    pub fn get(&self, kind: ScoreKind) -> Option<f64> {
+        match kind {
+            ScoreKind::Parsed => self.parsed,
+            ScoreKind::Expected => self.expected,
+            ScoreKind::Verdict => self.verdict,
+        }
+    }
+}
+
+/// Where a critique's text came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// Sampled from the critic.
+    Sampled,
+    /// Written by the critic from several surviving critiques.
+    Summarized,
+}
+
+impl Provenance {
+    /// `sampled` or `summarized`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Provenance::Sampled => "sampled",
+            Provenance::Summarized => "summarized",
+        }
+    }
+}
+
+/// A critique z of one response of a pair, with its scores.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The pair's id.
+    pub pair_id: String,
+    /// The response it is about.
+    pub side: Side,
+    /// Which of the N candidates (or drafts), from 0.
+    pub index: usize,
+    /// The critique, without template text.
+    pub text: String,
+    /// Its scores.
+    pub scores: CritiqueScores,
+    /// Why the text ended.
+    pub finish_reason: FinishReason,
+    /// Its length in tokens, without the closing token.
+    pub n_tokens: usize,
+    /// Where it came from.
+    pub provenance: Provenance,
+}
