@@ -45,6 +45,14 @@ pub enum EngineErrorKind {
     /// A reward is not finite.
     #[error(transparent)]
     Reward(#[from] NonFiniteReward),
+    /// The keys and values of the request do not fit the memory limit.
+    #[error("keys and values for {n_tokens} tokens exceed the limit of {limit}; raise engine.kv_tokens or lower n or max_new_tokens")]
+    OutOfMemory {
+        /// Tokens that the request keeps at once.
+        n_tokens: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// Rewards were asked of a model without a reward head.
     #[error("the model has no reward head; train one, or name a checkpoint that has one")]
     NoRewardHead,

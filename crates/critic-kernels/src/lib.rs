@@ -1,1 +1,21 @@
-//! CPU kernels on slices, forward and backward.
+//! CPU kernels on slices of `f32`, forward and backward.
+//!
+//! Row-major slices in, row-major slices out; no tensors, no model.
+//! Every kernel checks its lengths and returns [`KernelError`] instead of panicking.
+//! Work is spread over the current rayon pool, and the bits of a result depend neither on the
+//! number of threads nor on how rayon splits the work: a reduction runs in an order that is
+//! fixed by the operands' shapes.
+//!
+//! The instruction set is chosen at run time, see [`isa`].
+
+pub mod adamw;
+pub mod attention;
+pub mod cross_entropy;
+mod error;
+pub mod isa;
+pub mod matmul;
+pub mod rms_norm;
+pub mod rope;
+pub mod swiglu;
+
+pub use error::KernelError;

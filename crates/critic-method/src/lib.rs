@@ -1,1 +1,36 @@
-//! The procedures of Critic-RM on the contracts.
+//! The procedures of Critic-RM on the contracts of `critic-engine`.
+//!
+//! In the order of a round: [`generate()`] samples N critiques of every response, [`filter()`] keeps
+//! those that agree with the preference label, [`refine()`] ranks or summarizes the survivors;
+//! after training, [`predict`] averages the rewards of m critiques and [`best_of_n`] picks among
+//! responses. Decisions are pure functions of plain data; only `generate` and `refine` call an
+//! engine, and both hand over one result per response so that a caller can store it and resume.
+//!
+//! What is sourced and what is our reading: the shape of every stage comes from a digest of the paper
+//! and from texts that quote it; equations, prompts, N and thresholds are not public, so each item
+//! here says which of its parts are our reading.
+//! This crate knows no tokens, no tensors and no storage.
+
+mod best_of_n;
+mod error;
+mod expected_score;
+mod filter;
+mod generate;
+mod no_fields;
+mod predict;
+mod refine;
+mod response;
+#[cfg(test)]
+mod testing;
+
+pub use best_of_n::{BestOfN, best_of_n};
+pub use error::MethodError;
+pub use expected_score::expected_score;
+pub use filter::{
+    CandidateVerdict, DropReason, FilterOutcome, FilterReport, FilterRule, FilterSettings,
+    PairVerdict, ScoreReport, agreeing_combinations, filter,
+};
+pub use generate::{CritiqueSettings, critiques_from, generate, plan};
+pub use predict::{ScoreSettings, predict, score_request, score_requests};
+pub use refine::{MetaScore, RefineSettings, Refined, Refinement, rank_order, refine};
+pub use response::{ResponseSink, response_id};

@@ -1,1 +1,31 @@
-//! The embedded database of a run.
+//! The database of a run: one SQLite file that a run can be resumed from.
+//!
+//! A [`Store`] holds the pairs of a run, the marks of its finished stages, candidate critiques, filter
+//! verdicts, meta-judge scores, the critiques that training sees, predictions and failures. What a stage
+//! makes is stored under a [`critic_types::ContentId`] that its caller forms from everything that went
+//! into it, so other settings never meet old results.
+//!
+//! One rule holds everywhere but for failures: **the same key keeps its first row**. Each `put_…` is one
+//! transaction, on disk when it returns, and gives the number of rows that were new; after a crash its
+//! rows are all there or none is. Every list comes back in an order that depends on what was stored and
+//! not on when: by the order of the pairs, the chosen side first, then the index.
+//!
+//! The tables are in `schema.sql`: columns that the `sqlite3` tool shows, JSON only for the turns of a
+//! prompt and the summary of a stage. Numbers come back bit for bit.
+
+mod candidates;
+mod columns;
+mod error;
+mod failures;
+mod judgements;
+mod open;
+mod pairs;
+mod predictions;
+mod stages;
+
+pub use error::StoreError;
+pub use judgements::{FilterVerdict, MetaScore};
+pub use open::{FORMAT_VERSION, Store};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+use crate::{Place, RowProblem};
+use critic_types::DropReport;
+use critic_types::atomic_file::WriteError;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a file of data could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// The file cannot be opened.
+    #[error("could not open {}: {source}; check its name and that it may be read", name(path))]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file cannot be read to its end.
+    #[error(
+        "could not read {} to its end: {source}; if it is gzip, it may be cut short: fetch it again",
+        name(path)
+    )]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system or the decompressor said.
+        #[source]
+        source: io::Error,
+    },
+    /// The file begins as a JSON array and does not hold together as one.
+    #[error(
+        "{} begins with `[` but {what}; repair the JSON array or put one object on each line",
+        name(path)
+    )]
+    Array {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and where.
+        what: String,
+    },
+    /// A row cannot be used and strict reading was asked for.
+    #[error("{}, {}: {problem}; repair the row, or read without strict to leave such rows out", name(path), problem.named(*place))]
+    Row {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        place: Place,
+        /// Why it cannot be used.
+        problem: RowProblem,
+    },
+    /// No row can be used.
+    #[error("{} has no usable row: {}", name(path), reasons(report))]
+    NoRows {
+        /// The file.
+        path: PathBuf,
+        /// Why each row was left out.
+        report: DropReport,
+    },
+    /// A limit that leaves nothing.
+    #[error("a limit of 0 rows leaves nothing to read; leave the limit out or give 1 or more")]
+    ZeroLimit,
+    /// The file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+/// The file as a message names it.
+fn name(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// Each reason with its count and first places.
+fn reasons(report: &DropReport) -> String {
+    if report.n_seen() == 0 {
+        return "it is empty; give one JSON object a line".to_owned();
+    }
+    let each: Vec<String> = report
+        .dropped
+        .iter()
+        .map(|(reason, n)| {
+            let places = report.examples.get(reason).map_or(String::new(), |list| list.join(", "));
+            format!("{n} × {reason} ({places})")
+        })
+        .collect();
+    each.join("; ")
+}

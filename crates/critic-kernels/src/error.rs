@@ -1,0 +1,95 @@
+//! Why a kernel refused its operands.
+
+use thiserror::Error;
+
+/// Operands that do not fit together, or an index outside its range.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum KernelError {
+    /// A slice does not have the length that the other operands ask for.
+    #[error("{operand} holds {found} numbers, the other operands ask for {expected}")]
+    WrongLength {
+        /// The operand's name in the kernel's signature.
+        operand: &'static str,
+        /// Its length.
+        found: usize,
+        /// The length that fits.
+        expected: usize,
+    },
+    /// A slice's length is no multiple of its row's width.
+    #[error("{operand} holds {found} numbers, which is no whole number of rows of {width}")]
+    BrokenRows {
+        /// The operand's name in the kernel's signature.
+        operand: &'static str,
+        /// Its length.
+        found: usize,
+        /// The width of a row.
+        width: usize,
+    },
+    /// A size that cannot be what it is.
+    #[error("{operand} is {found}, it must be {rule}")]
+    InvalidSize {
+        /// The size's name.
+        operand: &'static str,
+        /// Its value.
+        found: usize,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// An index points outside what it indexes.
+    #[error("{operand}[{index}] is {found}, it must be less than {limit}")]
+    OutOfRange {
+        /// The operand that holds the index.
+        operand: &'static str,
+        /// Where in the operand it stands.
+        index: usize,
+        /// The value found.
+        found: usize,
+        /// The first value that is too large.
+        limit: usize,
+    },
+    /// The runs of queries overlap, or leave queries out.
+    #[error(
+        "the runs must partition the queries: {found} begins a run or ends the last one, {expected} was due"
+    )]
+    BrokenPartition {
+        /// Where a run begins (or all of them end).
+        found: usize,
+        /// Where it had to.
+        expected: usize,
+    },
+    /// `CRITIC_RM_ISA` names no instruction set.
+    #[error("CRITIC_RM_ISA is {found:?}, it must be portable, avx2 or avx512")]
+    UnknownIsa {
+        /// The variable's value.
+        found: String,
+    },
+}
+
+/// `Ok` where `found` equals `expected`.
+pub(crate) fn check_length(
+    operand: &'static str,
+    found: usize,
+    expected: usize,
+) -> Result<(), KernelError> {
+    if found == expected {
+        Ok(())
+    } else {
+        Err(KernelError::WrongLength { operand, found, expected })
+    }
+}
+
+/// The number of rows of `width` in a slice of length `found`.
+pub(crate) fn count_rows(
+    operand: &'static str,
+    found: usize,
+    width: usize,
+) -> Result<usize, KernelError> {
+    if width == 0 {
+        return Err(KernelError::InvalidSize { operand, found: 0, rule: "at least 1 wide" });
+    }
+    if !found.is_multiple_of(width) {
+        return Err(KernelError::BrokenRows { operand, found, width });
+    }
+    Ok(found / width)
+}

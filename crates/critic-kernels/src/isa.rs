@@ -1,0 +1,1 @@
+//! The instruction set that the kernels run on.

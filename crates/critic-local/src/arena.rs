@@ -1,0 +1,64 @@
+use candle_core::{Result, Tensor};
+use critic_kernels::attention::{self, AttentionShape, QueryRun};
+use critic_model::{Attention, with_values};
+
+/// Keys and values of every layer by row of the forest.
+#[derive(Debug)]
+pub struct KvArena {
+    keys: Vec<Vec<f32>>,
+    values: Vec<Vec<f32>>,
+    width: usize,
+}
+
+impl KvArena {
+    /// An empty arena for `n_layers` layers of `width` = n_kv_heads · head_dim.
+    pub fn new(n_layers: usize, width: usize) -> Self {
+        Self { keys: vec![Vec::new(); n_layers], values: vec![Vec::new(); n_layers], width }
+    }
+
+    /// Makes room for `n_rows` rows; grows by half so that growing stays rare.
+    pub fn reserve_rows(&mut self, n_rows: usize) {
+        let wanted = n_rows * self.width;
+        for part in self.keys.iter_mut().chain(&mut self.values) {
+            if part.len() < wanted {
+                part.resize(wanted.max(part.len() + part.len() / 2), 0.0);
+            }
+        }
+    }
+
+    /// Bytes that one row takes over all layers.
+    pub fn bytes_per_row(n_layers: usize, width: usize) -> usize {
+        2 * n_layers * width * size_of::<f32>()
+    }
+}
+
+/// Attention of a batch whose new keys and values go to `rows` and whose queries see rows of the arena.
+#[derive(Debug)]
+pub(crate) struct CachedAttention<'a> {
+    pub(crate) arena: &'a mut KvArena,
+    pub(crate) rows: &'a [usize],
+    pub(crate) runs: &'a [QueryRun],
+}
+
+impl Attention for CachedAttention<'_> {
+    fn attend(&mut self, layer_idx: usize, shape: AttentionShape, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        let width = self.arena.width;
+        for (new, kept) in [(k, &mut self.arena.keys[layer_idx]), (v, &mut self.arena.values[layer_idx])] {
+            with_values(new, |new| {
+                for (row, source) in self.rows.iter().zip(new.chunks_exact(width)) {
+                    kept[row * width..(row + 1) * width].copy_from_slice(source);
+                }
+                Ok(())
+            })?;
+        }
+        let (n_tokens, q_width) = q.dims2()?;
+        let mut out = vec![0.0; n_tokens * q_width];
+        let mut log_sum_exp = vec![0.0; n_tokens * shape.n_heads];
+        let (keys, values) = (&self.arena.keys[layer_idx], &self.arena.values[layer_idx]);
+        with_values(q, |q| {
+            attention::forward(&shape, self.runs, q, keys, values, &mut out, &mut log_sum_exp)
+                .map_err(candle_core::Error::wrap)
+        })?;
+        Tensor::from_vec(out, (n_tokens, q_width), q.device())
+    }
+}

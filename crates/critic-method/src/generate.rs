@@ -1,0 +1,171 @@
+use crate::response::{ResponseSink, places, response_id, response_seed};
+use crate::{MethodError, expected_score};
+use critic_engine::{Completion, GenerateRequest, Generator, Probe, ProbeTurn, Sampling, log_odds};
+use critic_text::{Prompts, parse_score};
+use critic_types::{Candidate, CritiqueScores, PreferencePair, Provenance, SeedTree, Side};
+
+/// How critiques are sampled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CritiqueSettings {
+    /// N, critiques of each response; at least 1. The project's default is 10 (our reading).
+    pub n_candidates: usize,
+    /// How tokens are drawn. The project's defaults are temperature 0.9 and top-p 0.95 (our choice).
+    pub sampling: Sampling,
+    /// The round's randomness; critique i of a response draws from `"critique"` → pair id → side → i.
+    pub seed: SeedTree,
+}
+
+impl CritiqueSettings {
+    /// Checks every setting against its range.
+    ///
+    /// # Errors
+    /// [`MethodError::Setting`] when no critique is asked for, [`MethodError::Sampling`] when a
+    /// sampling setting is out of its range.
+    pub fn validate(&self) -> Result<(), MethodError> {
+        if self.n_candidates == 0 {
+            return Err(MethodError::Setting {
+                field: "n_candidates",
+                value: 0.0,
+                rule: "at least 1",
+            });
+        }
+        Ok(self.sampling.validate()?)
+    }
+}
+
+/// The requests that sample the critiques of every response: for each pair the chosen one, then the
+/// rejected one.
+///
+/// Each asks for N answers to the critique prompt for (x, y) and, after every answer, for two
+/// readings: the probabilities of the scores 1–10 after the score's lead, and of yes and no after
+/// the verdict question.
+/// Source: the digest has the sampling of candidates with discrete scores by the model itself; prompt,
+/// N and both readings are our reading.
+pub fn plan(
+    pairs: &[PreferencePair],
+    prompts: &Prompts,
+    settings: &CritiqueSettings,
+) -> Vec<GenerateRequest> {
+    pairs
+        .iter()
+        .flat_map(|pair| Side::BOTH.map(|side| request(pair, side, prompts, settings)))
+        .collect()
+}
+
+fn request(
+    pair: &PreferencePair,
+    side: Side,
+    prompts: &Prompts,
+    settings: &CritiqueSettings,
+) -> GenerateRequest {
+    GenerateRequest {
+        id: response_id(&pair.id, side),
+        conversation: prompts.critique(&pair.prompt, pair.response(side)),
+        n: settings.n_candidates,
+        sampling: settings.sampling.clone(),
+        seed: response_seed(&settings.seed, "critique", &pair.id, side),
+        probes: probes(prompts),
+    }
+}
+
+/// The readings after a finished critique, in the order in which [`candidates`] takes them.
+pub(crate) fn probes(prompts: &Prompts) -> Vec<Probe> {
+    vec![
+        Probe {
+            turn: ProbeTurn::Appended(prompts.score_lead().to_owned()),
+            choices: prompts.score_choices(),
+        },
+        Probe {
+            turn: ProbeTurn::Question(prompts.verdict_question().to_owned()),
+            choices: prompts.verdict_choices(),
+        },
+    ]
+}
+
+/// The critiques of the response on `side` from the completions of its request, in their order.
+///
+/// | score      | from                                                                        |
+/// |------------|-----------------------------------------------------------------------------|
+/// | `parsed`   | the number the text itself states; absent when none can be read              |
+/// | `expected` | the first reading: Σ k·p_k over the scores 1–10, see [`expected_score`]      |
+/// | `verdict`  | the second reading: ln P(yes) − ln P(no)                                     |
+///
+/// A reading that is missing or not finite leaves its score absent; nothing is imputed.
+pub fn critiques_from(
+    pair: &PreferencePair,
+    side: Side,
+    completions: Vec<Completion>,
+) -> Vec<Candidate> {
+    candidates(&pair.id, side, Provenance::Sampled, completions)
+}
+
+/// The completions of one response's request as critiques; draft i gets index i.
+pub(crate) fn candidates(
+    pair_id: &str,
+    side: Side,
+    provenance: Provenance,
+    completions: Vec<Completion>,
+) -> Vec<Candidate> {
+    completions
+        .into_iter()
+        .enumerate()
+        .map(|(index, completion)| {
+            let reading = |place: usize| completion.probes.get(place).map(Vec::as_slice);
+            let scores = CritiqueScores {
+                parsed: parse_score(&completion.text),
+                expected: reading(0).and_then(expected_score),
+                verdict: reading(1).and_then(log_odds),
+            };
+            Candidate {
+                pair_id: pair_id.to_owned(),
+                side,
+                index,
+                scores,
+                finish_reason: completion.finish_reason,
+                n_tokens: completion.n_tokens,
+                provenance,
+                text: completion.text,
+            }
+        })
+        .collect()
+}
+
+/// Samples the critiques of every response that is not `done`, and hands each response's N critiques
+/// to `sink` as soon as they are there.
+///
+/// A response that fails is handed over as its error and fails nothing else; it stays open, so a later
+/// call with the same `done` tries it again.
+/// The critiques of a response depend on the settings and on its own names and texts alone: order,
+/// batches, and what was done before change nothing.
+///
+/// # Errors
+/// Those of [`CritiqueSettings::validate`], and [`MethodError::DuplicatePair`] when two pairs share
+/// an id; nothing is sampled then.
+pub fn generate(
+    pairs: &[PreferencePair],
+    generator: &mut dyn Generator,
+    prompts: &Prompts,
+    settings: &CritiqueSettings,
+    done: &dyn Fn(&str, Side) -> bool,
+    sink: &mut ResponseSink<'_, Vec<Candidate>>,
+) -> Result<(), MethodError> {
+    settings.validate()?;
+    places(pairs)?;
+    let open: Vec<(usize, Side)> = pairs
+        .iter()
+        .enumerate()
+        .flat_map(|(place, pair)| {
+            Side::BOTH.into_iter().filter(|&s| !done(&pair.id, s)).map(move |side| (place, side))
+        })
+        .collect();
+    let requests: Vec<GenerateRequest> =
+        open.iter().map(|&(place, side)| request(&pairs[place], side, prompts, settings)).collect();
+    generator.generate(&requests, &mut |index, result| {
+        let (place, side) = open[index];
+        sink(place, side, result.map(|texts| critiques_from(&pairs[place], side, texts)))
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+use super::*;
+use crate::fixtures;
+use proptest::prelude::*;
+
+/// What stands inside every `attribute="…"`.
+fn attributes<'a>(page: &'a str, attribute: &str) -> Vec<&'a str> {
+    let opening = format!(" {attribute}=\"");
+    page.match_indices(&opening)
+        .filter_map(|(at, _)| page[at + opening.len()..].split('"').next())
+        .collect()
+}
+
+/// The names of all tags that the page opens.
+fn tags(page: &str) -> Vec<&str> {
+    let ends = |c: char| !c.is_ascii_alphanumeric();
+    page.match_indices('<')
+        .filter_map(|(at, _)| page[at + 1..].split(ends).next())
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+#[test]
+fn an_empty_run_still_has_its_page() {
+    let page = html(&fixtures::empty()).unwrap();
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    assert!(page.contains("smollm2-135m"));
+    for absent in
+        ["id=\"result\"", "id=\"critiques\"", "id=\"training\"", "id=\"items\"", "Remarks"]
+    {
+        assert!(!page.contains(absent), "{absent}");
+    }
+    assert!(page.contains("id=\"run\""));
+}
+
+#[test]
+fn lists_of_things_without_content_are_left_out() {
+    let mut record = fixtures::record();
+    for result in &mut record.contestants {
+        result.accuracy = None;
+        result.mean_nll = None;
+        result.by_domain.clear();
+    }
+    for curve in &mut record.training {
+        curve.steps.clear();
+    }
+    let page = html(&record).unwrap();
+    assert!(!page.contains("<figure"));
+    assert!(!page.contains("By domain"));
+    assert!(page.contains("critic-rm m=4"));
+}
+
+#[test]
+fn hostile_text_stays_text() {
+    let ordinary = html(&fixtures::record()).unwrap();
+    let page = html(&fixtures::hostile()).unwrap();
+    let known: std::collections::BTreeSet<&str> = tags(&ordinary).into_iter().collect();
+    for tag in tags(&page) {
+        assert!(known.contains(tag), "<{tag} came from data");
+    }
+    assert_eq!(page.matches("</style>").count(), 1);
+    assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
+    for name in ["onerror", "onmouseover", "onload", "onclick"] {
+        assert!(attributes(&page, name).is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_page_loads_nothing() {
+    for record in [fixtures::record(), fixtures::hostile()] {
+        let page = html(&record).unwrap();
+        assert!(attributes(&page, "src").is_empty());
+        assert!(attributes(&page, "href").iter().all(|target| target.starts_with('#')));
+        assert!(!page.contains("url(") && !page.contains("@import"));
+    }
+    let page = html(&fixtures::record()).unwrap();
+    assert!(!page.contains("http://") && !page.contains("https://"));
+}
+
+#[test]
+fn every_link_has_its_target() {
+    let page = html(&fixtures::record()).unwrap();
+    let targets = attributes(&page, "id");
+    for link in attributes(&page, "href").iter().chain(&attributes(&page, "aria-labelledby")) {
+        assert!(targets.contains(&link.trim_start_matches('#')), "{link}");
+    }
+    let mut once = targets.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), targets.len());
+}
+
+#[test]
+fn every_critique_stands_with_its_reward() {
+    let record = fixtures::record();
+    let page = html(&record).unwrap();
+    for item in &record.items {
+        for prediction in [&item.chosen_prediction, &item.rejected_prediction] {
+            for critique in &prediction.critiques {
+                let reward = crate::format::signed(critique.reward.value(), 3);
+                assert!(page.contains(&format!("<strong>reward {reward}</strong>")), "{reward}");
+                assert!(page.contains(&critique.text));
+            }
+        }
+    }
+    assert!(page.contains("cut at the token limit") && page.contains("✗ ranked wrong"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn any_numbers_give_a_page(
+        losses in prop::collection::vec(any::<f64>(), 0..60), share in any::<f64>(), step in any::<usize>(),
+    ) {
+        let mut record = fixtures::record();
+        let template = record.training[0].steps[0];
+        record.training[0].steps = losses
+            .iter()
+            .map(|&loss| crate::StepPoint {
+                step, joint_loss: loss, critique_weight: loss, grad_norm: -loss, accuracy: Some(loss), ..template
+            })
+            .collect();
+        let accuracy = record.contestants[0].accuracy.as_mut().unwrap();
+        accuracy.agreement.accuracy = share;
+        accuracy.interval.low = share;
+        record.stages[0].seconds = share;
+        record.comparisons[0].mcnemar_p = share;
+        let page = html(&record).unwrap();
+        prop_assert!(page.ends_with("</html>") && !page.contains("NaN") && !page.contains("inf "));
+    }
+}

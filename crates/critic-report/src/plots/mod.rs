@@ -1,0 +1,52 @@
+//! Figures as SVG fragments that stand in the page.
+//!
+//! Every color of a figure is one of [`palette`]; the page's style sheet turns it into its counterpart
+//! for dark screens, so a figure holds no style of its own.
+
+mod accuracy;
+mod axis;
+mod canvas;
+mod critiques;
+mod curves;
+pub(crate) mod palette;
+
+pub(crate) use accuracy::accuracy_figure;
+pub(crate) use critiques::critiques_figure;
+pub(crate) use curves::curve_figures;
+
+use maud::{Markup, html};
+use palette::Series;
+
+/// A drawn figure with its words.
+pub(crate) struct Figure {
+    /// The heading above it.
+    pub(crate) title: String,
+    /// What a reader who does not see it should know; also under the figure.
+    pub(crate) caption: String,
+    /// Whether it takes the whole width of the page.
+    pub(crate) is_wide: bool,
+    /// Name of a series and how it looks; empty where the figure names its own.
+    pub(crate) legend: Vec<(String, Series)>,
+    /// The SVG.
+    pub(crate) svg: Markup,
+}
+
+impl Figure {
+    /// The figure as HTML.
+    pub(crate) fn to_html(&self) -> Markup {
+        html! {
+            figure class=[self.is_wide.then_some("wide")] {
+                p.figure-title { (self.title) }
+                @if !self.legend.is_empty() {
+                    ul.legend {
+                        @for (name, series) in &self.legend {
+                            li { (series.swatch()) bdi { (name) } }
+                        }
+                    }
+                }
+                (self.svg)
+                figcaption { (self.caption) }
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! The command line.
+
+use crate::settings::Overrides;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+use toml::Value;
+
+/// Reward models that write a critique before they score.
+#[derive(Debug, Parser)]
+#[command(name = "critic-rm", version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Say more about what happens (repeat for still more).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole loop: critiques, filter, refinement, training, scores, evaluation, report.
+    Run(RunArgs),
+    /// Stage 1a: write N candidate critiques of every response.
+    Critique(RunArgs),
+    /// Stage 1b: keep the critiques that agree with the preference label.
+    Filter(RunArgs),
+    /// Stage 1c: rank or summarize the critiques that are left.
+    Refine(RunArgs),
+    /// Stage 2: train the model jointly on critiques and preference.
+    Train(RunArgs),
+    /// Score held-out pairs of a run, or any file of prompts and responses.
+    Score(ScoreArgs),
+    /// Compare the trained model with its controls on held-out pairs.
+    Eval(RunArgs),
+    /// Write the report of a run.
+    Report(RunArgs),
+    /// Models: fetch, list, describe.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Preference data.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// What this machine offers, what is missing, and how to get it.
+    Doctor,
+}
+
+/// Options of the stages of a run.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct RunArgs {
+    /// A run file (TOML), or the folder of a run to go on with [default: the built-in recipe].
+    #[arg(value_name = "RUNFILE")]
+    pub(crate) run: Option<PathBuf>,
+    /// The folder of the run [default: runs/ and the name of the run file].
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) out: Option<PathBuf>,
+    /// Catalogue name, hub id, folder, or .gguf file.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Preference pairs to train on.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) data: Option<PathBuf>,
+    /// Preference pairs held out.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) eval: Option<PathBuf>,
+    /// Root of every random draw.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Any setting, such as critique.n_candidates=8 (repeatable).
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// Make a row that cannot be used an error.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Print every setting with its origin, and stop.
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+impl RunArgs {
+    /// The flags as settings.
+    pub(crate) fn overrides(&self) -> Overrides {
+        let mut flags = Vec::new();
+        let text = |path: &PathBuf| Value::String(path.display().to_string());
+        flags.extend(self.model.clone().map(|model| ("model", Value::String(model))));
+        flags.extend(self.data.as_ref().map(|path| ("data.train", text(path))));
+        flags.extend(self.eval.as_ref().map(|path| ("data.eval", text(path))));
+        flags.extend(self.seed.map(|seed| ("seed", Value::Integer(seed.cast_signed()))));
+        if self.strict {
+            flags.push(("data.strict", Value::Boolean(true)));
+        }
+        Overrides { flags, set: self.set.clone() }
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ScoreArgs {
+    /// A file of prompts and responses (JSONL), or the folder of a run whose held-out pairs are scored.
+    #[arg(value_name = "FILE|RUN")]
+    pub(crate) target: PathBuf,
+    /// The reward model: the folder of a run, of a checkpoint, or any model folder with a reward head.
+    #[arg(long, value_name = "FOLDER", default_value = "runs/default")]
+    pub(crate) model: PathBuf,
+    /// Where the rewards go [default: standard output].
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Critiques per response whose rewards are averaged; 0 reads the reward without critique.
+    #[arg(long, short = 'm', default_value_t = 4)]
+    pub(crate) n_critiques: usize,
+    /// Root of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The longest critique, in tokens.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) max_new_tokens: usize,
+    /// The critiques' temperature.
+    #[arg(long, default_value_t = 0.9)]
+    pub(crate) temperature: f64,
+    /// The critiques' top-p.
+    #[arg(long, default_value_t = 0.95)]
+    pub(crate) top_p: f64,
+    /// Any setting, when the target is a run (repeatable).
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Fetch a model into the cache.
+    Pull {
+        /// Catalogue name, hub id, folder, or .gguf file.
+        name: String,
+    },
+    /// List the catalogue and what is cached.
+    List,
+    /// Describe a model.
+    Info {
+        /// Catalogue name, hub id, folder, or .gguf file.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Describe a file of preference pairs: format, counts, lengths, broken rows, samples.
+    Inspect {
+        /// JSONL or JSON, plain or gzip; - reads standard input.
+        file: PathBuf,
+        /// Print it as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Make a row that cannot be used an error.
+        #[arg(long)]
+        strict: bool,
+    },
+}

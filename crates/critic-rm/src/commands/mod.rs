@@ -1,0 +1,7 @@
+//! One file a command.
+
+pub(crate) mod data;
+pub(crate) mod doctor;
+pub(crate) mod model;
+pub(crate) mod run;
+pub(crate) mod score;

@@ -1,0 +1,209 @@
+use crate::cli::{RunArgs, ScoreArgs};
+use crate::exit::Fault;
+use crate::progress::{Cancel, Meter, answer, say};
+use crate::stages::{Stage, TrainedModel};
+use anyhow::{Context, Result, anyhow};
+use critic_data::{ResponseRow, read_responses};
+use critic_engine::{Sampling, ScoreRequest, Scorer};
+use critic_local::EngineLimits;
+use critic_method::{ScoreSettings, predict, score_request};
+use critic_text::Prompts;
+use critic_types::{ContentHasher, RewardPrediction, SeedTree, atomic_file};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Answers under way at once, and so on; no limit changes a reward.
+const LIMITS: EngineLimits = EngineLimits { max_leaves: 64, prefill_tokens: 512, kv_tokens: 24_576 };
+
+/// One scored response in the file that makes the work resumable.
+#[derive(Debug, Serialize, Deserialize)]
+struct Scored {
+    row: usize,
+    response: usize,
+    prediction: RewardPrediction,
+}
+
+/// Scores the held-out pairs of a run, or a file of prompts and responses.
+pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
+    if args.target.is_dir() {
+        let run = RunArgs { run: Some(args.target.clone()), set: args.set.clone(), ..RunArgs::default() };
+        return super::run::run(&run, Stage::Score);
+    }
+    if !args.target.exists() && args.target.as_os_str() != "-" {
+        return Err(Fault::data(anyhow!("{} does not exist: name a file of prompts and responses, or the folder of a run", args.target.display())));
+    }
+    score_file(args)
+}
+
+fn score_file(args: &ScoreArgs) -> Result<()> {
+    let folder = model_folder(&args.model)?;
+    let &ScoreArgs { temperature, top_p, max_new_tokens, n_critiques, seed, .. } = args;
+    let sampling = Sampling { temperature, top_p, top_k: 0, max_new_tokens };
+    sampling.validate().map_err(|error| Fault::config(error.into()))?;
+    let (rows, report) = read_responses(&args.target)?;
+    for (reason, n) in &report.dropped {
+        say(format!("{}: {n} rows left out: {reason} (first: {})", args.target.display(), report.examples[reason].join(", ")));
+    }
+    let settings = ScoreSettings { n_critiques, sampling, seed: SeedTree::new(seed) };
+    let requests = requests(&rows, &settings);
+    let cancel = Cancel::listen();
+    let partial = Partial::open(args, &folder, &rows)?;
+    let mut done = partial.done;
+    let open: Vec<usize> = (0..requests.len()).filter(|&i| !done.contains_key(&requests[i].0)).collect();
+    let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
+    if !open.is_empty() {
+        let mut engine = TrainedModel::engine(&folder, &Prompts::builtin(), LIMITS)?;
+        let open_requests: Vec<ScoreRequest> = open.iter().map(|&i| requests[i].1.clone()).collect();
+        let mut meter = Meter::new("scoring", requests.len() as u64, done.len() as u64);
+        let mut journal = partial.journal;
+        let mut written = Ok(());
+        engine.score(&open_requests, &mut |index, result| {
+            let (place, request) = &requests[open[index]];
+            let prediction = result
+                .map_err(|error| error.to_string())
+                .and_then(|scored| predict(&request.id, &scored, n_critiques, true).map_err(|error| error.to_string()));
+            match prediction {
+                Ok(prediction) => {
+                    let entry = Scored { row: place.0, response: place.1, prediction };
+                    if let Some(journal) = &mut journal {
+                        written = serde_json::to_string(&entry).map_err(anyhow::Error::from).and_then(|line| Ok(writeln!(journal, "{line}")?));
+                    }
+                    done.insert(*place, entry.prediction);
+                }
+                Err(reason) => {
+                    failures.insert(*place, reason);
+                }
+            }
+            meter.advance("");
+            if written.is_err() || cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        meter.finish();
+        written.context("the rewards so far could not be stored").map_err(Fault::store)?;
+        if cancel.is_set() {
+            return Err(Fault::interrupted("the same command"));
+        }
+    }
+    write_out(args, &rows, &done, &failures)?;
+    if let Some(path) = partial.path {
+        // The output is whole; a journal that stays behind is read again and changes nothing.
+        let _ = std::fs::remove_file(path);
+    }
+    let n_critiques: usize = done.values().map(|prediction| prediction.critiques.len()).sum();
+    say(format!("{} responses scored with {n_critiques} critiques, {} failed", done.len(), failures.len()));
+    Ok(())
+}
+
+/// The folder of the reward model: itself, or the one that a run has trained.
+fn model_folder(path: &Path) -> Result<PathBuf> {
+    let of_run = path.join("checkpoints").join("critic-rm");
+    if path.join("config.json").is_file() {
+        Ok(path.to_owned())
+    } else if of_run.join("config.json").is_file() {
+        Ok(of_run)
+    } else {
+        Err(Fault::model(anyhow!(
+            "{} holds no reward model: train one with `critic-rm run`, or name its folder with --model",
+            path.display()
+        )))
+    }
+}
+
+/// One request for every response, by (row, response).
+fn requests(rows: &[ResponseRow], settings: &ScoreSettings) -> Vec<((usize, usize), ScoreRequest)> {
+    let mut requests = Vec::new();
+    for (row_idx, row) in rows.iter().enumerate() {
+        for (response_idx, response) in row.responses.iter().enumerate() {
+            let id = format!("{}/{response_idx}", row.id);
+            requests.push(((row_idx, response_idx), score_request(&id, &row.prompt, response, settings)));
+        }
+    }
+    requests
+}
+
+/// The rewards so far, beside the output file.
+struct Partial {
+    path: Option<PathBuf>,
+    journal: Option<File>,
+    done: BTreeMap<(usize, usize), RewardPrediction>,
+}
+
+impl Partial {
+    /// Opens the journal of this very work; one of other work is begun anew. Standard output has none.
+    fn open(args: &ScoreArgs, folder: &Path, rows: &[ResponseRow]) -> Result<Self> {
+        let Some(output) = &args.output else { return Ok(Self { path: None, journal: None, done: BTreeMap::new() }) };
+        let mut hasher = ContentHasher::new("score-file");
+        let weights = std::fs::metadata(folder.join("model.safetensors")).map(|file| file.len()).unwrap_or(0);
+        let trained = std::fs::read_to_string(folder.join("training.json")).unwrap_or_default();
+        hasher.text(&folder.display().to_string()).text(&trained).bytes(&weights.to_le_bytes());
+        hasher.text(&format!("{} {} {} {} {}", args.n_critiques, args.seed, args.max_new_tokens, args.temperature, args.top_p));
+        for row in rows {
+            hasher.text(&row.id).conversation(&row.prompt);
+            row.responses.iter().for_each(|response| {
+                hasher.text(response);
+            });
+        }
+        let header = format!("# {}", hasher.finish());
+        let path = output.with_extension("partial");
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let mut lines = text.lines();
+        let mut done = BTreeMap::new();
+        if lines.next() == Some(header.as_str()) {
+            // A torn last line is work that was in flight.
+            for scored in lines.filter_map(|line| serde_json::from_str::<Scored>(line).ok()) {
+                done.insert((scored.row, scored.response), scored.prediction);
+            }
+        }
+        let denied = |error: &dyn std::fmt::Display| {
+            Fault::store(anyhow!("{} cannot be written: {error}; name another file with --output", path.display()))
+        };
+        let mut whole = header + "\n";
+        for (&(row, response), prediction) in &done {
+            whole += &serde_json::to_string(&Scored { row, response, prediction: prediction.clone() })?;
+            whole.push('\n');
+        }
+        atomic_file::write(&path, whole.as_bytes()).map_err(|error| denied(&error))?;
+        let journal = File::options().append(true).open(&path).map_err(|error| denied(&error))?;
+        Ok(Self { path: Some(path), journal: Some(journal), done })
+    }
+}
+
+/// Writes each row with its rewards, in the order of the input.
+fn write_out(
+    args: &ScoreArgs,
+    rows: &[ResponseRow],
+    done: &BTreeMap<(usize, usize), RewardPrediction>,
+    failures: &BTreeMap<(usize, usize), String>,
+) -> Result<()> {
+    let mut out = String::new();
+    for (row_idx, row) in rows.iter().enumerate() {
+        let rewards: Vec<serde_json::Value> = (0..row.responses.len())
+            .map(|response| match done.get(&(row_idx, response)) {
+                Some(p) => serde_json::json!({
+                    "reward": p.mean,
+                    "reward_std": p.std,
+                    "reward_without_critique": p.without_critique,
+                    "critiques": p.critiques,
+                    "n_failed": p.n_failed,
+                }),
+                None => serde_json::json!({ "error": failures.get(&(row_idx, response)) }),
+            })
+            .collect();
+        let mut object = row.row.clone();
+        if let Some(fields) = object.as_object_mut() {
+            fields.insert("rewards".to_owned(), serde_json::Value::Array(rewards));
+        }
+        out += &serde_json::to_string(&object)?;
+        out.push('\n');
+    }
+    match &args.output {
+        Some(path) => Ok(atomic_file::write(path, out.as_bytes())?),
+        None => {
+            answer(out.trim_end());
+            Ok(())
+        }
+    }
+}

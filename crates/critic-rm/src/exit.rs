@@ -1,0 +1,82 @@
+//! Exit codes: 0 done, 1 a bug, 2 command line or settings, 3 input data, 4 store or checkpoint, 5 model
+//! or tokenizer, 6 remote engine, 7 below a bar that was asked for, 8 interrupted and resumable.
+
+use anyhow::Error;
+use std::fmt;
+use std::process::ExitCode;
+
+/// An error that knows its exit code.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    code: u8,
+    message: String,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Fault {
+    fn wrap(code: u8, error: &Error) -> Error {
+        Error::new(Self { code, message: format!("{error:#}") })
+    }
+
+    /// The command line or the settings are wrong.
+    pub(crate) fn config(error: Error) -> Error {
+        Self::wrap(2, &error)
+    }
+
+    /// The input data cannot be used.
+    pub(crate) fn data(error: Error) -> Error {
+        Self::wrap(3, &error)
+    }
+
+    /// The run folder cannot be used.
+    pub(crate) fn store(error: Error) -> Error {
+        Self::wrap(4, &error)
+    }
+
+    /// The model cannot be used.
+    pub(crate) fn model(error: Error) -> Error {
+        Self::wrap(5, &error)
+    }
+
+    /// The work was interrupted; `command` goes on with it.
+    pub(crate) fn interrupted(command: &str) -> Error {
+        let message = format!("interrupted; everything computed so far is stored. Go on with: {command}");
+        Error::new(Self { code: 8, message })
+    }
+}
+
+/// The exit code of an error: its own, or that of the library it comes from.
+pub(crate) fn code(error: &Error) -> ExitCode {
+    for cause in error.chain() {
+        if let Some(fault) = cause.downcast_ref::<Fault>() {
+            return ExitCode::from(fault.code);
+        }
+        if cause.is::<critic_data::DataError>() {
+            return ExitCode::from(3);
+        }
+        if cause.is::<critic_store::StoreError>() || cause.is::<critic_types::atomic_file::WriteError>() {
+            return ExitCode::from(4);
+        }
+        if cause.is::<critic_model::ModelError>() || cause.is::<critic_text::TextError>() {
+            return ExitCode::from(5);
+        }
+        if let Some(error) = cause.downcast_ref::<critic_train::TrainError>() {
+            use critic_train::TrainError as T;
+            return ExitCode::from(match error {
+                T::Config { .. } => 2,
+                T::NoPairs | T::Render { .. } | T::PairTooLong { .. } | T::BeyondContext { .. } => 3,
+                T::Write(_) | T::Checkpoint { .. } => 4,
+                T::Model(_) | T::NonFinite { .. } => 5,
+                _ => 1,
+            });
+        }
+    }
+    ExitCode::from(1)
+}

@@ -1,0 +1,324 @@
+//! The settings of a run: built-in defaults, then the run file, then flags, each key with its origin.
+
+use crate::exit::Fault;
+use anyhow::{Context, Result};
+use critic_engine::Sampling;
+use critic_local::EngineLimits;
+use critic_method::{FilterRule, Refinement};
+use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
+use critic_types::ScoreKind;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use toml::{Table, Value};
+
+/// The built-in defaults: the recipe of `critic-rm run` without arguments.
+const DEFAULTS: &str = include_str!("../../../recipes/default.toml");
+
+/// Every setting of a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Settings {
+    /// Catalogue name, hub id, folder or `.gguf` file.
+    pub(crate) model: String,
+    /// Root of every random draw.
+    pub(crate) seed: u64,
+    pub(crate) data: DataSettings,
+    pub(crate) engine: EngineLimits,
+    pub(crate) critique: CritiqueSettings,
+    pub(crate) filter: FilterSettings,
+    pub(crate) refine: Refinement,
+    pub(crate) train: TrainSettings,
+    pub(crate) baseline: BaselineSettings,
+    pub(crate) score: ScoreSettings,
+}
+
+/// Where pairs come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DataSettings {
+    /// Pairs to train on.
+    pub(crate) train: PathBuf,
+    /// Pairs held out.
+    pub(crate) eval: PathBuf,
+    /// How many of them; 0 takes all.
+    pub(crate) train_limit: usize,
+    /// How many of them; 0 takes all.
+    pub(crate) eval_limit: usize,
+    /// Whether a row that cannot be used is an error.
+    pub(crate) strict: bool,
+}
+
+/// How candidates are sampled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CritiqueSettings {
+    /// N.
+    pub(crate) n_candidates: usize,
+    pub(crate) temperature: f64,
+    pub(crate) top_p: f64,
+    pub(crate) top_k: usize,
+    pub(crate) max_new_tokens: usize,
+}
+
+/// Which candidates stay.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FilterSettings {
+    pub(crate) rule: FilterRule,
+    /// Which of the three scores the rule reads.
+    pub(crate) score: ScoreKind,
+    /// Whether critiques cut by the token limit may stay.
+    pub(crate) keep_truncated: bool,
+}
+
+/// Stage 2.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TrainSettings {
+    epochs: usize,
+    pairs_per_step: usize,
+    tokens_per_pack: usize,
+    learning_rate: LearningRate,
+    reward_head_learning_rate: f64,
+    weight_decay: f64,
+    beta1: f64,
+    beta2: f64,
+    epsilon: f64,
+    max_grad_norm: f64,
+    joint: JointForm,
+    critique_weight: CritiqueWeight,
+    critiques_per_response: usize,
+    critique_dropout: f64,
+    /// Whether pairs that the filter drops are trained on without critique.
+    pub(crate) keep_unfiltered_pairs: bool,
+}
+
+impl TrainSettings {
+    /// The trainer's configuration of Critic-RM.
+    pub(crate) fn critic_rm(&self) -> TrainConfig {
+        TrainConfig {
+            epochs: self.epochs,
+            pairs_per_step: self.pairs_per_step,
+            tokens_per_pack: self.tokens_per_pack,
+            learning_rate: self.learning_rate,
+            reward_head_learning_rate: self.reward_head_learning_rate,
+            weight_decay: self.weight_decay,
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            max_grad_norm: self.max_grad_norm,
+            joint: self.joint,
+            critique_weight: self.critique_weight,
+            critiques_per_response: self.critiques_per_response,
+            critique_dropout: self.critique_dropout,
+        }
+    }
+
+    /// The same configuration for a reward model without critiques: the preference loss alone.
+    pub(crate) fn scalar(&self) -> TrainConfig {
+        TrainConfig {
+            joint: JointForm::Convex,
+            critique_weight: CritiqueWeight::Constant { weight: 0.0 },
+            critique_dropout: 1.0,
+            ..self.critic_rm()
+        }
+    }
+}
+
+/// Controls that are trained beside Critic-RM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BaselineSettings {
+    /// The same model as a plain scalar reward model.
+    pub(crate) scalar: bool,
+}
+
+/// Inference.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ScoreSettings {
+    /// m.
+    pub(crate) n_critiques: usize,
+    pub(crate) temperature: f64,
+    pub(crate) top_p: f64,
+    pub(crate) top_k: usize,
+    pub(crate) max_new_tokens: usize,
+}
+
+impl CritiqueSettings {
+    pub(crate) fn sampling(&self) -> Sampling {
+        let &Self { temperature, top_p, top_k, max_new_tokens, .. } = self;
+        Sampling { temperature, top_p, top_k, max_new_tokens }
+    }
+}
+
+impl ScoreSettings {
+    pub(crate) fn sampling(&self) -> Sampling {
+        let &Self { temperature, top_p, top_k, max_new_tokens, .. } = self;
+        Sampling { temperature, top_p, top_k, max_new_tokens }
+    }
+}
+
+/// What the command line says about settings.
+#[derive(Debug, Default)]
+pub(crate) struct Overrides {
+    /// (key, value) from named flags.
+    pub(crate) flags: Vec<(&'static str, Value)>,
+    /// `key=value` from `--set`.
+    pub(crate) set: Vec<String>,
+}
+
+/// Settings with the origin of every key.
+#[derive(Debug)]
+pub(crate) struct Resolved {
+    pub(crate) settings: Settings,
+    /// Dotted key → (value, origin), in the order of the file.
+    pub(crate) values: Vec<(String, String, String)>,
+}
+
+/// Resolves defaults, run file and flags.
+pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<Resolved> {
+    let mut table: Table = DEFAULTS.parse().context("the built-in defaults do not parse")?;
+    let mut origins = BTreeMap::new();
+    mark(&table, "", "default", &mut origins);
+    if let Some(path) = run_file {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("could not read the run file {}", path.display()))
+            .map_err(Fault::config)?;
+        let layer: Table = text.parse().with_context(|| format!("the run file {} is not TOML", path.display())).map_err(Fault::config)?;
+        merge(&mut table, &layer, "", &path.display().to_string(), &mut origins);
+    }
+    for (key, value) in &overrides.flags {
+        merge(&mut table, &nested(key, value.clone()), "", "flag", &mut origins);
+    }
+    for assignment in &overrides.set {
+        let Some((key, text)) = assignment.split_once('=') else {
+            return Err(Fault::config(anyhow::anyhow!("--set {assignment}: write key=value, for example --set critique.n_candidates=8")));
+        };
+        merge(&mut table, &nested(key.trim(), parse_value(text.trim())), "", "--set", &mut origins);
+    }
+    let settings = Settings::deserialize(table.clone()).map_err(|error| Fault::config(explain(&error)))?;
+    check(&settings)?;
+    let mut values = Vec::new();
+    flatten(&table, "", &origins, &mut values);
+    Ok(Resolved { settings, values })
+}
+
+fn explain(error: &toml::de::Error) -> anyhow::Error {
+    anyhow::anyhow!("settings: {}; `critic-rm run --explain` lists every key", error.message())
+}
+
+/// Ranges that serde does not know.
+fn check(settings: &Settings) -> Result<()> {
+    let config = |error: anyhow::Error| Fault::config(error);
+    settings.critique.sampling().validate().context("[critique]").map_err(config)?;
+    settings.score.sampling().validate().context("[score]").map_err(config)?;
+    settings.train.critic_rm().validate().map_err(|error| config(error.into()))?;
+    if settings.critique.n_candidates == 0 {
+        return Err(config(anyhow::anyhow!("critique.n_candidates is 0; at least one candidate is needed")));
+    }
+    Ok(())
+}
+
+/// A value as TOML would read it; a bare word is a string.
+fn parse_value(text: &str) -> Value {
+    let parsed: Option<Table> = format!("value = {text}").parse().ok();
+    parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+fn nested(key: &str, value: Value) -> Table {
+    match key.split_once('.') {
+        Some((head, rest)) => Table::from_iter([(head.to_owned(), Value::Table(nested(rest, value)))]),
+        None => Table::from_iter([(key.to_owned(), value)]),
+    }
+}
+
+/// Lays `layer` over `base`. A table whose `kind` changes starts anew: the fields belong to the kind.
+fn merge(base: &mut Table, layer: &Table, path: &str, origin: &str, origins: &mut BTreeMap<String, String>) {
+    if let (Some(old), Some(new)) = (base.get("kind"), layer.get("kind"))
+        && old != new
+    {
+        base.clear();
+    }
+    for (key, value) in layer {
+        let key_path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match (base.get_mut(key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above, &key_path, origin, origins),
+            _ => {
+                base.insert(key.clone(), value.clone());
+                match value {
+                    Value::Table(table) => mark(table, &key_path, origin, origins),
+                    _ => {
+                        origins.insert(key_path, origin.to_owned());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn mark(table: &Table, path: &str, origin: &str, origins: &mut BTreeMap<String, String>) {
+    for (key, value) in table {
+        let key_path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match value {
+            Value::Table(below) => mark(below, &key_path, origin, origins),
+            _ => {
+                origins.insert(key_path, origin.to_owned());
+            }
+        }
+    }
+}
+
+fn flatten(table: &Table, path: &str, origins: &BTreeMap<String, String>, out: &mut Vec<(String, String, String)>) {
+    for (key, value) in table {
+        let key_path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+        match value {
+            Value::Table(below) => flatten(below, &key_path, origins, out),
+            _ => {
+                let origin = origins.get(&key_path).cloned().unwrap_or_default();
+                out.push((key_path, value.to_string(), origin));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(assignments: &[&str]) -> Result<Resolved> {
+        resolve(None, &Overrides { flags: vec![], set: assignments.iter().map(|s| (*s).to_owned()).collect() })
+    }
+
+    #[test]
+    fn the_defaults_resolve() {
+        let resolved = set(&[]).unwrap();
+        assert_eq!(resolved.settings.critique.n_candidates, 4);
+        assert!(resolved.values.iter().all(|(_, _, origin)| origin == "default"));
+    }
+
+    #[test]
+    fn a_flag_overrides_one_key_and_says_so() {
+        let resolved = set(&["critique.n_candidates=2"]).unwrap();
+        assert_eq!(resolved.settings.critique.n_candidates, 2);
+        let origin = |key: &str| resolved.values.iter().find(|v| v.0 == key).unwrap().2.clone();
+        assert_eq!(origin("critique.n_candidates"), "--set");
+        assert_eq!(origin("critique.temperature"), "default");
+    }
+
+    #[test]
+    fn another_kind_brings_its_own_fields() {
+        let resolved = set(&["refine={kind=\"summarize\", drafts=3}"]).unwrap();
+        assert_eq!(resolved.settings.refine, Refinement::Summarize { drafts: 3 });
+        let weight = set(&["train.critique_weight={kind=\"constant\", weight=0.5}"]).unwrap();
+        assert_eq!(weight.settings.train.critique_weight, CritiqueWeight::Constant { weight: 0.5 });
+    }
+
+    #[test]
+    fn a_typo_and_a_value_out_of_range_are_named() {
+        assert!(format!("{:#}", set(&["critique.n_candidate=2"]).unwrap_err()).contains("n_candidate"));
+        assert!(format!("{:#}", set(&["critique.top_p=1.5"]).unwrap_err()).contains("1.5"));
+        assert!(format!("{:#}", set(&["seed"]).unwrap_err()).contains("key=value"));
+    }
+}

@@ -1,0 +1,62 @@
+use super::score::Predictions;
+use super::session::Session;
+use crate::progress::answer;
+use anyhow::Result;
+use critic_eval::{
+    Contestant, ContestantResult, LengthUnit, PairedComparison, bag_of_words_control, compare, evaluate, length_control,
+};
+use critic_stats::TieRule;
+
+/// Everyone who was measured.
+#[derive(Debug)]
+pub(crate) struct Results {
+    pub(crate) contestants: Vec<ContestantResult>,
+    pub(crate) comparisons: Vec<PairedComparison>,
+}
+
+/// Pairwise accuracy of Critic-RM at several m, of the scalar model, and of the controls.
+pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<Results> {
+    let pairs = &session.eval.pairs;
+    let mut contestants = Vec::new();
+    for model in predictions {
+        let means = |m: usize| model.at(m).into_iter().map(|(key, prediction)| (key, prediction.mean.value())).collect();
+        if model.name == "scalar" {
+            contestants.push(Contestant::scalar(model.name, means(0)));
+            continue;
+        }
+        let mut counts = vec![0, 1, model.n_critiques];
+        counts.retain(|&m| m <= model.n_critiques);
+        counts.dedup();
+        contestants.extend(counts.into_iter().map(|m| Contestant::with_critiques(model.name, m, means(m))));
+    }
+    contestants.push(length_control(pairs, LengthUnit::Words));
+    contestants.push(bag_of_words_control(&session.train.pairs, pairs)?);
+    let results: Vec<ContestantResult> =
+        contestants.iter().map(|contestant| evaluate(contestant, pairs, TieRule::Wrong)).collect::<Result<_, _>>()?;
+    let comparisons = comparisons(&contestants, session)?;
+    answer(format!("{:<18} {:>9}  {:>15}  {:>9}", "contestant", "accuracy", "95 % interval", "right/n"));
+    for result in &results {
+        match &result.accuracy {
+            Some(accuracy) => answer(format!(
+                "{:<18} {:>7.1} %  {:>5.1} to {:>5.1} %  {:>4}/{}",
+                result.name,
+                100.0 * accuracy.agreement.accuracy,
+                100.0 * accuracy.interval.low,
+                100.0 * accuracy.interval.high,
+                accuracy.agreement.n_correct,
+                accuracy.agreement.n,
+            )),
+            None => answer(format!("{:<18} no pair could be scored", result.name)),
+        }
+    }
+    Ok(Results { contestants: results, comparisons })
+}
+
+/// Critic-RM with all its critiques against itself without, and against every other contestant.
+fn comparisons(contestants: &[Contestant], session: &Session) -> Result<Vec<PairedComparison>> {
+    let best = contestants.iter().filter(|c| c.family == "critic-rm").max_by_key(|c| c.n_critiques);
+    let Some(best) = best else { return Ok(Vec::new()) };
+    let others = contestants.iter().filter(|other| other.name != best.name);
+    let seed = session.resolved.settings.seed;
+    Ok(others.map(|other| compare(best, other, &session.eval.pairs, TieRule::Wrong, seed)).collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,59 @@
+//! The stages of a run. Each takes up what is stored, does the rest, and stores every result as it comes.
+
+mod critique;
+mod estimate;
+mod eval;
+mod filter;
+mod pairs;
+mod refine;
+mod report;
+mod score;
+mod session;
+mod train;
+
+pub(crate) use session::Session;
+pub(crate) use train::TrainedModel;
+
+use anyhow::Result;
+
+/// The stages in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Critique,
+    Filter,
+    Refine,
+    Train,
+    Score,
+    Eval,
+    Report,
+}
+
+/// Runs every stage up to `last`.
+pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<()> {
+    estimate::announce(session, last)?;
+    let candidates = critique::run(session)?;
+    if last < Stage::Filter {
+        return Ok(());
+    }
+    let survivors = filter::run(session, &candidates)?;
+    if last < Stage::Refine {
+        return Ok(());
+    }
+    let critiques = refine::run(session, &survivors)?;
+    if last < Stage::Train {
+        return Ok(());
+    }
+    let trained = train::run(session, &critiques)?;
+    if last < Stage::Score {
+        return Ok(());
+    }
+    let predictions = score::run(session, &trained)?;
+    if last < Stage::Eval {
+        return Ok(());
+    }
+    let results = eval::run(session, &predictions)?;
+    if last < Stage::Report {
+        return Ok(());
+    }
+    report::run(session, &results, &predictions)
+}

@@ -1,0 +1,80 @@
+use super::filter::Survivors;
+use super::session::Session;
+use crate::progress::{Meter, say};
+use anyhow::Result;
+use critic_method::{RefineSettings, Refinement, refine, response_id};
+use critic_report::FunnelStep;
+use critic_types::{Candidate, ContentId, Side};
+use std::collections::{BTreeSet, HashSet};
+use std::ops::ControlFlow;
+
+/// The critiques that training sees.
+#[derive(Debug)]
+pub(crate) struct Refined {
+    pub(crate) key: ContentId,
+    pub(crate) critiques: Vec<Candidate>,
+}
+
+/// Stage 1c: rank or summarize.
+pub(crate) fn run(session: &mut Session, survivors: &Survivors) -> Result<Refined> {
+    let settings = RefineSettings {
+        refinement: session.resolved.settings.refine,
+        sampling: session.resolved.settings.critique.sampling(),
+        keep_truncated: session.resolved.settings.filter.keep_truncated,
+        seed: session.seed().child("round 0"),
+    };
+    let mut hasher = session.hasher("refine");
+    hasher.text(survivors.key.as_str()).text(&serde_json::to_string(&settings.refinement)?);
+    let key = hasher.finish();
+    let named = |critiques: &[Candidate]| -> BTreeSet<(String, Side)> {
+        critiques.iter().map(|critique| (critique.pair_id.clone(), critique.side)).collect()
+    };
+    let done = named(&session.store.critiques(&key)?);
+    let wanted = named(&survivors.critiques);
+    let n_done = wanted.intersection(&done).count();
+    let mut seconds = 0.0;
+    if n_done < wanted.len() && session.store.stage("refine", &key)?.is_none() {
+        let mut engine = session.base_engine()?;
+        let verb = match settings.refinement {
+            Refinement::Rank { .. } => "ranking critiques",
+            Refinement::Summarize { .. } => "summarizing critiques",
+            Refinement::None => "taking critiques over",
+        };
+        let mut meter = Meter::new(verb, wanted.len() as u64, n_done as u64);
+        let (store, pairs, cancel) = (&mut session.store, &session.train.pairs, session.cancel.clone());
+        let is_done = |pair: &str, side: Side| done.contains(&(pair.to_owned(), side));
+        let mut stored = Ok(());
+        let mut failures = Vec::new();
+        refine(pairs, &survivors.critiques, &mut engine, &session.prompts, &settings, &is_done, &mut |place, side, result| {
+            match result {
+                Ok(refined) => {
+                    let scores: Vec<(String, Side, usize, f64)> =
+                        refined.ranking.iter().map(|score| (pairs[place].id.clone(), side, score.index, score.score)).collect();
+                    stored = store.put_meta_scores(&key, &scores).and_then(|()| store.put_critiques(&key, &refined.critiques));
+                }
+                Err(error) => failures.push(format!("{}: {}", response_id(&pairs[place].id, side), error.kind)),
+            }
+            meter.advance("");
+            if stored.is_err() || cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        seconds = meter.finish();
+        stored?;
+        if session.cancel.is_set() {
+            return Err(session.interrupted());
+        }
+        for failure in failures.iter().take(3) {
+            say(format!("not refined: {failure}"));
+        }
+    }
+    let critiques = session.store.critiques(&key)?;
+    let n_pairs = critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
+    let label = match settings.refinement {
+        Refinement::None => "not refined".to_owned(),
+        Refinement::Rank { keep } => format!("ranked, best {keep} of a response"),
+        Refinement::Summarize { drafts } => format!("summarized, {drafts} drafts of a response"),
+    };
+    session.records.funnel.push(FunnelStep { label, n_pairs, n_critiques: Some(critiques.len()) });
+    let facts = vec![("critiques to train on", critiques.len().to_string())];
+    session.finish("refine", &key, seconds, n_done > 0, facts)?;
+    Ok(Refined { key, critiques })
+}

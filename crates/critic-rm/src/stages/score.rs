@@ -1,0 +1,92 @@
+use super::session::Session;
+use super::train::TrainedModel;
+use crate::progress::{Meter, say};
+use anyhow::Result;
+use critic_engine::{ScoredResponse, Scorer};
+use critic_method::{ScoreSettings, predict, response_id, score_requests};
+use critic_types::{RewardPrediction, Side};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+/// The rewards of the held-out responses by one model, with all their critiques.
+#[derive(Debug)]
+pub(crate) struct Predictions {
+    pub(crate) name: &'static str,
+    pub(crate) n_critiques: usize,
+    pub(crate) by_response: BTreeMap<(String, Side), RewardPrediction>,
+}
+
+impl Predictions {
+    /// The predictions from the first `m` critiques; a response that has none is left out.
+    pub(crate) fn at(&self, m: usize) -> BTreeMap<(String, Side), RewardPrediction> {
+        let predicted = self.by_response.iter().filter_map(|((pair, side), stored)| {
+            let scored = ScoredResponse {
+                without_critique: stored.without_critique?,
+                critiques: stored.critiques.clone(),
+                n_failed: stored.n_failed,
+            };
+            let prediction = predict(&response_id(pair, *side), &scored, m, true).ok()?;
+            Some(((pair.clone(), *side), prediction))
+        });
+        predicted.collect()
+    }
+}
+
+/// Inference on the held-out pairs: m critiques by Critic-RM, none by the scalar model.
+pub(crate) fn run(session: &mut Session, trained: &[TrainedModel]) -> Result<Vec<Predictions>> {
+    trained.iter().map(|model| score(session, model)).collect()
+}
+
+fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
+    let chosen = &session.resolved.settings.score;
+    let n_critiques = if model.name == "scalar" { 0 } else { chosen.n_critiques };
+    let settings = ScoreSettings { n_critiques, sampling: chosen.sampling(), seed: session.seed() };
+    let mut hasher = session.hasher("score");
+    hasher.text(model.key.as_str()).text(&serde_json::to_string(chosen)?).bytes(&(n_critiques as u64).to_le_bytes());
+    let key = hasher.finish();
+    let mut by_response = session.store.predictions(&key)?;
+    let requests: Vec<_> = score_requests(&session.eval.pairs, &settings);
+    let responses: Vec<(&str, Side)> =
+        session.eval.pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side))).collect();
+    let open: Vec<usize> =
+        (0..requests.len()).filter(|&i| !by_response.contains_key(&(responses[i].0.to_owned(), responses[i].1))).collect();
+    let n_done = requests.len() - open.len();
+    let mut seconds = 0.0;
+    let mut failures = Vec::new();
+    if !open.is_empty() {
+        let limits = session.resolved.settings.engine.clone();
+        let mut engine = TrainedModel::engine(&model.folder, &session.prompts, limits)?;
+        let open_requests: Vec<_> = open.iter().map(|&i| requests[i].clone()).collect();
+        let mut meter = Meter::new(&format!("scoring with {}", model.name), requests.len() as u64, n_done as u64);
+        let (store, cancel) = (&mut session.store, session.cancel.clone());
+        let mut stored = Ok(());
+        engine.score(&open_requests, &mut |index, result| {
+            let (pair, side) = responses[open[index]];
+            let prediction = result
+                .map_err(|error| error.to_string())
+                .and_then(|scored| predict(&response_id(pair, side), &scored, n_critiques, true).map_err(|error| error.to_string()));
+            match prediction {
+                Ok(prediction) => {
+                    stored = store.put_prediction(&key, pair, side, &prediction);
+                    by_response.insert((pair.to_owned(), side), prediction);
+                }
+                Err(reason) => failures.push(reason),
+            }
+            meter.advance("");
+            if stored.is_err() || cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        seconds = meter.finish();
+        stored?;
+        if session.cancel.is_set() {
+            return Err(session.interrupted());
+        }
+        failures.iter().take(3).for_each(|failure| say(format!("not scored: {failure}")));
+    }
+    let n_written: usize = by_response.values().map(|prediction| prediction.critiques.len()).sum();
+    let mut facts = vec![("responses", by_response.len().to_string()), ("critiques", n_written.to_string())];
+    if !failures.is_empty() {
+        facts.push(("failed", failures.len().to_string()));
+    }
+    session.finish(&format!("score {}", model.name), &key, seconds, n_done > 0, facts)?;
+    Ok(Predictions { name: model.name, n_critiques, by_response })
+}

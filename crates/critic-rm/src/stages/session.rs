@@ -1,0 +1,122 @@
+use crate::exit::Fault;
+use crate::progress::{Cancel, say};
+use crate::run_folder::RunFolder;
+use crate::settings::Resolved;
+use anyhow::{Context, Result};
+use critic_local::LocalEngine;
+use critic_model::Decoder;
+use critic_model::sources::{LoadedModel, ModelRef, load};
+use critic_report::{Fact, FunnelStep, StageRecord};
+use critic_store::Store;
+use critic_text::Prompts;
+use critic_train::StepRecord;
+use critic_types::{ContentHasher, ContentId, DropReport, PreferencePair, SeedTree};
+use std::rc::Rc;
+
+/// A run while it is worked on.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) resolved: Resolved,
+    pub(crate) folder: RunFolder,
+    pub(crate) store: Store,
+    pub(crate) cancel: Cancel,
+    pub(crate) prompts: Prompts,
+    pub(crate) base: Rc<LoadedModel>,
+    pub(crate) train: Split,
+    pub(crate) eval: Split,
+    /// The command that goes on with this run.
+    pub(crate) command: String,
+    pub(crate) records: Records,
+}
+
+/// One set of pairs.
+#[derive(Debug)]
+pub(crate) struct Split {
+    pub(crate) file: String,
+    pub(crate) pairs: Vec<PreferencePair>,
+    pub(crate) report: DropReport,
+    /// Address of the pairs.
+    pub(crate) content: ContentId,
+}
+
+/// What the stages tell the report.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    pub(crate) stages: Vec<StageRecord>,
+    pub(crate) funnel: Vec<FunnelStep>,
+    pub(crate) filter: Option<critic_method::FilterReport>,
+    pub(crate) training: Vec<(String, Vec<StepRecord>)>,
+    pub(crate) notes: Vec<String>,
+}
+
+impl Session {
+    /// Opens the run: folder, store, model and data.
+    pub(crate) fn open(resolved: Resolved, path: &std::path::Path, cancel: Cancel) -> Result<Self> {
+        let folder = RunFolder::open(path, &resolved)?;
+        let command = format!("critic-rm run {}", path.display());
+        let mut store = Store::open(&folder.store())?;
+        let settings = &resolved.settings;
+        let train = super::pairs::read(&settings.data, true)?;
+        let eval = super::pairs::read(&settings.data, false)?;
+        super::pairs::refuse_overlap(&train, &eval)?;
+        store.put_pairs("train", &train.pairs)?;
+        store.put_pairs("eval", &eval.pairs)?;
+        let base = Rc::new(load_model(&settings.model)?);
+        let prompts = Prompts::builtin();
+        Ok(Self { resolved, folder, store, cancel, prompts, base, train, eval, command, records: Records::default() })
+    }
+
+    /// The tree of every random draw.
+    pub(crate) fn seed(&self) -> SeedTree {
+        SeedTree::new(self.resolved.settings.seed)
+    }
+
+    /// A hasher for the results of a stage of the model that was loaded.
+    pub(crate) fn hasher(&self, stage: &str) -> ContentHasher {
+        let mut hasher = ContentHasher::new(stage);
+        hasher.text(self.base.identity.digest.as_str());
+        hasher.text(self.base.renderer.digest().as_str());
+        hasher.text(self.prompts.digest().as_str());
+        hasher.bytes(&self.resolved.settings.seed.to_le_bytes());
+        hasher
+    }
+
+    /// The base model as a generator.
+    pub(crate) fn base_engine(&self) -> Result<LocalEngine> {
+        let base = &self.base;
+        let decoder = Decoder::new(&base.config, &base.weights)?;
+        let limits = self.resolved.settings.engine.clone();
+        LocalEngine::new(decoder, None, base.renderer.clone(), self.prompts.clone(), limits).map_err(|error| Fault::config(error.into()))
+    }
+
+    /// The error of an interrupted stage.
+    pub(crate) fn interrupted(&self) -> anyhow::Error {
+        Fault::interrupted(&self.command)
+    }
+
+    /// Notes a finished stage, for the person and for the report.
+    pub(crate) fn finish(&mut self, stage: &str, key: &ContentId, seconds: f64, resumed: bool, facts: Vec<(&str, String)>) -> Result<()> {
+        let facts: Vec<Fact> = facts.into_iter().map(|(label, value)| Fact { label: label.to_owned(), value }).collect();
+        // A stage that had nothing left to do keeps the record of the sitting that did it.
+        let stored = self.store.stage(stage, key)?.and_then(|value| serde_json::from_value::<StageRecord>(value).ok());
+        let record = match stored {
+            Some(record) => record,
+            None => {
+                let record = StageRecord { name: stage.to_owned(), seconds, summary: facts, resumed };
+                self.store.finish_stage(stage, key, &serde_json::to_value(&record).context("a stage record cannot be written")?)?;
+                record
+            }
+        };
+        let told: Vec<String> = record.summary.iter().map(|fact| format!("{} {}", fact.value, fact.label)).collect();
+        say(format!("{:<12} {:>12}   {}", record.name, crate::progress::duration(record.seconds), told.join(" · ")));
+        self.records.stages.push(record);
+        Ok(())
+    }
+}
+
+/// Loads a model and says where it comes from.
+pub(crate) fn load_model(name: &str) -> Result<LoadedModel> {
+    let reference = ModelRef::parse(name)?;
+    let model = crate::commands::model::with_progress(|progress| load(&reference, progress))?;
+    Ok(model)
+}

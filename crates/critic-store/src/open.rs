@@ -1,0 +1,136 @@
+use crate::StoreError;
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The version of the tables that this build writes, and the newest it reads.
+pub const FORMAT_VERSION: i64 = 1;
+
+/// `CRM` and a byte for the kind of file; tells a store from other SQLite databases.
+const APPLICATION_ID: i64 = 0x4352_4d01;
+const SCHEMA: &str = include_str!("schema.sql");
+/// How long to wait for another process's transaction; ours take milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The database of a run.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) connection: Connection,
+    path: PathBuf,
+}
+
+impl Store {
+    /// Opens the store at `path` for reading and writing; makes one where there is none.
+    ///
+    /// Write-ahead log, so that readers never wait for the writer; every transaction is synced before it
+    /// returns (`synchronous = FULL`): a sync is cheap beside a model call, and a power cut loses nothing
+    /// that was reported stored.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the folder is missing or not writable, or when the file is of a newer version,
+    /// locked, damaged or something else than a store; such a file is left as it is.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let new = store.check()?;
+        let set_up = || -> rusqlite::Result<()> {
+            let connection = &store.connection;
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "foreign_keys", true)
+        };
+        store.named(set_up())?;
+        if new {
+            store.create()?;
+        }
+        Ok(store)
+    }
+
+    /// Opens the store at `path` for reading; a writer may be at work meanwhile.
+    ///
+    /// The folder must be writable, or the file unused since its last writer closed it: SQLite keeps its
+    /// read marks beside the file.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and when there is no store at `path`.
+    pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
+        let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        if store.check()? {
+            return Err(StoreError::NotAStore { path: path.to_owned() });
+        }
+        Ok(store)
+    }
+
+    fn connect(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
+        let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .and_then(|connection| {
+                connection.busy_timeout(PATIENCE)?;
+                Ok(connection)
+            })
+            .map_err(|source| StoreError::from_sqlite(path, source))?;
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    /// Refuses what is no store that this build reads; says whether the database is still empty.
+    fn check(&self) -> Result<bool, StoreError> {
+        let (n_tables, application, version) = self.named(self.connection.query_row(
+            "SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version
+             FROM pragma_application_id, pragma_user_version",
+            [],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?)),
+        ))?;
+        let path = || self.path.clone();
+        match (n_tables, application) {
+            (0, 0) => Ok(true),
+            (_, APPLICATION_ID) if version > FORMAT_VERSION => Err(StoreError::NewerVersion {
+                path: path(),
+                found: version,
+                newest: FORMAT_VERSION,
+            }),
+            (_, APPLICATION_ID) => Ok(false),
+            _ => Err(StoreError::NotAStore { path: path() }),
+        }
+    }
+
+    fn create(&self) -> Result<(), StoreError> {
+        let make = || -> rusqlite::Result<()> {
+            let transaction =
+                Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+            // Another process may have made the tables since the check.
+            let n_tables: i64 =
+                transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+            if n_tables == 0 {
+                transaction.execute_batch(SCHEMA)?;
+                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+                transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
+            }
+            transaction.commit()
+        };
+        self.named(make())
+    }
+
+    /// Where the store stands.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A result of SQLite as one of ours, with the store's path.
+    pub(crate) fn named<T>(&self, result: rusqlite::Result<T>) -> Result<T, StoreError> {
+        result.map_err(|source| StoreError::from_sqlite(&self.path, source))
+    }
+
+    /// Runs `work` as one transaction: all of it is on disk when this returns, or nothing is.
+    pub(crate) fn write<T>(
+        &mut self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let path = &self.path;
+        let mut run = || {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = work(&transaction)?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        run().map_err(|source| StoreError::from_sqlite(path, source))
+    }
+}

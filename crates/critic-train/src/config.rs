@@ -1,0 +1,76 @@
+use crate::{CritiqueWeight, LearningRate, TrainError};
+use serde::{Deserialize, Serialize};
+
+/// How the two losses are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum JointForm {
+    /// λ·L_critique + (1 − λ)·L_preference.
+    Convex,
+    /// L_preference + λ·L_critique.
+    Additive,
+}
+
+/// Everything that training depends on besides the model and the data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the pairs.
+    pub epochs: usize,
+    /// Pairs of one optimizer step.
+    pub pairs_per_step: usize,
+    /// The most distinct tokens of one forward and backward pass; a step takes several where it must.
+    pub tokens_per_pack: usize,
+    /// Rate of the decoder and the LM head.
+    pub learning_rate: LearningRate,
+    /// Peak rate of the reward head, which starts from random.
+    pub reward_head_learning_rate: f64,
+    /// AdamW's decay of matrices, per unit of learning rate.
+    pub weight_decay: f64,
+    /// AdamW's β₁.
+    pub beta1: f64,
+    /// AdamW's β₂.
+    pub beta2: f64,
+    /// AdamW's ε.
+    pub epsilon: f64,
+    /// The gradient is scaled down to this norm over all parameters.
+    pub max_grad_norm: f64,
+    /// How the losses are joined.
+    pub joint: JointForm,
+    /// λ(t).
+    pub critique_weight: CritiqueWeight,
+    /// Critiques of a response that an epoch draws; 0 takes all.
+    pub critiques_per_response: usize,
+    /// Probability that a pair's reward is read without critique too.
+    pub critique_dropout: f64,
+}
+
+impl TrainConfig {
+    /// Checks every field against its range.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] naming the first field that is out of range.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let share = |value: f64| (0.0..=1.0).contains(&value);
+        let positive = |value: f64| value > 0.0 && value.is_finite();
+        let checks = [
+            ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
+            ("pairs_per_step", self.pairs_per_step as f64, self.pairs_per_step > 0, "at least 1"),
+            ("tokens_per_pack", self.tokens_per_pack as f64, self.tokens_per_pack > 0, "at least 1"),
+            ("learning_rate.peak", self.learning_rate.peak, positive(self.learning_rate.peak), "above 0"),
+            ("learning_rate.warmup", self.learning_rate.warmup, share(self.learning_rate.warmup), "between 0 and 1"),
+            ("learning_rate.floor", self.learning_rate.floor, share(self.learning_rate.floor), "between 0 and 1"),
+            ("reward_head_learning_rate", self.reward_head_learning_rate, positive(self.reward_head_learning_rate), "above 0"),
+            ("weight_decay", self.weight_decay, self.weight_decay >= 0.0, "at least 0"),
+            ("beta1", self.beta1, share(self.beta1) && self.beta1 < 1.0, "at least 0 and below 1"),
+            ("beta2", self.beta2, share(self.beta2) && self.beta2 < 1.0, "at least 0 and below 1"),
+            ("epsilon", self.epsilon, positive(self.epsilon), "above 0"),
+            ("max_grad_norm", self.max_grad_norm, positive(self.max_grad_norm), "above 0"),
+            ("critique_dropout", self.critique_dropout, share(self.critique_dropout), "between 0 and 1"),
+        ];
+        match checks.into_iter().find(|check| !check.2) {
+            Some((field, value, _, rule)) => Err(TrainError::Config { field, value, rule }),
+            None => Ok(()),
+        }
+    }
+}

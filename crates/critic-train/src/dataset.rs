@@ -1,0 +1,116 @@
+use crate::TrainError;
+use critic_forest::PairSequences;
+use critic_text::{Ending, Prompts, Renderer};
+use critic_types::{PreferencePair, SeedTree, Side};
+use std::ops::Range;
+
+/// A critique to train on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CritiqueText {
+    /// The response it is about.
+    pub side: Side,
+    /// Its text.
+    pub text: String,
+}
+
+/// A preference pair as tokens.
+#[derive(Debug, Clone)]
+pub struct TrainPair {
+    /// The pair's id; its draws are named by it.
+    pub id: String,
+    /// (x, y) of chosen and rejected, closed.
+    pub responses: [Vec<u32>; 2],
+    /// (x, y, z) of every critique of chosen and rejected, closed, with the tokens of z.
+    pub critiqued: [Vec<(Vec<u32>, Range<usize>)>; 2],
+}
+
+/// Renders pairs and their critiques.
+///
+/// # Errors
+/// [`TrainError::Render`] when the template refuses a pair, [`TrainError::BeyondContext`] when a sequence
+/// is longer than `context`.
+pub fn build_pairs(
+    pairs: &[(&PreferencePair, Vec<CritiqueText>)],
+    renderer: &Renderer,
+    prompts: &Prompts,
+    context: usize,
+) -> Result<Vec<TrainPair>, TrainError> {
+    pairs.iter().map(|(pair, critiques)| build_pair(pair, critiques, renderer, prompts, context)).collect()
+}
+
+fn build_pair(
+    pair: &PreferencePair,
+    critiques: &[CritiqueText],
+    renderer: &Renderer,
+    prompts: &Prompts,
+    context: usize,
+) -> Result<TrainPair, TrainError> {
+    let render = |conversation| {
+        let rendered = renderer.render(conversation, Ending::Closed);
+        let rendered = rendered.map_err(|source| TrainError::Render { pair_id: pair.id.clone(), source })?;
+        if rendered.tokens.len() > context {
+            return Err(TrainError::BeyondContext { pair_id: pair.id.clone(), n_tokens: rendered.tokens.len(), context });
+        }
+        Ok(rendered)
+    };
+    let mut responses = [Vec::new(), Vec::new()];
+    let mut critiqued = [Vec::new(), Vec::new()];
+    for (i, side) in Side::BOTH.into_iter().enumerate() {
+        responses[i] = render(&pair.conversation(side))?.tokens;
+        for critique in critiques.iter().filter(|critique| critique.side == side) {
+            let rendered = render(&prompts.critiqued(&pair.prompt, pair.response(side), &critique.text))?;
+            let label_span = rendered.label_span.unwrap_or(0..0);
+            critiqued[i].push((rendered.tokens, label_span));
+        }
+    }
+    Ok(TrainPair { id: pair.id.clone(), responses, critiqued })
+}
+
+impl TrainPair {
+    /// What one epoch trains on: `n` critiques of each response (0: all), other ones than the epoch
+    /// before while there are others, and the reward without critique where the draw says so or where
+    /// a side has no critiques.
+    pub fn draw(&self, seed: &SeedTree, epoch: usize, n: usize, critique_dropout: f64) -> PairSequences {
+        let node = seed.child(&self.id);
+        let mut critiqued = [Vec::new(), Vec::new()];
+        for (i, side) in Side::BOTH.into_iter().enumerate() {
+            let all = &self.critiqued[i];
+            let n_drawn = if n == 0 { all.len() } else { n.min(all.len()) };
+            let order = node.child(side.as_str()).permutation(all.len());
+            critiqued[i] = (0..n_drawn).map(|j| all[order[(epoch * n_drawn + j) % all.len()]].clone()).collect();
+        }
+        let has_critiques = critiqued.iter().all(|side| !side.is_empty());
+        let dropped = node.child("critique-dropout").index(epoch as u64).uniform() < critique_dropout;
+        PairSequences { responses: self.responses.clone(), read_without_critique: dropped || !has_critiques, critiqued }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(n: usize) -> TrainPair {
+        let critiques = |side: u32| (0..n as u32).map(|i| (vec![side, i, 9], 1..3)).collect();
+        TrainPair { id: "p".to_owned(), responses: [vec![1], vec![2]], critiqued: [critiques(1), critiques(2)] }
+    }
+
+    #[test]
+    fn every_epoch_draws_another_critique_until_all_are_seen() {
+        let pair = pair(3);
+        let seed = SeedTree::new(5);
+        let drawn = |epoch| pair.draw(&seed, epoch, 1, 0.0).critiqued[0][0].0[1];
+        let mut seen: Vec<u32> = (0..3).map(drawn).collect();
+        assert_eq!(drawn(0), drawn(3));
+        seen.sort_unstable();
+        assert_eq!(seen, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_pair_without_critiques_is_read_without() {
+        let drawn = pair(0).draw(&SeedTree::new(0), 0, 2, 0.0);
+        assert!(drawn.read_without_critique && drawn.critiqued[0].is_empty());
+        assert!(!pair(1).draw(&SeedTree::new(0), 0, 2, 0.0).read_without_critique);
+        assert!(pair(1).draw(&SeedTree::new(0), 0, 2, 1.0).read_without_critique);
+        assert_eq!(pair(4).draw(&SeedTree::new(0), 0, 0, 0.0).critiqued[1].len(), 4);
+    }
+}

@@ -1,0 +1,93 @@
+use critic_forest::ForestError;
+use critic_model::ModelError;
+use critic_text::TextError;
+use critic_types::atomic_file::WriteError;
+use std::path::PathBuf;
+
+/// Training cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A setting is out of its range.
+    #[error("train.{field} is {value}; it must be {rule}")]
+    Config {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: f64,
+        /// What it must be.
+        rule: &'static str,
+    },
+    /// There is nothing to train on.
+    #[error("no pair is left to train on; loosen the filter, or let pairs without critiques in")]
+    NoPairs,
+    /// A pair cannot be rendered.
+    #[error("pair `{pair_id}`: {source}")]
+    Render {
+        /// The pair.
+        pair_id: String,
+        /// What the renderer said.
+        #[source]
+        source: TextError,
+    },
+    /// A pair does not fit a pack.
+    #[error("pair `{pair_id}` has {n_tokens} distinct tokens; train.tokens_per_pack is {budget}: raise it or shorten the pair")]
+    PairTooLong {
+        /// The pair.
+        pair_id: String,
+        /// Its distinct tokens.
+        n_tokens: usize,
+        /// The budget.
+        budget: usize,
+    },
+    /// A sequence is longer than the model's context.
+    #[error("pair `{pair_id}` has a sequence of {n_tokens} tokens; the model's context is {context}: shorten it or leave it out")]
+    BeyondContext {
+        /// The pair.
+        pair_id: String,
+        /// The longest sequence.
+        n_tokens: usize,
+        /// The model's context.
+        context: usize,
+    },
+    /// A parameter that the loss depends on got no gradient, or one of zeros.
+    #[error("parameter `{name}` got {found} at the first step that trains it; an operation on its path has lost its backward")]
+    NoGradient {
+        /// The parameter.
+        name: String,
+        /// What came instead.
+        found: &'static str,
+    },
+    /// The loss or a gradient is not finite.
+    #[error("{what} is {value} at step {step}; lower the learning rate, or check the data of that step")]
+    NonFinite {
+        /// Which number.
+        what: String,
+        /// Its value.
+        value: f64,
+        /// The step, from 0.
+        step: usize,
+    },
+    /// The model could not be made or run.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// A forest could not be built.
+    #[error(transparent)]
+    Forest(#[from] ForestError),
+    /// The arithmetic failed.
+    #[error("training step failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// A kernel refused its operands.
+    #[error(transparent)]
+    Kernel(#[from] critic_kernels::KernelError),
+    /// A checkpoint could not be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A checkpoint could not be read.
+    #[error("checkpoint {}: {reason}; delete the folder to train from the start", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+}

@@ -1,0 +1,30 @@
+use serde::{Deserialize, Serialize};
+
+/// The numbers of one optimizer step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// From 0.
+    pub step: usize,
+    /// From 0.
+    pub epoch: usize,
+    /// λ(t).
+    pub critique_weight: f64,
+    /// Rate of the decoder.
+    pub learning_rate: f64,
+    /// Nats per critique token; absent when the step had none.
+    pub critique_loss: Option<f64>,
+    /// Nats per pair; absent when no reward was read.
+    pub preference_loss: Option<f64>,
+    /// What was minimised.
+    pub joint_loss: f64,
+    /// Share of the step's comparisons whose chosen response has the higher reward, before the update.
+    pub accuracy: Option<f64>,
+    /// Norm of the gradient over all parameters, before clipping.
+    pub grad_norm: f64,
+    /// Distinct tokens computed.
+    pub n_tokens: usize,
+    /// Tokens that row-by-row training would compute.
+    pub n_unshared_tokens: usize,
+    /// Wall time; the only number here that differs between two runs.
+    pub seconds: f64,
+}

@@ -1,0 +1,231 @@
+use crate::checkpoint::{Checkpoints, Progress};
+use crate::loss::{LossSums, LossWeights, joint_loss};
+use crate::optimizer::Optimizer;
+use crate::{StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
+use candle_core::Tensor;
+use critic_forest::{PairSequences, TrainingForest, pack};
+use critic_model::{REWARD_HEAD, config::DecoderConfig, with_values};
+use critic_types::{ContentId, SeedTree};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How a run of the trainer ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// All steps were taken.
+    Finished {
+        /// The trained model.
+        model: TrainableModel,
+        /// Every step, those before a resumption included.
+        records: Vec<StepRecord>,
+    },
+    /// It was asked to stop; a checkpoint was written.
+    Interrupted {
+        /// Steps taken so far.
+        n_steps: usize,
+    },
+}
+
+/// The training loop.
+#[derive(Debug)]
+pub struct Trainer<'a> {
+    config: &'a TrainConfig,
+    pairs: &'a [TrainPair],
+    seed: SeedTree,
+    run: ContentId,
+    checkpoints: Checkpoints,
+    checkpoint_every: Duration,
+}
+
+impl<'a> Trainer<'a> {
+    /// A trainer of these pairs with checkpoints in `folder`, at least `checkpoint_every` apart.
+    ///
+    /// `run` is the address of everything the result depends on: a checkpoint is taken up only when its
+    /// address is the same.
+    ///
+    /// # Errors
+    /// [`TrainError::Config`] and [`TrainError::NoPairs`].
+    pub fn new(
+        config: &'a TrainConfig,
+        pairs: &'a [TrainPair],
+        seed: SeedTree,
+        run: ContentId,
+        folder: &Path,
+        checkpoint_every: Duration,
+    ) -> Result<Self, TrainError> {
+        config.validate()?;
+        if pairs.is_empty() {
+            return Err(TrainError::NoPairs);
+        }
+        Ok(Self { config, pairs, seed, run, checkpoints: Checkpoints::new(folder), checkpoint_every })
+    }
+
+    /// Optimizer steps of one epoch.
+    pub fn steps_per_epoch(&self) -> usize {
+        self.pairs.len().div_ceil(self.config.pairs_per_step)
+    }
+
+    /// Optimizer steps in all.
+    pub fn n_steps(&self) -> usize {
+        self.steps_per_epoch() * self.config.epochs
+    }
+
+    /// Trains from the newest checkpoint of this run, or from the model that `start` gives.
+    ///
+    /// `on_step` hears of each step and may stop the training after it.
+    ///
+    /// # Errors
+    /// [`TrainError`]; the newest checkpoint stays.
+    pub fn run(
+        &self,
+        config: &DecoderConfig,
+        start: impl FnOnce() -> Result<TrainableModel, TrainError>,
+        on_step: &mut dyn FnMut(&StepRecord) -> ControlFlow<()>,
+    ) -> Result<Ended, TrainError> {
+        let mut progress = match self.checkpoints.load(&self.run, config)? {
+            Some(progress) => progress,
+            None => {
+                let model = start()?;
+                Progress { optimizer: Optimizer::new(&model.parameters), model, records: Vec::new() }
+            }
+        };
+        let mut saved = Instant::now();
+        while progress.records.len() < self.n_steps() {
+            let record = self.step(&mut progress)?;
+            progress.records.push(record);
+            let stop = progress.records.last().is_some_and(|record| on_step(record).is_break());
+            let unfinished = progress.records.len() < self.n_steps();
+            if unfinished && (stop || saved.elapsed() >= self.checkpoint_every) {
+                self.checkpoints.save(&self.run, &progress)?;
+                saved = Instant::now();
+            }
+            if unfinished && stop {
+                return Ok(Ended::Interrupted { n_steps: progress.records.len() });
+            }
+        }
+        Ok(Ended::Finished { model: progress.model, records: progress.records })
+    }
+
+    /// Removes the checkpoints of this run; call it once the trained model is stored.
+    pub fn clear_checkpoints(&self) {
+        self.checkpoints.clear();
+    }
+
+    /// The pairs of a step, in the order of its epoch.
+    fn step_pairs(&self, step: usize) -> Vec<&TrainPair> {
+        let (epoch, within) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
+        let order = self.seed.child("order").index(epoch as u64).permutation(self.pairs.len());
+        let start = within * self.config.pairs_per_step;
+        let end = (start + self.config.pairs_per_step).min(order.len());
+        order[start..end].iter().map(|&pair| &self.pairs[pair]).collect()
+    }
+
+    /// One optimizer step: forests under the token budget, gradients summed, one update.
+    fn step(&self, progress: &mut Progress) -> Result<StepRecord, TrainError> {
+        let started = Instant::now();
+        let step = progress.records.len();
+        let epoch = step / self.steps_per_epoch();
+        let critique_weight = self.config.critique_weight.at(step, self.config.epochs, self.steps_per_epoch());
+        let forests = self.forests(step, epoch)?;
+        let n_critique_tokens = forests.iter().map(|forest| forest.targets.len()).sum();
+        let n_pairs = forests.iter().flat_map(|forest| &forest.comparisons).filter(|pair| !pair.is_empty()).count();
+        let weights = LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs);
+
+        let mut sums = LossSums::default();
+        let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();
+        for forest in &forests {
+            let (joint, parts) = joint_loss(&progress.model, forest, weights)?;
+            sums += parts;
+            if let Some(joint) = joint {
+                accumulate(&progress.model, &joint, &mut gradients)?;
+            }
+        }
+        let joint_loss = weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
+        if !joint_loss.is_finite() {
+            return Err(TrainError::NonFinite { what: "the joint loss".to_owned(), value: joint_loss, step });
+        }
+        if step == 0 {
+            check_gradients(&progress.model, &gradients, weights)?;
+        }
+        let rate_share = self.config.learning_rate.share(step, self.n_steps());
+        let grad_norm = progress.optimizer.step(&progress.model.parameters, &gradients, self.config, rate_share, step)?;
+        let mean = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
+        Ok(StepRecord {
+            step,
+            epoch,
+            critique_weight,
+            learning_rate: self.config.learning_rate.peak * rate_share,
+            critique_loss: mean(sums.critique_nats, sums.n_critique_tokens),
+            preference_loss: mean(sums.preference_nats, sums.n_pairs),
+            joint_loss,
+            accuracy: mean(sums.n_correct as f64, sums.n_comparisons),
+            grad_norm,
+            n_tokens: forests.iter().map(TrainingForest::n_tokens).sum(),
+            n_unshared_tokens: forests.iter().map(|forest| forest.n_unshared_tokens).sum(),
+            seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// The forests of a step, each within the token budget.
+    fn forests(&self, step: usize, epoch: usize) -> Result<Vec<TrainingForest>, TrainError> {
+        let config = self.config;
+        let seed = self.seed.child("draw");
+        let pairs = self.step_pairs(step);
+        let drawn: Vec<PairSequences> =
+            pairs.iter().map(|pair| pair.draw(&seed, epoch, config.critiques_per_response, config.critique_dropout)).collect();
+        let mut sizes = Vec::with_capacity(drawn.len());
+        for (pair, sequences) in pairs.iter().zip(&drawn) {
+            let n_tokens = TrainingForest::build(std::slice::from_ref(sequences))?.n_tokens();
+            if n_tokens > config.tokens_per_pack {
+                return Err(TrainError::PairTooLong { pair_id: pair.id.clone(), n_tokens, budget: config.tokens_per_pack });
+            }
+            sizes.push(n_tokens);
+        }
+        let packs = pack(&sizes, config.tokens_per_pack)?;
+        packs
+            .into_iter()
+            .map(|items| {
+                let pairs: Vec<PairSequences> = items.into_iter().map(|item| drawn[item].clone()).collect();
+                Ok(TrainingForest::build(&pairs)?)
+            })
+            .collect()
+    }
+}
+
+/// Adds the gradients of `joint` to what is there.
+fn accumulate(model: &TrainableModel, joint: &Tensor, gradients: &mut BTreeMap<String, Tensor>) -> Result<(), TrainError> {
+    let mut store = joint.backward()?;
+    for (name, var) in &model.parameters {
+        let Some(gradient) = store.remove(var.as_tensor()) else { continue };
+        let sum = match gradients.remove(name) {
+            Some(sum) => (sum + gradient)?,
+            None => gradient,
+        };
+        gradients.insert(name.clone(), sum);
+    }
+    Ok(())
+}
+
+/// Every parameter on the path of the first step's loss must have a finite gradient that is not all zeros.
+fn check_gradients(model: &TrainableModel, gradients: &BTreeMap<String, Tensor>, weights: LossWeights) -> Result<(), TrainError> {
+    if weights.critique == 0.0 && weights.preference == 0.0 {
+        return Ok(());
+    }
+    for name in model.parameters.keys() {
+        let expected = match name.as_str() {
+            REWARD_HEAD => weights.preference != 0.0,
+            "lm_head.weight" => weights.critique != 0.0,
+            _ => true,
+        };
+        let found = match gradients.get(name) {
+            None => Some("none"),
+            Some(gradient) => with_values(gradient, |values| Ok(values.iter().all(|&g| g == 0.0)))?.then_some("zeros"),
+        };
+        if let (true, Some(found)) = (expected, found) {
+            return Err(TrainError::NoGradient { name: name.clone(), found });
+        }
+    }
+    Ok(())
+}
