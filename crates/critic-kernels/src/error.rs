@@ -58,6 +58,12 @@ pub enum KernelError {
         /// Where it had to.
         expected: usize,
     },
+    /// A key stands twice on a path.
+    #[error("key {key} stands twice on one path, the ranges of a path must be disjoint")]
+    RepeatedKey {
+        /// The key's row.
+        key: usize,
+    },
     /// `CRITIC_RM_ISA` names no instruction set.
     #[error("CRITIC_RM_ISA is {found:?}, it must be portable, avx2 or avx512")]
     UnknownIsa {

@@ -16,6 +16,9 @@ pub mod isa;
 pub mod matmul;
 pub mod rms_norm;
 pub mod rope;
+mod simd;
 pub mod swiglu;
+#[cfg(test)]
+mod testing;
 
 pub use error::KernelError;

@@ -133,3 +133,88 @@ fn rotate<const BACK: bool>(
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, bits, numbers, wide, with_threads};
+
+    fn table(half: usize, n_positions: usize) -> RopeTable {
+        let frequency = |i: usize| 1e4f32.powf(-(i as f32) / half as f32);
+        RopeTable::new(&(0..half).map(frequency).collect::<Vec<_>>(), n_positions)
+    }
+
+    fn reference(x: &[f64], positions: &[u32], n_heads: usize, half: usize) -> Vec<f64> {
+        let mut out = vec![0.0; x.len()];
+        for (token, &position) in positions.iter().enumerate() {
+            for head in 0..n_heads {
+                let at = (token * n_heads + head) * 2 * half;
+                for i in 0..half {
+                    let angle = f64::from(position) * 1e4f64.powf(-(i as f64) / half as f64);
+                    let (x1, x2) = (x[at + i], x[at + half + i]);
+                    out[at + i] = x1 * angle.cos() - x2 * angle.sin();
+                    out[at + half + i] = x2 * angle.cos() + x1 * angle.sin();
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn forward_turns_each_head_by_its_tokens_angles() {
+        for (positions, n_heads, half) in
+            [(&[0u32, 5, 5, 63][..], 3, 4), (&[1], 1, 1), (&[9, 2, 40], 2, 32)]
+        {
+            let x = numbers(positions.len() * n_heads * 2 * half, 1);
+            let mut out = vec![f32::NAN; x.len()];
+            forward(&x, positions, n_heads, &table(half, 64), &mut out).unwrap();
+            assert_close(&out, &reference(&wide(&x), positions, n_heads, half), 1e-5);
+        }
+    }
+
+    #[test]
+    fn backward_is_the_transpose_of_forward() {
+        let (positions, table) = ([3, 17, 17, 0, 60], table(5, 61));
+        let (x, grad_out) = (numbers(5 * 2 * 10, 2), numbers(5 * 2 * 10, 3));
+        let (mut out, mut grad_x) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
+        forward(&x, &positions, 2, &table, &mut out).unwrap();
+        backward(&grad_out, &positions, 2, &table, &mut grad_x).unwrap();
+        let product = |a: &[f32], b: &[f32]| -> f64 {
+            a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
+        };
+        assert!((product(&out, &grad_out) - product(&x, &grad_x)).abs() < 1e-5);
+        let mut back = vec![f32::NAN; x.len()];
+        backward(&out, &positions, 2, &table, &mut back).unwrap();
+        assert_close(&back, &wide(&x), 1e-6);
+    }
+
+    #[test]
+    fn a_token_has_the_same_bits_alone_and_among_others() {
+        let (table, positions) = (table(4, 100), (0..100).collect::<Vec<u32>>());
+        let x = numbers(100 * 24, 4);
+        let run = |threads| {
+            let mut out = vec![0.0; x.len()];
+            with_threads(threads, || forward(&x, &positions, 3, &table, &mut out).unwrap());
+            bits(&out)
+        };
+        let all = run(1);
+        assert_eq!(all, run(2));
+        let mut alone = vec![0.0; 24];
+        forward(&x[71 * 24..72 * 24], &[71], 3, &table, &mut alone).unwrap();
+        assert_eq!(bits(&alone), all[71 * 24..72 * 24]);
+    }
+
+    #[test]
+    fn wrong_lengths_and_positions_beyond_the_table_are_errors() {
+        let table = table(2, 10);
+        assert_eq!((table.head_dim(), table.n_positions()), (4, 10));
+        let error = forward(&[0.0; 8], &[0, 10], 1, &table, &mut [0.0; 8]).unwrap_err();
+        let expected =
+            KernelError::OutOfRange { operand: "positions", index: 1, found: 10, limit: 10 };
+        assert_eq!(error, expected);
+        assert!(forward(&[0.0; 8], &[0], 1, &table, &mut [0.0; 8]).is_err());
+        assert!(forward(&[0.0; 6], &[0], 1, &table, &mut [0.0; 6]).is_err());
+        assert!(forward(&[0.0; 4], &[0], 1, &table, &mut [0.0; 8]).is_err());
+        forward(&[], &[], 1, &table, &mut []).unwrap();
+    }
+}

@@ -1,17 +1,24 @@
 //! The gated activation `silu(gate) · up` (Shazeer 2020, arXiv 2002.05202).
 
-use crate::error::{KernelError, check_length};
+use rayon::prelude::*;
 
-/// `out = silu(gate) · up`, element by element.
+use crate::error::{KernelError, check_length};
+use crate::simd::{Kernel, Simd, dispatch, exp};
+
+/// Numbers of a piece of work.
+const CHUNK: usize = 1 << 13;
+
+/// `out = silu(gate) · up`, number by number, with `silu(x) = x / (1 + e⁻ˣ)`.
 ///
 /// # Errors
 /// Where the lengths differ.
 pub fn forward(gate: &[f32], up: &[f32], out: &mut [f32]) -> Result<(), KernelError> {
     check_length("up", up.len(), gate.len())?;
     check_length("out", out.len(), gate.len())?;
-    for ((o, g), u) in out.iter_mut().zip(gate).zip(up) {
-        *o = g / (1.0 + (-g).exp()) * u;
-    }
+    out.par_chunks_mut(CHUNK)
+        .zip(gate.par_chunks(CHUNK))
+        .zip(up.par_chunks(CHUNK))
+        .for_each(|((out, gate), up)| dispatch(Forward { gate, up, out }));
     Ok(())
 }
 
@@ -30,10 +37,144 @@ pub fn backward(
     check_length("grad_out", grad_out.len(), gate.len())?;
     check_length("grad_gate", grad_gate.len(), gate.len())?;
     check_length("grad_up", grad_up.len(), gate.len())?;
-    for i in 0..gate.len() {
-        let sigmoid = 1.0 / (1.0 + (-gate[i]).exp());
-        grad_up[i] = grad_out[i] * gate[i] * sigmoid;
-        grad_gate[i] = grad_out[i] * up[i] * sigmoid * (1.0 + gate[i] * (1.0 - sigmoid));
-    }
+    grad_gate
+        .par_chunks_mut(CHUNK)
+        .zip(grad_up.par_chunks_mut(CHUNK))
+        .zip(gate.par_chunks(CHUNK))
+        .zip(up.par_chunks(CHUNK))
+        .zip(grad_out.par_chunks(CHUNK))
+        .for_each(|((((grad_gate, grad_up), gate), up), grad_out)| {
+            dispatch(Backward { gate, up, grad_out, grad_gate, grad_up });
+        });
     Ok(())
+}
+
+#[inline(always)]
+fn sigmoid<S: Simd>(simd: S, x: f32) -> f32 {
+    1.0 / (1.0 + exp(simd, -x))
+}
+
+struct Forward<'a> {
+    gate: &'a [f32],
+    up: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        for ((out, gate), up) in self.out.iter_mut().zip(self.gate).zip(self.up) {
+            *out = gate * sigmoid(simd, *gate) * up;
+        }
+    }
+}
+
+struct Backward<'a> {
+    gate: &'a [f32],
+    up: &'a [f32],
+    grad_out: &'a [f32],
+    grad_gate: &'a mut [f32],
+    grad_up: &'a mut [f32],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let n = self.gate.len();
+        let (up, grad_out) = (&self.up[..n], &self.grad_out[..n]);
+        let (grad_gate, grad_up) = (&mut self.grad_gate[..n], &mut self.grad_up[..n]);
+        for i in 0..n {
+            let gate = self.gate[i];
+            let sigmoid = sigmoid(simd, gate);
+            grad_up[i] = grad_out[i] * gate * sigmoid;
+            grad_gate[i] = grad_out[i] * up[i] * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::dispatch_on;
+    use crate::testing::{ISAS, assert_close, bits, differences, numbers, wide, with_threads};
+
+    fn reference(gate: &[f64], up: &[f64]) -> Vec<f64> {
+        gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + (-gate).exp()) * up).collect()
+    }
+
+    fn scaled(n: usize, scale: f32, seed: u64) -> Vec<f32> {
+        numbers(n, seed).into_iter().map(|x| x * scale).collect()
+    }
+
+    #[test]
+    fn forward_equals_the_formula() {
+        for n in [0, 1, 7, 16, 61, CHUNK + 3] {
+            for scale in [1e-30, 1.0, 80.0, 1e4] {
+                let (gate, up) = (scaled(n, scale, 1), numbers(n, 2));
+                let mut out = vec![f32::NAN; n];
+                forward(&gate, &up, &mut out).unwrap();
+                assert_close(&out, &reference(&wide(&gate), &wide(&up)), 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn backward_equals_finite_differences() {
+        for (n, scale) in [(1, 1.0), (61, 1.0), (61, 10.0), (61, 80.0)] {
+            let (gate, up, grad_out) = (scaled(n, scale, 3), numbers(n, 4), numbers(n, 5));
+            let (mut grad_gate, mut grad_up) = (vec![f32::NAN; n], vec![f32::NAN; n]);
+            backward(&gate, &up, &grad_out, &mut grad_gate, &mut grad_up).unwrap();
+            let loss = |gate: &[f64], up: &[f64]| -> f64 {
+                reference(gate, up).iter().zip(&grad_out).map(|(x, g)| x * f64::from(*g)).sum()
+            };
+            assert_close(&grad_gate, &differences(&gate, |gate| loss(gate, &wide(&up))), 1e-4);
+            assert_close(&grad_up, &differences(&up, |up| loss(&wide(&gate), up)), 1e-4);
+        }
+    }
+
+    #[test]
+    fn extreme_gates_give_finite_numbers() {
+        let gate = [80.0, -80.0, 1e4, -1e4, 1e-30, -1e-30, 0.0];
+        let (up, grad_out) = ([1.0; 7], [1.0; 7]);
+        let (mut out, mut grad_gate, mut grad_up) = ([f32::NAN; 7], [f32::NAN; 7], [f32::NAN; 7]);
+        forward(&gate, &up, &mut out).unwrap();
+        backward(&gate, &up, &grad_out, &mut grad_gate, &mut grad_up).unwrap();
+        assert_eq!((out[0], out[2], out[6]), (80.0, 1e4, 0.0));
+        assert_eq!((grad_gate[0], grad_gate[2], grad_gate[6]), (1.0, 1.0, 0.5));
+        for x in [out, grad_gate, grad_up] {
+            assert!(x.iter().all(|x| x.is_finite()));
+            assert!(x[1].abs() < 1e-30 && x[3].abs() < 1e-30);
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_and_number_of_threads_agrees() {
+        let n = 2 * CHUNK + 5;
+        let (gate, up) = (scaled(n, 5.0, 6), numbers(n, 7));
+        let expected = reference(&wide(&gate), &wide(&up));
+        for isa in ISAS {
+            let mut out = vec![0.0; n];
+            dispatch_on(isa, Forward { gate: &gate, up: &up, out: &mut out });
+            assert_close(&out, &expected, 1e-6);
+        }
+        let run = |threads| {
+            let mut out = vec![0.0; n];
+            with_threads(threads, || forward(&gate, &up, &mut out).unwrap());
+            bits(&out)
+        };
+        assert_eq!(run(1), run(2));
+    }
+
+    #[test]
+    fn wrong_lengths_are_errors() {
+        let error = forward(&[0.0; 2], &[0.0; 3], &mut [0.0; 2]).unwrap_err();
+        assert_eq!(error, KernelError::WrongLength { operand: "up", found: 3, expected: 2 });
+        assert!(forward(&[0.0; 2], &[0.0; 2], &mut [0.0; 1]).is_err());
+        let mut grad = [0.0; 2];
+        assert!(backward(&[0.0; 2], &[0.0; 2], &[0.0; 2], &mut [0.0; 1], &mut grad).is_err());
+    }
 }

@@ -331,13 +331,3 @@ fn prediction(rewards: &[f64]) -> RewardPrediction {
         n_failed: 1,
     }
 }
-
-#[test]
-fn scratch_dump() {
-    for (name, record) in [("full", record()), ("hostile", hostile()), ("empty", empty())] {
-        let mut file = std::fs::File::create(format!("/tmp/scratch-report/{name}.html")).unwrap();
-        std::io::Write::write_all(&mut file, crate::html(&record).unwrap().as_bytes()).unwrap();
-        let mut file = std::fs::File::create(format!("/tmp/scratch-report/{name}.md")).unwrap();
-        std::io::Write::write_all(&mut file, crate::markdown(&record).as_bytes()).unwrap();
-    }
-}

@@ -142,9 +142,13 @@ fn class(column: &Column) -> Option<&'static str> {
 fn cell_html(cell: &Cell) -> Markup {
     html! {
         @if let Some(share) = cell.share {
-            span.bar style={ "inline-size:" (format!("{:.1}", 70.0 * share)) "%" } {}
+            span.bar {
+                span { span style={ "inline-size:" (format!("{:.1}", 100.0 * share)) "%" } {} }
+                bdi { (cell.text) }
+            }
+        } @else {
+            bdi { (cell.text) }
         }
-        bdi { (cell.text) }
     }
 }
 

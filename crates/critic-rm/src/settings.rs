@@ -4,9 +4,8 @@ use crate::exit::Fault;
 use anyhow::{Context, Result};
 use critic_engine::Sampling;
 use critic_local::EngineLimits;
-use critic_method::{FilterRule, Refinement};
+use critic_method::{FilterSettings, Refinement};
 use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
-use critic_types::ScoreKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -59,17 +58,6 @@ pub(crate) struct CritiqueSettings {
     pub(crate) top_p: f64,
     pub(crate) top_k: usize,
     pub(crate) max_new_tokens: usize,
-}
-
-/// Which candidates stay.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct FilterSettings {
-    pub(crate) rule: FilterRule,
-    /// Which of the three scores the rule reads.
-    pub(crate) score: ScoreKind,
-    /// Whether critiques cut by the token limit may stay.
-    pub(crate) keep_truncated: bool,
 }
 
 /// Stage 2.

@@ -133,6 +133,22 @@ mod tests {
     }
 
     #[test]
+    fn the_interval_is_that_of_scipy() {
+        // scipy.stats.binomtest(k, n).proportion_ci(confidence, "wilson"), SciPy 1.17.1.
+        let cases = [
+            ((8.0, 10, 0.95), (0.4901624715366418, 0.9433178485456248)),
+            ((222.0, 318, 0.95), (0.6455380897747337, 0.7459590170979943)),
+            ((0.0, 25, 0.9), (0.0, 0.09765350600605098)),
+            ((1999.0, 2985, 0.99), (0.6471527542530113, 0.6914580839715767)),
+        ];
+        for ((successes, n, confidence), (low, high)) in cases {
+            let interval = wilson_interval(successes, n, confidence).unwrap();
+            assert!((interval.low - low).abs() < 1e-12, "{interval:?}");
+            assert!((interval.high - high).abs() < 1e-12, "{interval:?}");
+        }
+    }
+
+    #[test]
     fn bad_arguments_are_named() {
         let message = |result: Result<Interval, StatsError>| result.unwrap_err().to_string();
         assert!(message(wilson_interval(0.0, 0, 0.95)).contains("no items"));

@@ -117,6 +117,20 @@ mod tests {
     }
 
     #[test]
+    fn the_test_is_that_of_scipy() {
+        // scipy.stats.binomtest(only_a, only_a + only_b, 0.5).pvalue, SciPy 1.17.1.
+        let cases = [
+            (34, 19, 0.053438810537711046),
+            (82, 36, 2.7583788780912003e-5),
+            (0, 9, 0.00390625),
+            (700, 612, 0.016278345620440816),
+        ];
+        for (only_a, only_b, p) in cases {
+            assert!((mcnemar(only_a, only_b) / p - 1.0).abs() < 1e-10, "{only_a} {only_b}");
+        }
+    }
+
+    #[test]
     fn far_tails_stay_positive() {
         let p = mcnemar(100, 900);
         assert!(p > 0.0 && p < 1e-150, "{p}");

@@ -72,7 +72,9 @@ pub enum StoreError {
         pair_id: String,
     },
     /// A number that cannot be stored.
-    #[error("{what} of {item} is {value}; numbers in the store are finite: leave the item out and count it")]
+    #[error(
+        "{what} of {item} is {value}; numbers in the store are finite: leave the item out and count it"
+    )]
     NotFinite {
         /// Which number.
         what: &'static str,

@@ -1,5 +1,5 @@
 use crate::StoreError;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, Params, Row, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,7 +30,8 @@ impl Store {
     /// [`StoreError`] when the folder is missing or not writable, or when the file is of a newer version,
     /// locked, damaged or something else than a store; such a file is left as it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        let store =
+            Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         let new = store.check()?;
         let set_up = || -> rusqlite::Result<()> {
             let connection = &store.connection;
@@ -97,7 +98,8 @@ impl Store {
                 Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
             // Another process may have made the tables since the check.
             let n_tables: i64 =
-                transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+                transaction
+                    .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
             if n_tables == 0 {
                 transaction.execute_batch(SCHEMA)?;
                 transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
@@ -118,19 +120,51 @@ impl Store {
         result.map_err(|source| StoreError::from_sqlite(&self.path, source))
     }
 
+    /// The rows of a query, read one by one with `read`.
+    pub(crate) fn list<T>(
+        &self,
+        sql: &str,
+        parameters: impl Params,
+        read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let read_all =
+            || self.connection.prepare_cached(sql)?.query_map(parameters, read)?.collect();
+        self.named(read_all())
+    }
+
     /// Runs `work` as one transaction: all of it is on disk when this returns, or nothing is.
     pub(crate) fn write<T>(
         &mut self,
-        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, Abort>,
     ) -> Result<T, StoreError> {
-        let path = &self.path;
-        let mut run = || {
+        let run = || {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&transaction)?;
             transaction.commit()?;
             Ok(value)
         };
-        run().map_err(|source| StoreError::from_sqlite(path, source))
+        run().map_err(|abort| match abort {
+            Abort::Sqlite(source) => StoreError::from_sqlite(&self.path, source),
+            Abort::Refused(error) => error,
+        })
+    }
+}
+
+/// Why a transaction is rolled back.
+pub(crate) enum Abort {
+    Sqlite(rusqlite::Error),
+    Refused(StoreError),
+}
+
+impl From<rusqlite::Error> for Abort {
+    fn from(source: rusqlite::Error) -> Self {
+        Abort::Sqlite(source)
+    }
+}
+
+impl From<StoreError> for Abort {
+    fn from(error: StoreError) -> Self {
+        Abort::Refused(error)
     }
 }

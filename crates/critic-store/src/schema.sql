@@ -1,3 +1,5 @@
+-- Numbers are ANY, checked to be real: a REAL column would turn -0.0 into 0.
+
 -- The prompt is a JSON list of {"role", "content"}; seq is the order in which pairs came in.
 CREATE TABLE pairs (
     seq      INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -6,7 +8,7 @@ CREATE TABLE pairs (
     prompt   TEXT NOT NULL,
     chosen   TEXT NOT NULL,
     rejected TEXT NOT NULL,
-    margin   REAL,
+    margin   ANY CHECK (typeof(margin) IN ('real', 'null')),
     domain   TEXT,
     subset   TEXT,
     UNIQUE (split, pair_id)
@@ -36,9 +38,9 @@ CREATE TABLE candidates (
     side           TEXT NOT NULL CHECK (side IN ('chosen', 'rejected')),
     idx            INTEGER NOT NULL,
     text           TEXT NOT NULL,
-    parsed_score   REAL,
-    expected_score REAL,
-    verdict        REAL,
+    parsed_score   ANY CHECK (typeof(parsed_score) IN ('real', 'null')),
+    expected_score ANY CHECK (typeof(expected_score) IN ('real', 'null')),
+    verdict        ANY CHECK (typeof(verdict) IN ('real', 'null')),
     finish_reason  TEXT NOT NULL,
     n_tokens       INTEGER NOT NULL,
     provenance     TEXT NOT NULL,
@@ -52,9 +54,9 @@ CREATE TABLE critiques (
     side           TEXT NOT NULL CHECK (side IN ('chosen', 'rejected')),
     idx            INTEGER NOT NULL,
     text           TEXT NOT NULL,
-    parsed_score   REAL,
-    expected_score REAL,
-    verdict        REAL,
+    parsed_score   ANY CHECK (typeof(parsed_score) IN ('real', 'null')),
+    expected_score ANY CHECK (typeof(expected_score) IN ('real', 'null')),
+    verdict        ANY CHECK (typeof(verdict) IN ('real', 'null')),
     finish_reason  TEXT NOT NULL,
     n_tokens       INTEGER NOT NULL,
     provenance     TEXT NOT NULL,
@@ -77,7 +79,7 @@ CREATE TABLE meta_scores (
     pair_id TEXT NOT NULL,
     side    TEXT NOT NULL CHECK (side IN ('chosen', 'rejected')),
     idx     INTEGER NOT NULL,
-    score   REAL NOT NULL,
+    score   ANY NOT NULL CHECK (typeof(score) = 'real'),
     PRIMARY KEY (key, pair_id, side, idx)
 ) STRICT;
 
@@ -86,9 +88,9 @@ CREATE TABLE predictions (
     key              TEXT NOT NULL,
     pair_id          TEXT NOT NULL,
     side             TEXT NOT NULL CHECK (side IN ('chosen', 'rejected')),
-    mean             REAL NOT NULL,
-    std              REAL,
-    without_critique REAL,
+    mean             ANY NOT NULL CHECK (typeof(mean) = 'real'),
+    std              ANY CHECK (typeof(std) IN ('real', 'null')),
+    without_critique ANY CHECK (typeof(without_critique) IN ('real', 'null')),
     n_failed         INTEGER NOT NULL,
     PRIMARY KEY (key, pair_id, side)
 ) STRICT;
@@ -99,7 +101,7 @@ CREATE TABLE prediction_critiques (
     side          TEXT NOT NULL,
     idx           INTEGER NOT NULL,
     text          TEXT NOT NULL,
-    reward        REAL NOT NULL,
+    reward        ANY NOT NULL CHECK (typeof(reward) = 'real'),
     finish_reason TEXT NOT NULL,
     n_tokens      INTEGER NOT NULL,
     PRIMARY KEY (key, pair_id, side, idx),

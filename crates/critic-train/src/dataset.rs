@@ -1,7 +1,7 @@
 use crate::TrainError;
 use critic_forest::PairSequences;
 use critic_text::{Ending, Prompts, Renderer};
-use critic_types::{PreferencePair, SeedTree, Side};
+use critic_types::{Conversation, PreferencePair, SeedTree, Side};
 use std::ops::Range;
 
 /// A critique to train on.
@@ -45,7 +45,7 @@ fn build_pair(
     prompts: &Prompts,
     context: usize,
 ) -> Result<TrainPair, TrainError> {
-    let render = |conversation| {
+    let render = |conversation: &Conversation| {
         let rendered = renderer.render(conversation, Ending::Closed);
         let rendered = rendered.map_err(|source| TrainError::Render { pair_id: pair.id.clone(), source })?;
         if rendered.tokens.len() > context {

@@ -119,3 +119,6 @@ pub(crate) fn joint_loss_with(
     }
     Ok((joint, sums))
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

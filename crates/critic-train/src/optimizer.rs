@@ -1,5 +1,5 @@
 use crate::{TrainConfig, TrainError};
-use candle_core::{CpuStorage, InplaceOpN, Layout, Result, Tensor, Var};
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, Var};
 use critic_kernels::adamw::{self, AdamW};
 use critic_model::{REWARD_HEAD, with_values};
 use std::collections::BTreeMap;
@@ -29,12 +29,12 @@ struct Update {
     moments: Mutex<Moments>,
 }
 
-impl InplaceOpN<1> for Update {
+impl InplaceOp2 for Update {
     fn name(&self) -> &'static str {
         "adamw"
     }
 
-    fn cpu_fwd(&self, weight: &mut CpuStorage, layout: &Layout, [(grad, grad_layout)]: [(&CpuStorage, &Layout); 1]) -> Result<()> {
+    fn cpu_fwd(&self, weight: &mut CpuStorage, layout: &Layout, grad: &CpuStorage, grad_layout: &Layout) -> Result<()> {
         let (CpuStorage::F32(weight), Some((start, end)), Some((grad_start, grad_end))) =
             (weight, layout.contiguous_offsets(), grad_layout.contiguous_offsets())
         else {

@@ -229,3 +229,6 @@ fn check_gradients(model: &TrainableModel, gradients: &BTreeMap<String, Tensor>,
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// reported of the paper; its equation is not, and every row of the table is one reading of that
 /// sentence. `none` is for baselines and ablations.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "rule", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FilterRule {
     /// The mean score of the chosen response is the higher one; the project's default.
     #[serde(deserialize_with = "no_fields")]

@@ -75,11 +75,11 @@ pub fn html(record: &RunRecord) -> Result<String, ReportError> {
     Ok(page.into_string())
 }
 
+/// Figures with the heading above them, where they have one.
+type FigureGroup = (Option<String>, Vec<Figure>);
+
 /// The figures of a section, each group under its own heading where it has one.
-fn figures(
-    record: &RunRecord,
-    section: &str,
-) -> Result<Vec<(Option<String>, Vec<Figure>)>, ReportError> {
+fn figures(record: &RunRecord, section: &str) -> Result<Vec<FigureGroup>, ReportError> {
     let mut groups = Vec::new();
     match section {
         "result" => {
@@ -99,11 +99,7 @@ fn figures(
     Ok(groups)
 }
 
-fn section_html(
-    record: &RunRecord,
-    section: &Section,
-    groups: &[(Option<String>, Vec<Figure>)],
-) -> Markup {
+fn section_html(record: &RunRecord, section: &Section, groups: &[FigureGroup]) -> Markup {
     let heading_id = format!("{}-heading", section.id);
     html! {
         section id=(section.id) aria-labelledby=(heading_id) {

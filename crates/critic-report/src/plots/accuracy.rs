@@ -6,13 +6,13 @@ use crate::ReportError;
 use crate::format::percent;
 use critic_eval::{Accuracy, ContestantResult};
 
-const WIDTH: f64 = 760.0;
+const WIDTH: f64 = 940.0;
 const ROW: f64 = 30.0;
 const TOP: f64 = 30.0;
 /// Room for the longest name.
 const LABELS: (f64, f64) = (70.0, 240.0);
 /// Room for the numbers at the right.
-const NUMBERS: f64 = 170.0;
+const NUMBERS: f64 = 180.0;
 
 /// Accuracy of every contestant that has one, as a point on its interval; absent when none has.
 pub(crate) fn accuracy_figure(

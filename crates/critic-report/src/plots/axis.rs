@@ -47,6 +47,24 @@ impl Axis {
         Self { low: first * step, high: last * step, pixels, ticks }
     }
 
+    /// An axis that ends with its largest and smallest number, with the round ticks in between.
+    pub(crate) fn within(
+        values: impl IntoIterator<Item = f64>,
+        pixels: (f64, f64),
+        n_ticks: usize,
+    ) -> Self {
+        let values: Vec<f64> = values.into_iter().filter(|&value| plottable(value)).collect();
+        let mut axis = Self::around(values.iter().copied(), pixels, n_ticks);
+        let (low, high) = values
+            .iter()
+            .fold((axis.high, axis.low), |(low, high), &value| (low.min(value), high.max(value)));
+        if low < high {
+            (axis.low, axis.high) = (low, high);
+            axis.ticks.retain(|(value, _)| (low..=high).contains(value));
+        }
+        axis
+    }
+
     /// An axis with its own ticks.
     pub(crate) fn with_ticks(
         range: (f64, f64),
@@ -151,7 +169,16 @@ mod tests {
     fn nothing_and_a_single_value_still_give_an_axis() {
         check(&[], &["0.0", "0.5", "1.0"]);
         check(&[f64::NAN, 1e300], &["0.0", "0.5", "1.0"]);
+        assert_eq!(Axis::within([4.0], (0.0, 100.0), 4), Axis::around([4.0], (0.0, 100.0), 4));
         assert_eq!(Axis::around([4.0], (0.0, 100.0), 4).at(4.0), 50.0);
+    }
+
+    #[test]
+    fn an_axis_may_end_between_its_ticks() {
+        let axis = Axis::within([0.0, 240.0], (0.0, 100.0), 4);
+        let labels: Vec<&str> = axis.ticks.iter().map(|(_, label)| label.as_str()).collect();
+        assert_eq!(labels, ["0", "100", "200"]);
+        assert_eq!(axis.at(240.0), 100.0);
     }
 
     proptest! {

@@ -131,8 +131,10 @@ pub(crate) fn draw(
         .map(|(inside, _)| inside)
         .ok_or_else(|| ReportError::Figure { figure, reason: "no SVG element".to_owned() })?;
     let view_box = format!("0 0 {} {}", width * SCALE, height * SCALE);
+    // Narrower than that, its text would be too small to read: the page scrolls it instead.
+    let style = format!("max-width:{width}px;min-width:{}px", width * 3 / 4);
     Ok(html! {
-        svg class=(class) viewBox=(view_box) style={ "max-width:" (width) "px" } role="img"
+        svg class=(class) viewBox=(view_box) style=(style) role="img"
             aria-label=(description) {
             (PreEscaped(inside))
         }

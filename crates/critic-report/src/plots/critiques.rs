@@ -6,8 +6,8 @@ use super::palette::Series;
 use crate::ReportError;
 use critic_eval::{Accuracy, ContestantResult};
 
-const SIZE: (u32, u32) = (560, 300);
-const PLOT: (f64, f64) = (46.0, 540.0);
+const SIZE: (u32, u32) = (620, 300);
+const PLOT: (f64, f64) = (46.0, 606.0);
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 250.0;
 

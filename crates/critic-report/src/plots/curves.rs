@@ -27,11 +27,13 @@ struct Plan {
     holds: &'static [f64],
     /// Whether the values jump from step to step.
     noisy: bool,
+    /// Whether a line that is zero throughout says nothing.
+    hides_zero: bool,
     lines: &'static [Line],
 }
 
-const WIDE: (u32, u32) = (760, 300);
-const HALF: (u32, u32) = (372, 210);
+const WIDE: (u32, u32) = (940, 320);
+const HALF: (u32, u32) = (450, 220);
 
 const PLANS: [Plan; 5] = [
     Plan {
@@ -42,6 +44,7 @@ const PLANS: [Plan; 5] = [
         size: WIDE,
         holds: &[0.0],
         noisy: true,
+        hides_zero: false,
         lines: &[
             Line { name: "critique loss", value: |step| step.critique_loss, look: 0 },
             Line { name: "preference loss", value: |step| step.preference_loss, look: 1 },
@@ -55,6 +58,7 @@ const PLANS: [Plan; 5] = [
         size: HALF,
         holds: &[0.0, 1.0],
         noisy: false,
+        hides_zero: true,
         lines: &[Line { name: "λ(t)", value: |step| Some(step.critique_weight), look: 0 }],
     },
     Plan {
@@ -64,6 +68,7 @@ const PLANS: [Plan; 5] = [
         size: HALF,
         holds: &[0.0, 100.0],
         noisy: true,
+        hides_zero: false,
         lines: &[Line {
             name: "accuracy",
             value: |step| step.accuracy.map(|a| 100.0 * a),
@@ -77,6 +82,7 @@ const PLANS: [Plan; 5] = [
         size: HALF,
         holds: &[0.0],
         noisy: false,
+        hides_zero: true,
         lines: &[Line { name: "learning rate", value: |step| Some(step.learning_rate), look: 2 }],
     },
     Plan {
@@ -86,11 +92,12 @@ const PLANS: [Plan; 5] = [
         size: HALF,
         holds: &[0.0],
         noisy: true,
+        hides_zero: false,
         lines: &[Line { name: "gradient norm", value: |step| Some(step.grad_norm), look: 3 }],
     },
 ];
 
-/// The figures of one training; those without any value are left out.
+/// The figures of one training; those that would say nothing are left out.
 pub(crate) fn curve_figures(curve: &TrainingCurve) -> Result<Vec<Figure>, ReportError> {
     let mut figures = Vec::new();
     for plan in &PLANS {
@@ -103,12 +110,16 @@ pub(crate) fn curve_figures(curve: &TrainingCurve) -> Result<Vec<Figure>, Report
 type Points = Vec<(f64, f64)>;
 
 fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportError> {
-    let lines: Vec<(&Line, Points)> = plan
-        .lines
-        .iter()
-        .map(|line| (line, points(&curve.steps, line.value)))
-        .filter(|(_, points)| !points.is_empty())
-        .collect();
+    let mut lines: Vec<(&Line, Points)> = Vec::new();
+    for line in plan.lines {
+        let points = points(&curve.steps, line.value);
+        let says_nothing = plan.hides_zero && points.iter().all(|&(_, value)| value == 0.0);
+        // Without critiques the joint loss is the preference loss: one line tells it.
+        let is_drawn = lines.iter().any(|(_, drawn)| *drawn == points);
+        if !(points.is_empty() || says_nothing || is_drawn) {
+            lines.push((line, points));
+        }
+    }
     if lines.is_empty() {
         return Ok(None);
     }
@@ -117,10 +128,12 @@ fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportEr
     let values = lines.iter().flat_map(|(_, points)| points.iter().map(|&(_, value)| value));
     let y = Axis::around(values.chain(plan.holds.iter().copied()), (bottom, top), 4);
     let steps = lines.iter().flat_map(|(_, points)| points.iter().map(|&(step, _)| step));
-    let x = Axis::around(steps.chain([0.0]), (left, right), if width > 500.0 { 8 } else { 4 });
-    let mut window = 1;
+    let x = Axis::within(steps.chain([0.0]), (left, right), if width > 500.0 { 9 } else { 5 });
+    // A line that stands alone needs no dashes.
+    let class = if plan.lines.len() > 1 { "lines" } else { "points" };
+    let mut is_smoothed = false;
     let description = format!("{}, {}. {}", plan.title, curve.name, plan.caption);
-    let svg = draw("training curve", "lines", &description, plan.size, |canvas| {
+    let svg = draw("training curve", class, &description, plan.size, |canvas| {
         x.draw_below(canvas, (top, bottom), "step")?;
         y.draw_left(canvas, (left, right))?;
         canvas.label(plan.unit, (6.0, 10.0), Anchor::Left)?;
@@ -130,14 +143,9 @@ fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportEr
                 points.iter().map(|&(step, value)| (x.at(step), y.at(value))).collect()
             };
             if plan.noisy && points.len() > SMOOTH_FROM {
-                window = window.max(points.len() / 20);
+                is_smoothed = true;
                 canvas.line(&pixels(points), look.ink, 1.0, 0.25)?;
-                canvas.line(
-                    &pixels(&moving_average(points, points.len() / 20)),
-                    look.ink,
-                    2.25,
-                    1.0,
-                )?;
+                canvas.line(&pixels(&smoothed(points, points.len() / 20)), look.ink, 2.25, 1.0)?;
             } else if let [alone] = pixels(points)[..] {
                 canvas.marker(look.marker, alone, look.ink)?;
             } else {
@@ -147,9 +155,8 @@ fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportEr
         Ok(())
     })?;
     let mut caption = plan.caption.to_owned();
-    if window > 1 {
-        caption
-            .push_str(" Faint: as measured; strong: moving average over a twentieth of the steps.");
+    if is_smoothed {
+        caption.push_str(" Faint: as measured; strong: smoothed over a tenth of the steps.");
     }
     let legend = if plan.lines.len() > 1 {
         lines.iter().map(|(line, _)| (line.name.to_owned(), Series::lines(line.look))).collect()
@@ -183,12 +190,20 @@ fn mean_point(points: &[(f64, f64)]) -> (f64, f64) {
     (steps / n, values / n)
 }
 
-/// The mean over the points around each, `window` on either side as far as there are any.
-fn moving_average(points: &Points, window: usize) -> Points {
+/// At each point the line of least squares through the `window` points on either side, as far as there
+/// are any: unlike a mean it does not bend at the ends.
+fn smoothed(points: &Points, window: usize) -> Points {
     (0..points.len())
         .map(|i| {
-            let around = window.min(i).min(points.len() - 1 - i);
-            mean_point(&points[i - around..=i + around])
+            let around = &points[i.saturating_sub(window)..(i + window + 1).min(points.len())];
+            let (step_mean, value_mean) = mean_point(around);
+            let (mut covariance, mut variance) = (0.0, 0.0);
+            for &(step, value) in around {
+                covariance += (step - step_mean) * (value - value_mean);
+                variance += (step - step_mean) * (step - step_mean);
+            }
+            let slope = if variance > 0.0 { covariance / variance } else { 0.0 };
+            (points[i].0, value_mean + slope * (points[i].0 - step_mean))
         })
         .collect()
 }
@@ -221,11 +236,14 @@ mod tests {
     }
 
     #[test]
-    fn a_moving_average_keeps_a_straight_line() {
+    fn smoothing_keeps_a_straight_line_and_quiets_a_wobble() {
         let line: Points = (0..50).map(|i| (f64::from(i), 2.0 * f64::from(i))).collect();
-        for (step, value) in moving_average(&line, 5) {
-            assert!((value - 2.0 * step).abs() < 1e-12);
+        for (step, value) in smoothed(&line, 5) {
+            assert!((value - 2.0 * step).abs() < 1e-9);
         }
+        let wobble: Points = (0..50).map(|i| (f64::from(i), f64::from(i % 2))).collect();
+        assert!(smoothed(&wobble, 5).iter().all(|(_, value)| (value - 0.5).abs() < 0.35));
+        assert_eq!(smoothed(&vec![(3.0, 1.0), (3.0, 2.0)], 5)[0], (3.0, 1.5));
     }
 
     #[test]

@@ -121,8 +121,10 @@ pub(crate) fn style_sheet() -> String {
                 .map(|length| (length * SCALE).to_string())
                 .collect();
             let (hex, lengths) = (Ink::hex(ink.light), lengths.join(" "));
-            let _ =
-                writeln!(css, "svg.lines polyline[stroke='{hex}']{{stroke-dasharray:{lengths}}}");
+            let _ = writeln!(
+                css,
+                "svg.lines polyline[opacity='1'][stroke='{hex}']{{stroke-dasharray:{lengths}}}"
+            );
         }
     }
     css.push_str("@media screen and (prefers-color-scheme:dark){\n");

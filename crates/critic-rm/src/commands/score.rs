@@ -44,7 +44,8 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
     let &ScoreArgs { temperature, top_p, max_new_tokens, n_critiques, seed, .. } = args;
     let sampling = Sampling { temperature, top_p, top_k: 0, max_new_tokens };
     sampling.validate().map_err(|error| Fault::config(error.into()))?;
-    let (rows, report) = read_responses(&args.target)?;
+    let set = read_responses(&args.target)?;
+    let (rows, report) = (set.rows, set.report);
     for (reason, n) in &report.dropped {
         say(format!("{}: {n} rows left out: {reason} (first: {})", args.target.display(), report.examples[reason].join(", ")));
     }

@@ -40,7 +40,7 @@ pub(crate) fn run(session: &mut Session) -> Result<Candidates> {
         let mut stored = Ok(());
         generate(pairs, &mut engine, &session.prompts, &settings, &is_done, &mut |place, side, result| {
             let put = match result {
-                Ok(candidates) => store.put_candidates(&key, &candidates),
+                Ok(candidates) => store.put_candidates(&key, &candidates).map(drop),
                 Err(error) => {
                     n_failed += 1;
                     store.put_failure("critique", &key, &response_id(&pairs[place].id, side), &error.kind.to_string())

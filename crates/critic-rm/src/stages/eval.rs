@@ -5,7 +5,7 @@ use anyhow::Result;
 use critic_eval::{
     Contestant, ContestantResult, LengthUnit, PairedComparison, bag_of_words_control, compare, evaluate, length_control,
 };
-use critic_stats::TieRule;
+use critic_stats::{Bootstrap, TieRule};
 
 /// Everyone who was measured.
 #[derive(Debug)]
@@ -57,6 +57,6 @@ fn comparisons(contestants: &[Contestant], session: &Session) -> Result<Vec<Pair
     let best = contestants.iter().filter(|c| c.family == "critic-rm").max_by_key(|c| c.n_critiques);
     let Some(best) = best else { return Ok(Vec::new()) };
     let others = contestants.iter().filter(|other| other.name != best.name);
-    let seed = session.resolved.settings.seed;
-    Ok(others.map(|other| compare(best, other, &session.eval.pairs, TieRule::Wrong, seed)).collect::<Result<_, _>>()?)
+    let bootstrap = Bootstrap::new(session.seed().child("bootstrap"));
+    Ok(others.map(|other| compare(best, other, &session.eval.pairs, TieRule::Wrong, &bootstrap)).collect::<Result<_, _>>()?)
 }

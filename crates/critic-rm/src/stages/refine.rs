@@ -4,6 +4,7 @@ use crate::progress::{Meter, say};
 use anyhow::Result;
 use critic_method::{RefineSettings, Refinement, refine, response_id};
 use critic_report::FunnelStep;
+use critic_store::MetaScore;
 use critic_types::{Candidate, ContentId, Side};
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
@@ -48,9 +49,13 @@ pub(crate) fn run(session: &mut Session, survivors: &Survivors) -> Result<Refine
         refine(pairs, &survivors.critiques, &mut engine, &session.prompts, &settings, &is_done, &mut |place, side, result| {
             match result {
                 Ok(refined) => {
-                    let scores: Vec<(String, Side, usize, f64)> =
-                        refined.ranking.iter().map(|score| (pairs[place].id.clone(), side, score.index, score.score)).collect();
-                    stored = store.put_meta_scores(&key, &scores).and_then(|()| store.put_critiques(&key, &refined.critiques));
+                    let pair_id = &pairs[place].id;
+                    let scores: Vec<MetaScore> = refined
+                        .ranking
+                        .iter()
+                        .map(|ranked| MetaScore { pair_id: pair_id.clone(), side, index: ranked.index, score: ranked.score })
+                        .collect();
+                    stored = store.put_meta_scores(&key, &scores).and_then(|_| store.put_critiques(&key, &refined.critiques)).map(drop);
                 }
                 Err(error) => failures.push(format!("{}: {}", response_id(&pairs[place].id, side), error.kind)),
             }

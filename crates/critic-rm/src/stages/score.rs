@@ -67,7 +67,7 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
                 .and_then(|scored| predict(&response_id(pair, side), &scored, n_critiques, true).map_err(|error| error.to_string()));
             match prediction {
                 Ok(prediction) => {
-                    stored = store.put_prediction(&key, pair, side, &prediction);
+                    stored = store.put_prediction(&key, pair, side, &prediction).map(drop);
                     by_response.insert((pair.to_owned(), side), prediction);
                 }
                 Err(reason) => failures.push(reason),

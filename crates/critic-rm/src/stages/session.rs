@@ -22,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) cancel: Cancel,
     pub(crate) prompts: Prompts,
     pub(crate) base: Rc<LoadedModel>,
+    /// Address of the way from conversations to tokens.
+    pub(crate) renderer: ContentId,
     pub(crate) train: Split,
     pub(crate) eval: Split,
     /// The command that goes on with this run.
@@ -59,11 +61,14 @@ impl Session {
         let train = super::pairs::read(&settings.data, true)?;
         let eval = super::pairs::read(&settings.data, false)?;
         super::pairs::refuse_overlap(&train, &eval)?;
-        store.put_pairs("train", &train.pairs)?;
-        store.put_pairs("eval", &eval.pairs)?;
+        // A split keeps every pair it was ever given, so other data has another name.
+        store.put_pairs(&format!("train {}", train.content), &train.pairs)?;
+        store.put_pairs(&format!("eval {}", eval.content), &eval.pairs)?;
         let base = Rc::new(load_model(&settings.model)?);
+        let renderer = base.renderer.digest()?;
         let prompts = Prompts::builtin();
-        Ok(Self { resolved, folder, store, cancel, prompts, base, train, eval, command, records: Records::default() })
+        let records = Records::default();
+        Ok(Self { resolved, folder, store, cancel, prompts, base, renderer, train, eval, command, records })
     }
 
     /// The tree of every random draw.
@@ -75,7 +80,7 @@ impl Session {
     pub(crate) fn hasher(&self, stage: &str) -> ContentHasher {
         let mut hasher = ContentHasher::new(stage);
         hasher.text(self.base.identity.digest.as_str());
-        hasher.text(self.base.renderer.digest().as_str());
+        hasher.text(self.renderer.as_str());
         hasher.text(self.prompts.digest().as_str());
         hasher.bytes(&self.resolved.settings.seed.to_le_bytes());
         hasher

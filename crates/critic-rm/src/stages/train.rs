@@ -53,7 +53,7 @@ impl TrainedModel {
             Fault::model(anyhow!("{} has no reward head (score.weight): name the folder of a trained reward model", folder.display()))
         })?;
         if let Some(manifest) = read_manifest(folder)? {
-            if manifest.renderer != model.renderer.digest() {
+            if manifest.renderer != model.renderer.digest()? {
                 return Err(Fault::model(anyhow!(
                     "the tokenizer or the chat template in {} is not the one the model was trained with: restore the folder's files",
                     folder.display()
@@ -153,7 +153,7 @@ fn train(
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         key: key.clone(),
-        renderer: base.renderer.digest(),
+        renderer: session.renderer.clone(),
         prompts: session.prompts.digest(),
         base: base.identity.name.clone(),
         records,

@@ -1,6 +1,10 @@
 //! Products of row-major `f32` matrices.
 #![expect(unsafe_code, reason = "the gemm crate takes pointers and strides")]
 
+mod row_invariant;
+
+pub use row_invariant::nt_row_invariant;
+
 use crate::error::{KernelError, check_length};
 
 /// `out[m,n] = a[m,k] · b[n,k]ᵀ`, a linear layer's forward.
@@ -51,30 +55,6 @@ pub fn tn(
 ) -> Result<(), KernelError> {
     check(m, k, n, a, b, out)?;
     product([m, k, n], a, [1, m], b, [n, 1], out, false);
-    Ok(())
-}
-
-/// As [`nt`], and row `i` of the result has the same bits whatever `m` is.
-///
-/// For inference: what a token computes does not depend on what else is in the batch.
-///
-/// # Errors
-/// Where the lengths do not fit.
-pub fn nt_row_invariant(
-    m: usize,
-    k: usize,
-    n: usize,
-    a: &[f32],
-    b: &[f32],
-    out: &mut [f32],
-) -> Result<(), KernelError> {
-    check(m, k, n, a, b, out)?;
-    for i in 0..m {
-        for j in 0..n {
-            let (a, b) = (&a[i * k..(i + 1) * k], &b[j * k..(j + 1) * k]);
-            out[i * n + j] = a.iter().zip(b).map(|(a, b)| a * b).sum();
-        }
-    }
     Ok(())
 }
 
@@ -139,5 +119,76 @@ pub(crate) fn product(
             false,
             gemm::Parallelism::Rayon(0),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, bits, numbers, with_threads};
+
+    /// The product in `f64`; strides as `[row, column]`.
+    pub(super) fn reference(
+        [m, k, n]: [usize; 3],
+        a: &[f32],
+        a_strides: [usize; 2],
+        b: &[f32],
+        b_strides: [usize; 2],
+    ) -> Vec<f64> {
+        let mut out = Vec::with_capacity(m * n);
+        for i in 0..m {
+            for j in 0..n {
+                let term = |l: usize| {
+                    f64::from(a[i * a_strides[0] + l * a_strides[1]])
+                        * f64::from(b[l * b_strides[0] + j * b_strides[1]])
+                };
+                out.push((0..k).map(term).sum());
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn the_three_products_equal_their_formulas() {
+        for (m, k, n) in [(1, 1, 1), (1, 7, 5), (13, 1, 3), (5, 33, 1), (31, 61, 67)] {
+            let (a, b) = (numbers(m * k, 1), numbers(k * n, 2));
+            let mut out = vec![f32::NAN; m * n];
+            nt(m, k, n, &a, &b, &mut out).unwrap();
+            assert_close(&out, &reference([m, k, n], &a, [k, 1], &b, [1, k]), 1e-5);
+            nn(m, k, n, &a, &b, &mut out).unwrap();
+            assert_close(&out, &reference([m, k, n], &a, [k, 1], &b, [n, 1]), 1e-5);
+            tn(m, k, n, &a, &b, &mut out).unwrap();
+            assert_close(&out, &reference([m, k, n], &a, [1, m], &b, [n, 1]), 1e-5);
+        }
+    }
+
+    #[test]
+    fn no_terms_give_zero() {
+        let mut out = [f32::NAN; 6];
+        nt(2, 0, 3, &[], &[], &mut out).unwrap();
+        assert_eq!(out, [0.0; 6]);
+        nn(0, 2, 3, &[], &[0.0; 6], &mut []).unwrap();
+    }
+
+    #[test]
+    fn results_do_not_depend_on_the_number_of_threads() {
+        let (m, k, n) = (150, 300, 130);
+        let (a, b) = (numbers(m * k, 3), numbers(k * n, 4));
+        for product in [nt, nn, tn] {
+            let run = |threads| {
+                let mut out = vec![0.0; m * n];
+                with_threads(threads, || product(m, k, n, &a, &b, &mut out).unwrap());
+                bits(&out)
+            };
+            assert_eq!(run(1), run(2));
+        }
+    }
+
+    #[test]
+    fn wrong_lengths_are_errors_that_name_the_operand() {
+        let error = nt(2, 3, 4, &[0.0; 6], &[0.0; 11], &mut [0.0; 8]).unwrap_err();
+        assert_eq!(error, KernelError::WrongLength { operand: "b", found: 11, expected: 12 });
+        assert!(nn(2, 3, 4, &[0.0; 5], &[0.0; 12], &mut [0.0; 8]).is_err());
+        assert!(tn(2, 3, 4, &[0.0; 6], &[0.0; 12], &mut [0.0; 9]).is_err());
     }
 }

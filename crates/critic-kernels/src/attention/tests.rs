@@ -1,0 +1,363 @@
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{assert_close, bits, numbers, wide, with_threads};
+
+/// A forest in training: queries and keys are the same tokens.
+struct Forest {
+    shape: AttentionShape,
+    runs: Vec<QueryRun>,
+    n_tokens: usize,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+}
+
+fn shape(n_kv_heads: usize, group: usize, head_dim: usize) -> AttentionShape {
+    let scale = 1.0 / (head_dim as f32).sqrt();
+    AttentionShape { n_heads: n_kv_heads * group, n_kv_heads, head_dim, scale }
+}
+
+impl Forest {
+    /// Nodes as (parent, length), parents first.
+    fn new(shape: AttentionShape, nodes: &[(Option<usize>, usize)]) -> Self {
+        let (mut runs, mut n_tokens) = (Vec::<QueryRun>::new(), 0);
+        for &(parent, query_len) in nodes {
+            let mut prefix = Vec::new();
+            if let Some(parent) = parent {
+                let run = &runs[parent];
+                prefix.clone_from(&run.prefix);
+                prefix.push(run.own_start..run.own_start + run.query_len);
+            }
+            runs.push(QueryRun { query_start: n_tokens, query_len, prefix, own_start: n_tokens });
+            n_tokens += query_len;
+        }
+        let width = shape.n_heads * shape.head_dim;
+        let kv_width = shape.n_kv_heads * shape.head_dim;
+        Self {
+            shape,
+            runs,
+            n_tokens,
+            q: numbers(n_tokens * width, 1).iter().map(|x| 3.0 * x).collect(),
+            k: numbers(n_tokens * kv_width, 2),
+            v: numbers(n_tokens * kv_width, 3),
+        }
+    }
+
+    /// A prompt, two responses and their critiques, and a lone sequence.
+    fn usual(shape: AttentionShape) -> Self {
+        let nodes = [
+            (None, 70),
+            (Some(0), 33),
+            (Some(1), 40),
+            (Some(1), 1),
+            (Some(0), 59),
+            (Some(4), 29),
+            (Some(4), 64),
+            (None, 67),
+            (Some(0), 0),
+        ];
+        Self::new(shape, &nodes)
+    }
+
+    fn forward(&self) -> (Vec<f32>, Vec<f32>) {
+        let mut out = vec![f32::NAN; self.q.len()];
+        let mut log_sum_exp = vec![f32::NAN; self.n_tokens * self.shape.n_heads];
+        let Self { shape, runs, q, k, v, .. } = self;
+        forward(shape, runs, q, k, v, &mut out, &mut log_sum_exp).unwrap();
+        (out, log_sum_exp)
+    }
+
+    fn backward(&self, grad_out: &[f32]) -> [Vec<f32>; 3] {
+        let (out, sums) = self.forward();
+        let Self { shape, runs, q, k, v, .. } = self;
+        let mut grads = [q, k, v].map(|x| vec![f32::NAN; x.len()]);
+        let [gq, gk, gv] = &mut grads;
+        backward(shape, runs, q, k, v, &out, &sums, grad_out, gq, gk, gv).unwrap();
+        grads
+    }
+
+    /// Which keys each query sees, by key row.
+    fn mask(&self) -> Vec<Vec<bool>> {
+        let mut mask = vec![vec![false; self.n_tokens]; self.n_tokens];
+        for run in &self.runs {
+            for i in 0..run.query_len {
+                let own = run.own_start..run.own_start + i + 1;
+                for key in run.prefix.iter().cloned().flatten().chain(own) {
+                    mask[run.query_start + i][key] = true;
+                }
+            }
+        }
+        mask
+    }
+
+    /// Dense attention under the mask in `f64`: output, log-sum-exp, and the gradients.
+    fn reference(&self, grad_out: &[f32]) -> [Vec<f64>; 5] {
+        let AttentionShape { n_heads, n_kv_heads, head_dim: d, scale } = self.shape;
+        let (q, k, v) = (wide(&self.q), wide(&self.k), wide(&self.v));
+        let (grad_out, scale) = (wide(grad_out), f64::from(scale));
+        let mut out = vec![0.0; q.len()];
+        let mut sums = vec![0.0; self.n_tokens * n_heads];
+        let [mut gq, mut gk, mut gv] = [&q, &k, &v].map(|x| vec![0.0; x.len()]);
+        for (query, mask) in self.mask().iter().enumerate() {
+            for head in 0..n_heads {
+                let iq = (query * n_heads + head) * d;
+                let ik = |key: usize| (key * n_kv_heads + head * n_kv_heads / n_heads) * d;
+                let keys: Vec<usize> = (0..self.n_tokens).filter(|&key| mask[key]).collect();
+                let product =
+                    |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+                let score = |key: usize| scale * product(&q[iq..iq + d], &k[ik(key)..ik(key) + d]);
+                let max = keys.iter().map(|&key| score(key)).fold(f64::NEG_INFINITY, f64::max);
+                let sum: f64 = keys.iter().map(|&key| (score(key) - max).exp()).sum();
+                sums[query * n_heads + head] = max + sum.ln();
+                let p = |key: usize| (score(key) - max).exp() / sum;
+                for &key in &keys {
+                    for c in 0..d {
+                        out[iq + c] += p(key) * v[ik(key) + c];
+                    }
+                }
+                let go = &grad_out[iq..iq + d];
+                let mean = product(go, &out[iq..iq + d]);
+                for &key in &keys {
+                    let grad = p(key) * (product(go, &v[ik(key)..ik(key) + d]) - mean) * scale;
+                    for c in 0..d {
+                        gv[ik(key) + c] += p(key) * go[c];
+                        gq[iq + c] += grad * k[ik(key) + c];
+                        gk[ik(key) + c] += grad * q[iq + c];
+                    }
+                }
+            }
+        }
+        [out, sums, gq, gk, gv]
+    }
+
+    fn check(&self) {
+        let grad_out = numbers(self.q.len(), 4);
+        let (out, sums) = self.forward();
+        let found = self.backward(&grad_out);
+        let [expected_out, expected_sums, gradients @ ..] = self.reference(&grad_out);
+        assert_close(&out, &expected_out, 1e-5);
+        assert_close(&sums, &expected_sums, 1e-5);
+        for (found, expected) in found.iter().zip(&gradients) {
+            assert_close(found, expected, 1e-4);
+        }
+    }
+}
+
+/// Runs that each decode one token of `forest`, its own key row last on its path.
+fn decoding(forest: &Forest) -> Vec<QueryRun> {
+    let mut runs = Vec::new();
+    for run in &forest.runs {
+        for i in 0..run.query_len {
+            let mut prefix = run.prefix.clone();
+            prefix.push(run.own_start..run.own_start + i);
+            let (query_start, own_start) = (run.query_start + i, run.own_start + i);
+            runs.push(QueryRun { query_start, query_len: 1, prefix, own_start });
+        }
+    }
+    runs
+}
+
+#[test]
+fn a_forest_equals_dense_attention_under_its_mask() {
+    for (n_kv_heads, group, head_dim) in [(2, 3, 16), (1, 8, 5), (3, 1, 32), (1, 1, 1), (1, 3, 71)]
+    {
+        Forest::usual(shape(n_kv_heads, group, head_dim)).check();
+    }
+}
+
+#[test]
+fn a_lone_token_sees_itself() {
+    let forest = Forest::new(shape(1, 3, 8), &[(None, 1)]);
+    assert_eq!(forest.forward().0[..8], forest.v[..]);
+    forest.check();
+}
+
+#[test]
+fn more_heads_than_a_piece_has_rows_are_served() {
+    Forest::new(shape(1, 100, 4), &[(None, 5), (Some(0), 3)]).check();
+}
+
+#[test]
+fn extreme_scores_stay_finite_and_right() {
+    for scale in [80.0, 1e4, 1e-30] {
+        let mut forest = Forest::usual(shape(1, 3, 4));
+        forest.q.iter_mut().for_each(|x| *x *= scale);
+        let (out, sums) = forest.forward();
+        let [expected_out, expected_sums, ..] = forest.reference(&forest.q);
+        // A score of 1e4 is right to a unit in its last place, 1e-3, and so is its exponential.
+        assert_close(&out, &expected_out, 1e-2);
+        assert_close(&sums, &expected_sums, 1e-5);
+        let grads = forest.backward(&numbers(forest.q.len(), 5));
+        assert!(grads.iter().flatten().all(|x| x.is_finite()));
+    }
+}
+
+#[test]
+fn decoding_token_by_token_gives_the_bits_of_the_whole_forest() {
+    for group in [1, 3, 8] {
+        let mut forest = Forest::usual(shape(2, group, 24));
+        let (out, sums) = forest.forward();
+        forest.runs = decoding(&forest);
+        let (decoded, decoded_sums) = forest.forward();
+        assert_eq!(bits(&out), bits(&decoded));
+        assert_eq!(bits(&sums), bits(&decoded_sums));
+    }
+}
+
+#[test]
+fn other_runs_do_not_change_a_bit() {
+    let forest = Forest::usual(shape(2, 3, 24));
+    let (out, sums) = forest.forward();
+    let (width, heads) = (forest.shape.n_heads * 24, forest.shape.n_heads);
+    for run in &forest.runs {
+        let queries = run.query_start..run.query_start + run.query_len;
+        let alone = QueryRun { query_start: 0, ..run.clone() };
+        let q = &forest.q[queries.start * width..queries.end * width];
+        let mut alone_out = vec![f32::NAN; q.len()];
+        let mut alone_sums = vec![f32::NAN; run.query_len * heads];
+        let Forest { shape, k, v, .. } = &forest;
+        forward(shape, &[alone], q, k, v, &mut alone_out, &mut alone_sums).unwrap();
+        assert_eq!(bits(&alone_out), bits(&out[queries.start * width..queries.end * width]));
+        assert_eq!(bits(&alone_sums), bits(&sums[queries.start * heads..queries.end * heads]));
+    }
+}
+
+#[test]
+fn where_keys_are_stored_does_not_change_a_bit() {
+    let forest = Forest::usual(shape(1, 3, 24));
+    let (out, _) = forest.forward();
+    let n = forest.n_tokens;
+    let arena = |x: &[f32]| -> Vec<f32> { x.chunks_exact(24).rev().flatten().copied().collect() };
+    let (k, v) = (arena(&forest.k), arena(&forest.v));
+    let mut runs = decoding(&forest);
+    for run in &mut runs {
+        let rows = run.prefix.iter().cloned().flatten();
+        run.prefix = rows.map(|row| n - 1 - row..n - row).collect();
+        run.own_start = n - 1 - run.own_start;
+    }
+    let mut found = vec![f32::NAN; out.len()];
+    let mut sums = vec![f32::NAN; n * 3];
+    forward(&forest.shape, &runs, &forest.q, &k, &v, &mut found, &mut sums).unwrap();
+    assert_eq!(bits(&out), bits(&found));
+}
+
+#[test]
+fn a_key_that_is_not_a_number_stays_out_of_sight_of_those_before_it() {
+    let mut forest = Forest::new(shape(1, 1, 16), &[(None, 70)]);
+    let (out, _) = forest.forward();
+    let last = 69 * 16;
+    forest.k[last..].fill(f32::NAN);
+    forest.v[last..].fill(f32::NAN);
+    let (poisoned, _) = forest.forward();
+    assert_eq!(bits(&out[..last]), bits(&poisoned[..last]));
+    assert!(poisoned[last..].iter().all(|x| x.is_nan()));
+}
+
+#[test]
+fn the_order_in_which_runs_are_given_does_not_matter() {
+    let mut forest = Forest::usual(shape(1, 3, 8));
+    let before = (forest.forward(), forest.backward(&forest.q));
+    forest.runs.reverse();
+    assert_eq!(before, (forest.forward(), forest.backward(&forest.q)));
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let forest = Forest::usual(shape(2, 3, 16));
+    let grad_out = numbers(forest.q.len(), 6);
+    let run = |threads| {
+        with_threads(threads, || {
+            let (out, sums) = forest.forward();
+            (bits(&out), bits(&sums), forest.backward(&grad_out).map(|x| bits(&x)))
+        })
+    };
+    assert_eq!(run(1), run(2));
+    assert_eq!(run(1), run(5));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn splitting_a_prefix_anywhere_does_not_change_a_bit(
+        prefix_len in 1usize..200,
+        query_len in 1usize..70,
+        cuts in proptest::collection::vec(0usize..200, 0..4),
+    ) {
+        let n = prefix_len + query_len;
+        let mut forest = Forest::new(shape(1, 3, 16), &[(None, prefix_len), (Some(0), query_len)]);
+        let grad_out = numbers(n * 48, 7);
+        let whole = (forest.forward(), forest.backward(&grad_out));
+        let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (prefix_len + 1)).collect();
+        cuts.extend([0, prefix_len]);
+        cuts.sort_unstable();
+        forest.runs[1].prefix = cuts.windows(2).map(|w| w[0]..w[1]).collect();
+        let split = (forest.forward(), forest.backward(&grad_out));
+        prop_assert_eq!(whole, split);
+    }
+
+    #[test]
+    fn any_forest_equals_dense_attention(
+        nodes in proptest::collection::vec((any::<bool>(), 0usize..100, 0usize..50), 1..8),
+        group in 1usize..5,
+        head_dim in 1usize..20,
+    ) {
+        let mut forest = Vec::new();
+        for (i, &(root, parent, len)) in nodes.iter().enumerate() {
+            forest.push(((!root && i > 0).then(|| parent % i.max(1)), len));
+        }
+        Forest::new(shape(1, group, head_dim), &forest).check();
+    }
+}
+
+fn refused(runs: &[QueryRun]) -> KernelError {
+    let (x, shape) = ([0.0; 4], shape(1, 1, 1));
+    forward(&shape, runs, &x, &x, &x, &mut [0.0; 4], &mut [0.0; 4]).unwrap_err()
+}
+
+fn run(query_start: usize, query_len: usize, prefix: &[Range<usize>], own: usize) -> QueryRun {
+    QueryRun { query_start, query_len, prefix: prefix.to_vec(), own_start: own }
+}
+
+#[test]
+fn runs_that_do_not_partition_the_queries_are_errors() {
+    let partition = |found, expected| KernelError::BrokenPartition { found, expected };
+    assert_eq!(refused(&[run(0, 3, &[], 0)]), partition(3, 4));
+    assert_eq!(refused(&[run(0, 2, &[], 0), run(3, 1, &[], 0)]), partition(3, 2));
+    assert_eq!(refused(&[run(0, 3, &[], 0), run(2, 2, &[], 0)]), partition(2, 3));
+    assert_eq!(refused(&[run(0, 5, &[], 0)]), partition(5, 4));
+    assert_eq!(refused(&[run(0, usize::MAX, &[], 0)]), partition(usize::MAX, 4));
+}
+
+#[test]
+fn keys_out_of_range_are_errors() {
+    let error = refused(&[run(0, 1, &[], 0), run(1, 3, &[0..5], 0)]);
+    assert!(matches!(error, KernelError::OutOfRange { index: 1, found: 5, limit: 5, .. }));
+    assert!(matches!(refused(&[run(0, 4, &[], 1)]), KernelError::OutOfRange { found: 5, .. }));
+    let error = refused(&[run(0, 4, &[], usize::MAX)]);
+    assert!(matches!(error, KernelError::OutOfRange { .. }));
+}
+
+#[test]
+fn a_key_twice_on_a_path_has_no_gradient() {
+    let (x, shape, runs) = ([0.0; 4], shape(1, 1, 1), [run(0, 4, &[0..1], 0)]);
+    let [mut gq, mut gk, mut gv] = [[0.0; 4]; 3];
+    let error = backward(&shape, &runs, &x, &x, &x, &x, &x, &x, &mut gq, &mut gk, &mut gv);
+    assert_eq!(error, Err(KernelError::RepeatedKey { key: 0 }));
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_errors() {
+    let (x, runs) = ([0.0; 6], [run(0, 2, &[], 0)]);
+    let bad = AttentionShape { n_heads: 3, n_kv_heads: 2, head_dim: 1, scale: 1.0 };
+    let error = forward(&bad, &runs, &x, &x, &x, &mut [0.0; 6], &mut [0.0; 6]).unwrap_err();
+    assert!(matches!(error, KernelError::InvalidSize { operand: "n_heads", found: 3, .. }));
+    let good = shape(1, 3, 1);
+    assert!(forward(&good, &runs, &x, &x[..2], &x[..1], &mut [0.0; 6], &mut [0.0; 6]).is_err());
+    assert!(forward(&good, &runs, &x, &x[..2], &x[..2], &mut [0.0; 5], &mut [0.0; 6]).is_err());
+    assert!(forward(&good, &runs, &x, &x[..2], &x[..2], &mut [0.0; 6], &mut [0.0; 2]).is_err());
+    forward(&good, &[], &[], &[], &[], &mut [], &mut []).unwrap();
+}

@@ -1,0 +1,104 @@
+use super::conversation_files::text_error;
+use super::{safetensors_file, weights};
+use crate::config::DecoderConfig;
+use crate::error::ModelError;
+use crate::reward_head::REWARD_HEAD;
+use candle_core::Tensor;
+use critic_text::Renderer;
+use critic_types::atomic_file;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Writes a model as a folder that [`load_folder`](super::load_folder) and transformers read.
+///
+/// `config.json`, `tokenizer.json`, `tokenizer_config.json` with the chat template, and
+/// `model.safetensors` in f32, last: a folder with weights is whole. The reward head stands in it as
+/// `score.weight`. Reading the folder gives the same bits.
+///
+/// # Shapes
+/// - `weights`: those of [`weight_shapes`](crate::weight_shapes)
+/// - `reward_head`: `[1, d_model]`
+///
+/// # Errors
+/// [`ModelError`] when the weights are not those of the architecture or the folder cannot be written.
+pub fn write_hf_folder(
+    folder: &Path,
+    config: &DecoderConfig,
+    weights: &BTreeMap<String, Tensor>,
+    reward_head: Option<&Tensor>,
+    renderer: &Renderer,
+) -> Result<(), ModelError> {
+    let mut tensors: BTreeMap<&str, &Tensor> = weights.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    weights::check_shapes(folder, config, tensors.iter().map(|(&name, tensor)| (name, tensor.dims())))?;
+    if let Some(head) = reward_head {
+        let head_shape = [1, config.d_model];
+        if head.dims() != head_shape {
+            let (name, found) = (REWARD_HEAD.to_owned(), head.dims().to_vec());
+            return Err(ModelError::WeightShape { name, found, expected: head_shape.to_vec() });
+        }
+        tensors.insert(REWARD_HEAD, head);
+    }
+    let (tokenizer, template) = (renderer.tokenizer(), renderer.template());
+    let tokenizer_json = tokenizer.to_json().map_err(|error| text_error(folder, error))?;
+    let bos_id = renderer.bos().or_else(|| template.bos_token().and_then(|token| tokenizer.token_id(token)));
+    let tokenizer_config = json!({
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "bos_token": template.bos_token(),
+        "eos_token": template.eos_token(),
+        "add_bos_token": renderer.bos().is_some(),
+        "model_max_length": config.context_length,
+        "clean_up_tokenization_spaces": false,
+        "chat_template": template.source(),
+    });
+    let write = |file: &str, text: &str| atomic_file::write(&folder.join(file), text.as_bytes());
+    write("config.json", &config.to_hf_json(renderer.end_of_turn(), bos_id))?;
+    write("tokenizer.json", &tokenizer_json)?;
+    write("tokenizer_config.json", &format!("{tokenizer_config:#}\n"))?;
+    safetensors_file::write(&folder.join("model.safetensors"), &tensors)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Architecture;
+    use crate::config::tests::tiny;
+    use crate::sources::load_folder;
+    use crate::sources::testing::{bits, random_weights, renderer};
+    use candle_core::{DType, Device};
+
+    #[test]
+    fn what_is_written_is_read_back_bit_for_bit() {
+        for architecture in [Architecture::Llama, Architecture::Qwen2] {
+            let folder = tempfile::tempdir().unwrap();
+            let config = tiny(architecture);
+            let weights = random_weights(&config);
+            let head = Tensor::rand(-1f32, 1.0, (1, 12), &Device::Cpu).unwrap();
+            let renderer = renderer().with_bos(Some(0));
+            write_hf_folder(folder.path(), &config, &weights, Some(&head), &renderer).unwrap();
+            let model = load_folder(folder.path()).unwrap();
+            assert_eq!(model.config, config);
+            assert!(model.weights.keys().eq(weights.keys()));
+            assert!(weights.iter().all(|(name, tensor)| bits(tensor) == bits(&model.weights[name])));
+            assert_eq!(bits(model.reward_head.as_ref().unwrap()), bits(&head));
+            assert_eq!(model.renderer.digest(), renderer.digest());
+            let again = tempfile::tempdir().unwrap();
+            write_hf_folder(again.path(), &config, &model.weights, model.reward_head.as_ref(), &model.renderer).unwrap();
+            assert_eq!(load_folder(again.path()).unwrap().identity.digest, model.identity.digest);
+        }
+    }
+
+    #[test]
+    fn weights_that_could_not_be_read_back_are_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = tiny(Architecture::Llama);
+        let mut weights = random_weights(&config);
+        let head = Tensor::zeros((2, 12), DType::F32, &Device::Cpu).unwrap();
+        let message = write_hf_folder(folder.path(), &config, &weights, Some(&head), &renderer()).unwrap_err().to_string();
+        assert!(message.contains("[2, 12]") && message.contains("[1, 12]"), "{message}");
+        weights.remove("model.norm.weight");
+        let message = write_hf_folder(folder.path(), &config, &weights, None, &renderer()).unwrap_err().to_string();
+        assert!(message.contains("model.norm.weight"), "{message}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,142 @@
+use super::*;
+use crate::config::Architecture;
+use crate::config::tests::tiny;
+use crate::sources::testing::{TEMPLATE, bits, random_weights, renderer};
+use crate::sources::write_hf_folder;
+use critic_types::atomic_file;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+fn written() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let config = tiny(Architecture::Llama);
+    write_hf_folder(folder.path(), &config, &random_weights(&config), None, &renderer()).unwrap();
+    folder
+}
+
+fn put(folder: &TempDir, file: &str, text: &str) {
+    atomic_file::write(&folder.path().join(file), text.as_bytes()).unwrap();
+}
+
+fn edit(folder: &TempDir, file: &str, change: impl FnOnce(&mut Value)) {
+    let mut value: Value = serde_json::from_slice(&fs::read(folder.path().join(file)).unwrap()).unwrap();
+    change(&mut value);
+    put(folder, file, &value.to_string());
+}
+
+fn message(folder: &TempDir) -> String {
+    load_folder(folder.path()).unwrap_err().to_string()
+}
+
+#[test]
+fn shards_are_joined() {
+    let folder = written();
+    let whole = load_folder(folder.path()).unwrap();
+    fs::remove_file(folder.path().join("model.safetensors")).unwrap();
+    let mut map = serde_json::Map::new();
+    for (i, file) in ["model-1.safetensors", "model-2.safetensors"].into_iter().enumerate() {
+        let part: BTreeMap<&str, &candle_core::Tensor> =
+            whole.weights.iter().skip(i).step_by(2).map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        map.extend(part.keys().map(|name| (String::from(*name), json!(file))));
+        safetensors_file::write(&folder.path().join(file), &part).unwrap();
+    }
+    put(&folder, INDEX, &json!({"metadata": {}, "weight_map": map}).to_string());
+    let sharded = load_folder(folder.path()).unwrap();
+    assert!(whole.weights.iter().all(|(name, tensor)| bits(tensor) == bits(&sharded.weights[name])));
+    assert_ne!(sharded.identity.digest, whole.identity.digest);
+    fs::remove_file(folder.path().join("model-2.safetensors")).unwrap();
+    assert!(message(&folder).contains("has no model-2.safetensors"));
+}
+
+#[test]
+fn an_index_cannot_lead_out_of_its_folder() {
+    for shard in ["../secret", "/etc/passwd", "a/b", "", ".."] {
+        let index = json!({"weight_map": {"w": shard}}).to_string();
+        assert!(shards(index.as_bytes()).unwrap_err().contains("not a file name"), "{shard}");
+    }
+    assert!(shards(b"{\"weight_map\": {}}").is_err());
+    assert!(shards(b"{}").is_err());
+}
+
+#[test]
+fn each_missing_file_is_named() {
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        let folder = written();
+        fs::remove_file(folder.path().join(file)).unwrap();
+        assert!(message(&folder).contains(&format!("has no {file}")), "{}", message(&folder));
+    }
+    let error = load_folder(Path::new("no-such-folder")).unwrap_err();
+    assert!(matches!(error, ModelError::NoSuchPath { .. }));
+}
+
+#[test]
+fn broken_files_are_errors_that_name_them() {
+    for (file, text) in [("config.json", "{"), ("tokenizer.json", "{}"), ("tokenizer_config.json", "{"), ("chat_template.json", "{")] {
+        let folder = written();
+        put(&folder, file, text);
+        assert!(message(&folder).contains(file), "{}", message(&folder));
+    }
+    let folder = written();
+    let path = folder.path().join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    atomic_file::write(&path, &bytes[..bytes.len() - 7]).unwrap();
+    assert!(message(&folder).contains("its header promises"));
+}
+
+#[test]
+fn weights_of_another_architecture_are_refused() {
+    let folder = written();
+    edit(&folder, "config.json", |config| config["intermediate_size"] = json!(24));
+    let message = message(&folder);
+    assert!(message.contains("model.layers.0.mlp.up_proj.weight [20, 12], expected [24, 12]"), "{message}");
+}
+
+#[test]
+fn the_chat_template_is_found_wherever_it_stands() {
+    let folder = written();
+    let template = |text: &str| format!("{text}{TEMPLATE}");
+    let source = |folder: &TempDir| load_folder(folder.path()).unwrap().renderer.template().source().to_owned();
+    assert_eq!(source(&folder), TEMPLATE);
+    let named = json!([{"name": "tool_use", "template": "x"}, {"name": "default", "template": template("list")}]);
+    edit(&folder, "tokenizer_config.json", |config| config["chat_template"] = named);
+    assert_eq!(source(&folder), template("list"));
+    put(&folder, "chat_template.json", &json!({"chat_template": template("json")}).to_string());
+    assert_eq!(source(&folder), template("json"));
+    put(&folder, "chat_template.jinja", &template("jinja"));
+    assert_eq!(source(&folder), template("jinja"));
+}
+
+#[test]
+fn a_model_without_a_template_is_refused() {
+    let folder = written();
+    edit(&folder, "tokenizer_config.json", |config| config["chat_template"] = Value::Null);
+    assert!(message(&folder).contains("no chat template"));
+}
+
+#[test]
+fn a_turn_ends_with_the_marker_of_the_template_or_with_eos() {
+    let folder = written();
+    let end = |folder: &TempDir| load_folder(folder.path()).unwrap().renderer.end_of_turn();
+    assert_eq!(end(&folder), 2);
+    let plain = "{% for m in messages %}{{ m['content'] }}{{ eos_token }}{% endfor %}";
+    edit(&folder, "tokenizer_config.json", |config| {
+        config["chat_template"] = json!(plain);
+        config["eos_token"] = json!({"content": "no", "special": true});
+    });
+    assert_eq!(end(&folder), 8);
+    edit(&folder, "tokenizer_config.json", |config| config["eos_token"] = Value::Null);
+    edit(&folder, "config.json", |config| config["eos_token_id"] = json!([7, 8]));
+    assert_eq!(end(&folder), 7);
+    put(&folder, "generation_config.json", r#"{"eos_token_id": 6}"#);
+    assert_eq!(end(&folder), 6);
+    put(&folder, "generation_config.json", r#"{"eos_token_id": 99}"#);
+    assert!(message(&folder).contains("ends a turn"));
+}
+
+#[test]
+fn bos_begins_a_sequence_only_where_the_tokenizer_says_so() {
+    let folder = written();
+    assert_eq!(load_folder(folder.path()).unwrap().renderer.bos(), None);
+    edit(&folder, "tokenizer_config.json", |config| config["add_bos_token"] = json!(true));
+    assert_eq!(load_folder(folder.path()).unwrap().renderer.bos(), Some(0));
+}

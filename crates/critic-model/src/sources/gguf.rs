@@ -1,0 +1,175 @@
+use super::conversation_files::{renderer, text_error};
+use super::digest::{model_digest, sha256};
+use super::gguf_metadata::{FromTensors, Metadata};
+use super::{LoadedModel, ModelIdentity, weights};
+use crate::config::{Architecture, DecoderConfig};
+use crate::error::ModelError;
+use candle_core::quantized::gguf_file::Content;
+use candle_core::{Device, Tensor};
+use critic_text::{ChatTemplate, Renderer, TextError, Tokenizer};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+/// Loads a GGUF file of a Llama or Qwen2 model; quantised weights become f32.
+///
+/// llama.cpp stores the rows of Llama's query and key projections in the order of its interleaved rotary
+/// embedding; they come back in the order of transformers.
+/// A turn ends with the EOS of the metadata, or with `<|im_end|>` or `<|eot_id|>` where the template writes
+/// that and the vocabulary has it.
+///
+/// # Errors
+/// [`ModelError`] when the file is torn, not GGUF, of another version or architecture, without a chat
+/// template, or its weights are not those of its architecture.
+pub fn load_gguf(path: &Path) -> Result<LoadedModel, ModelError> {
+    let mut reader = open(path)?;
+    let content = content(path, &mut reader)?;
+    let metadata = Metadata(&content.metadata);
+    let about = from_tensors(path, &content, &mut reader)?;
+    let config = metadata.config(&about).map_err(|error| error.in_file(path))?;
+    let renderer = read_renderer(path, &metadata, &config)?;
+    let (sum, weights) = rayon::join(|| sha256(path), || read_weights(path, &config, &content, &mut reader));
+    let (weights, reward_head) = weights::check(path, &config, weights?)?;
+    let name = path.file_stem().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let identity = ModelIdentity {
+        name,
+        source: format!("file {}", path.display()),
+        digest: model_digest([sum?.as_str()]),
+        license: metadata.text("general.license").map(str::to_owned),
+    };
+    Ok(LoadedModel { config, weights, reward_head, renderer, identity })
+}
+
+/// Opens the file and checks its first eight bytes: `GGUF` and the version.
+fn open(path: &Path) -> Result<BufReader<File>, ModelError> {
+    let io = |source| ModelError::Read { path: path.to_owned(), source };
+    let mut reader = BufReader::with_capacity(1 << 20, File::open(path).map_err(io)?);
+    let mut start = Vec::new();
+    (&mut reader).take(8).read_to_end(&mut start).map_err(io)?;
+    let Some(version) = start.strip_prefix(b"GGUF").and_then(|rest| rest.first_chunk::<4>()) else {
+        let found = String::from_utf8_lossy(&start[..start.len().min(4)]).into_owned();
+        return Err(ModelError::NotGguf { path: path.to_owned(), found });
+    };
+    let version = u32::from_le_bytes(*version);
+    if !(2..=3).contains(&version) {
+        return Err(ModelError::GgufVersion { path: path.to_owned(), found: version });
+    }
+    reader.rewind().map_err(io)?;
+    Ok(reader)
+}
+
+fn content(path: &Path, reader: &mut BufReader<File>) -> Result<Content, ModelError> {
+    let torn = |reason: String| ModelError::Gguf { path: path.to_owned(), reason };
+    // candle divides by the alignment that the file declares, even by zero.
+    match catch_unwind(AssertUnwindSafe(|| Content::read(reader))) {
+        Ok(content) => content.map_err(|error| torn(error.to_string())),
+        Err(_) => Err(torn("its header is broken".to_owned())),
+    }
+}
+
+fn from_tensors(path: &Path, content: &Content, reader: &mut BufReader<File>) -> Result<FromTensors, ModelError> {
+    const EMBEDDING: &str = "token_embd.weight";
+    const ROPE_DIVISORS: &str = "rope_freqs.weight";
+    let torn = |reason: String| ModelError::Gguf { path: path.to_owned(), reason };
+    let embedding = content.tensor_infos.get(EMBEDDING).ok_or_else(|| torn(format!("it has no tensor {EMBEDDING}")))?;
+    let vocab_size = *embedding.shape.dims().first().ok_or_else(|| torn(format!("{EMBEDDING} is a single number")))?;
+    let rope_divisors = match content.tensor_infos.get(ROPE_DIVISORS) {
+        None => None,
+        Some(info) if info.shape.rank() == 1 && info.shape.dims()[0] <= 1 << 16 => {
+            Some(read_tensor(path, content, reader, ROPE_DIVISORS)?.to_vec1::<f32>()?)
+        }
+        Some(info) => return Err(torn(format!("{ROPE_DIVISORS} has shape {:?}, expected one row", info.shape.dims()))),
+    };
+    Ok(FromTensors { vocab_size, tied_embeddings: !content.tensor_infos.contains_key("output.weight"), rope_divisors })
+}
+
+fn read_renderer(path: &Path, metadata: &Metadata<'_>, config: &DecoderConfig) -> Result<Renderer, ModelError> {
+    let vocabulary = metadata.vocabulary().map_err(|error| error.in_file(path))?;
+    if vocabulary.tokens.len() > config.vocab_size {
+        let reason = format!("it has {} tokens, but its embedding has {} rows", vocabulary.tokens.len(), config.vocab_size);
+        return Err(ModelError::Gguf { path: path.to_owned(), reason });
+    }
+    let text = |error: TextError| text_error(path, error);
+    let source = metadata.text("tokenizer.chat_template").ok_or_else(|| text(TextError::NoChatTemplate))?;
+    let token = |id: Option<u32>| id.and_then(|id| vocabulary.tokens.get(id as usize)).map(String::as_str);
+    let template = ChatTemplate::new(source, token(vocabulary.bos_token_id), token(vocabulary.eos_token_id)).map_err(text)?;
+    let (eos, bos) = (vocabulary.eos_token_id, vocabulary.bos_token_id.filter(|_| vocabulary.add_bos));
+    renderer(path, Tokenizer::from_gguf(vocabulary).map_err(text)?, template, eos, bos)
+}
+
+fn read_weights(
+    path: &Path,
+    config: &DecoderConfig,
+    content: &Content,
+    reader: &mut BufReader<File>,
+) -> Result<BTreeMap<String, Tensor>, ModelError> {
+    let names: BTreeMap<&str, String> = content
+        .tensor_infos
+        .keys()
+        .filter(|name| *name != "rope_freqs.weight")
+        .map(|name| (name.as_str(), hugging_face_name(name).unwrap_or_else(|| name.clone())))
+        .collect();
+    // Shapes first: they bound what the file can make us allocate.
+    weights::check_shapes(
+        path,
+        config,
+        names.iter().map(|(&name, hf_name)| (hf_name.as_str(), content.tensor_infos[name].shape.dims())),
+    )?;
+    let mut weights = BTreeMap::new();
+    for (name, hf_name) in names {
+        let mut tensor = read_tensor(path, content, reader, name)?;
+        if config.architecture == Architecture::Llama {
+            if hf_name.ends_with("q_proj.weight") {
+                tensor = unpermute(&tensor, config.n_heads)?;
+            } else if hf_name.ends_with("k_proj.weight") {
+                tensor = unpermute(&tensor, config.n_kv_heads)?;
+            }
+        }
+        weights.insert(hf_name, tensor);
+    }
+    Ok(weights)
+}
+
+fn read_tensor(path: &Path, content: &Content, reader: &mut BufReader<File>, name: &str) -> Result<Tensor, ModelError> {
+    let tensor = content.tensor(reader, name, &Device::Cpu).and_then(|tensor| tensor.dequantize(&Device::Cpu));
+    tensor.map_err(|error| ModelError::Gguf { path: path.to_owned(), reason: format!("tensor {name}: {error}") })
+}
+
+/// Rows `(head, pair, part)` of llama.cpp back to `(head, part, pair)`: the inverse of `permute` in its
+/// `convert_hf_to_gguf.py`.
+fn unpermute(weight: &Tensor, n_heads: usize) -> Result<Tensor, ModelError> {
+    let (rows, columns) = weight.dims2()?;
+    let pairs = weight.reshape((n_heads, rows / n_heads / 2, 2, columns))?;
+    Ok(pairs.transpose(1, 2)?.contiguous()?.reshape((rows, columns))?)
+}
+
+/// The name in Hugging Face's spelling of a tensor in llama.cpp's.
+fn hugging_face_name(name: &str) -> Option<String> {
+    match name {
+        "token_embd.weight" => return Some("model.embed_tokens.weight".to_owned()),
+        "output_norm.weight" => return Some("model.norm.weight".to_owned()),
+        "output.weight" => return Some("lm_head.weight".to_owned()),
+        _ => {}
+    }
+    let (layer, rest) = name.strip_prefix("blk.")?.split_once('.')?;
+    let layer: usize = layer.parse().ok()?;
+    let (part, kind) = rest.rsplit_once('.')?;
+    let part = match part {
+        "attn_norm" => "input_layernorm",
+        "ffn_norm" => "post_attention_layernorm",
+        "attn_q" => "self_attn.q_proj",
+        "attn_k" => "self_attn.k_proj",
+        "attn_v" => "self_attn.v_proj",
+        "attn_output" => "self_attn.o_proj",
+        "ffn_gate" => "mlp.gate_proj",
+        "ffn_up" => "mlp.up_proj",
+        "ffn_down" => "mlp.down_proj",
+        _ => return None,
+    };
+    Some(format!("model.layers.{layer}.{part}.{kind}"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+use super::*;
+use crate::config::tests::tiny;
+use crate::config::{Llama3Scaling, RopeConfig};
+use crate::sources::testing::{TEMPLATE, bits, random_weights};
+use candle_core::quantized::gguf_file::{Value, write};
+use candle_core::quantized::{GgmlDType, QTensor};
+use critic_types::atomic_file;
+use std::io::Cursor;
+use std::path::PathBuf;
+
+/// What goes into a file.
+struct Parts {
+    metadata: BTreeMap<String, Value>,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+/// The file that llama.cpp's converter would write of this model.
+fn converted(config: &DecoderConfig, weights: &BTreeMap<String, Tensor>) -> Parts {
+    let arch = config.architecture.name();
+    let size = |x: usize| Value::U32(x as u32);
+    let text = |x: &str| Value::String(x.to_owned());
+    let texts = |xs: &[&str]| Value::Array(xs.iter().map(|x| text(x)).collect());
+    let mut metadata = BTreeMap::from([
+        ("general.architecture".to_owned(), text(arch)),
+        ("general.license".to_owned(), text("mit")),
+        ("tokenizer.ggml.model".to_owned(), text("gpt2")),
+        ("tokenizer.ggml.pre".to_owned(), text("gpt-2")),
+        ("tokenizer.ggml.tokens".to_owned(), texts(&["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab"])),
+        ("tokenizer.ggml.token_type".to_owned(), Value::Array([3, 3, 3, 1, 1, 1].map(Value::I32).into())),
+        ("tokenizer.ggml.merges".to_owned(), texts(&["a b"])),
+        ("tokenizer.ggml.bos_token_id".to_owned(), size(1)),
+        ("tokenizer.ggml.eos_token_id".to_owned(), size(0)),
+        ("tokenizer.chat_template".to_owned(), text(TEMPLATE)),
+    ]);
+    for (key, value) in [
+        ("block_count", size(config.n_layers)),
+        ("embedding_length", size(config.d_model)),
+        ("feed_forward_length", size(config.d_ff)),
+        ("context_length", size(config.context_length)),
+        ("attention.head_count", size(config.n_heads)),
+        ("attention.head_count_kv", size(config.n_kv_heads)),
+        ("attention.layer_norm_rms_epsilon", Value::F32(config.rms_norm_eps)),
+        ("rope.freq_base", Value::F32(config.rope.theta as f32)),
+        ("rope.dimension_count", size(config.head_dim)),
+    ] {
+        metadata.insert(format!("{arch}.{key}"), value);
+    }
+    let tensors = weights.iter().map(|(name, tensor)| {
+        let is_rotated = config.architecture == Architecture::Llama;
+        let tensor = match name {
+            name if is_rotated && name.ends_with("q_proj.weight") => permute(tensor, config.n_heads),
+            name if is_rotated && name.ends_with("k_proj.weight") => permute(tensor, config.n_kv_heads),
+            _ => tensor.clone(),
+        };
+        (llama_cpp_name(name), tensor)
+    });
+    Parts { metadata, tensors: tensors.collect() }
+}
+
+/// Row `h · d + part · d/2 + pair` moves to `h · d + 2 · pair + part`, written as the index arithmetic.
+fn permute(weight: &Tensor, n_heads: usize) -> Tensor {
+    let rows = weight.to_vec2::<f32>().unwrap();
+    let width = rows.len() / n_heads;
+    let mut out = rows.clone();
+    for (i, row) in rows.into_iter().enumerate() {
+        let (head, within) = (i / width, i % width);
+        let (part, pair) = (within / (width / 2), within % (width / 2));
+        out[head * width + 2 * pair + part] = row;
+    }
+    Tensor::new(out, &Device::Cpu).unwrap()
+}
+
+fn llama_cpp_name(name: &str) -> String {
+    [
+        ("model.embed_tokens", "token_embd"),
+        ("model.norm", "output_norm"),
+        ("lm_head", "output"),
+        ("model.layers", "blk"),
+        ("input_layernorm", "attn_norm"),
+        ("post_attention_layernorm", "ffn_norm"),
+        ("self_attn.q_proj", "attn_q"),
+        ("self_attn.k_proj", "attn_k"),
+        ("self_attn.v_proj", "attn_v"),
+        ("self_attn.o_proj", "attn_output"),
+        ("mlp.gate_proj", "ffn_gate"),
+        ("mlp.up_proj", "ffn_up"),
+        ("mlp.down_proj", "ffn_down"),
+    ]
+    .iter()
+    .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+}
+
+fn bytes(file: &Parts) -> Vec<u8> {
+    let quantised: Vec<(String, QTensor)> =
+        file.tensors.iter().map(|(name, tensor)| (name.clone(), QTensor::quantize(tensor, GgmlDType::F32).unwrap())).collect();
+    let metadata: Vec<(&str, &Value)> = file.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    let tensors: Vec<(&str, &QTensor)> = quantised.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let mut out = Cursor::new(Vec::new());
+    write(&mut out, &metadata, &tensors).unwrap();
+    out.into_inner()
+}
+
+fn load_bytes(bytes: &[u8]) -> Result<LoadedModel, ModelError> {
+    let folder = tempfile::tempdir().unwrap();
+    let path: PathBuf = folder.path().join("model.gguf");
+    atomic_file::write(&path, bytes).unwrap();
+    load_gguf(&path)
+}
+
+fn llama() -> Parts {
+    let config = tiny(Architecture::Llama);
+    converted(&config, &random_weights(&config))
+}
+
+/// The message about a Llama file after a change.
+fn refusal(change: impl FnOnce(&mut Parts)) -> String {
+    let mut file = llama();
+    change(&mut file);
+    load_bytes(&bytes(&file)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_converted_model_is_read_back_exactly() {
+    let mut untied = tiny(Architecture::Llama);
+    untied.tied_embeddings = false;
+    for config in [tiny(Architecture::Llama), tiny(Architecture::Qwen2), untied] {
+        let weights = random_weights(&config);
+        let model = load_bytes(&bytes(&converted(&config, &weights))).unwrap();
+        assert_eq!(model.config, config);
+        assert!(model.weights.keys().eq(weights.keys()));
+        for (name, tensor) in &weights {
+            assert_eq!(bits(tensor), bits(&model.weights[name]), "{name}");
+        }
+        assert_eq!((model.identity.name.as_str(), model.identity.license.as_deref()), ("model", Some("mit")));
+    }
+}
+
+#[test]
+fn a_turn_ends_with_what_the_template_writes() {
+    let model = load_bytes(&bytes(&llama())).unwrap();
+    assert_eq!(model.renderer.end_of_turn(), 2);
+    assert_eq!(model.renderer.bos(), None);
+    let mut file = llama();
+    let template = "{% for m in messages %}{{ m['content'] }}{{ eos_token }}{% endfor %}";
+    file.metadata.insert("tokenizer.chat_template".to_owned(), Value::String(template.to_owned()));
+    file.metadata.insert("tokenizer.ggml.add_bos_token".to_owned(), Value::Bool(true));
+    let model = load_bytes(&bytes(&file)).unwrap();
+    assert_eq!((model.renderer.end_of_turn(), model.renderer.bos()), (0, Some(1)));
+}
+
+#[test]
+fn llama3_rope_factors_become_its_scaling() {
+    let mut config = tiny(Architecture::Llama);
+    config.rope.theta = 5_000_000.0;
+    let plain = config.inverse_frequencies();
+    let scaling = Llama3Scaling { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_context: 8192 };
+    config.rope = RopeConfig { scaling: Some(scaling), ..config.rope };
+    let divisors: Vec<f32> = plain.iter().zip(config.inverse_frequencies()).map(|(p, s)| p / s).collect();
+    let mut file = converted(&config, &random_weights(&config));
+    file.tensors.insert("rope_freqs.weight".to_owned(), Tensor::new(divisors, &Device::Cpu).unwrap());
+    assert_eq!(load_bytes(&bytes(&file)).unwrap().config, config);
+    file.tensors.insert("rope_freqs.weight".to_owned(), Tensor::new(vec![3f32, 2.0], &Device::Cpu).unwrap());
+    assert!(load_bytes(&bytes(&file)).unwrap_err().to_string().contains("rope_freqs.weight"));
+}
+
+#[test]
+fn what_is_not_gguf_is_called_so() {
+    assert!(load_bytes(b"PK\x03\x04 and more").unwrap_err().to_string().contains("begins with \"PK"));
+    assert!(load_bytes(b"").unwrap_err().to_string().contains("begins with \"\""));
+    let mut old = bytes(&llama());
+    old[4] = 1;
+    assert!(load_bytes(&old).unwrap_err().to_string().contains("version 1"));
+}
+
+#[test]
+fn a_file_cut_short_anywhere_is_an_error() {
+    let whole = bytes(&llama());
+    // The last tensor is padded, so the cut must go past the padding to matter.
+    for length in (0..whole.len() - 32).step_by(whole.len() / 60) {
+        let error = load_bytes(&whole[..length]).unwrap_err();
+        assert!(matches!(error, ModelError::Gguf { .. } | ModelError::NotGguf { .. }), "{length}: {error}");
+    }
+}
+
+#[test]
+fn an_alignment_of_zero_is_an_error() {
+    let message = refusal(|file| {
+        file.metadata.insert("general.alignment".to_owned(), Value::U32(0));
+    });
+    assert!(message.contains("header is broken"), "{message}");
+}
+
+#[test]
+fn what_the_metadata_lacks_or_asks_for_is_named() {
+    let set = |key: &str, value: Value| {
+        let key = key.to_owned();
+        refusal(move |file| {
+            file.metadata.insert(key, value);
+        })
+    };
+    let without = |key: &str| refusal(|file| assert!(file.metadata.remove(key).is_some()));
+    assert!(set("general.architecture", Value::String("mamba".to_owned())).contains("mamba"));
+    assert!(set("llama.rope.scaling.type", Value::String("yarn".to_owned())).contains("yarn"));
+    assert!(set("llama.attention.sliding_window", Value::U32(16)).contains("sliding_window"));
+    assert!(set("llama.rope.dimension_count", Value::U32(2)).contains("rope.dimension_count"));
+    assert!(set("llama.attention.head_count_kv", Value::Array(vec![Value::U32(1)])).contains("an array of 1"));
+    assert!(set("llama.block_count", Value::U32(u32::MAX)).contains("4294967295"));
+    assert!(without("llama.block_count").contains("llama.block_count"));
+    assert!(without("tokenizer.ggml.tokens").contains("tokenizer.ggml.tokens"));
+    assert!(without("tokenizer.chat_template").contains("no chat template"));
+    assert!(without("general.architecture").contains("general.architecture"));
+    let too_many = Value::Array((0..12).map(|i| Value::String(i.to_string())).collect());
+    assert!(set("tokenizer.ggml.tokens", too_many).contains("12 tokens"));
+}
+
+#[test]
+fn a_vocabulary_without_any_end_of_turn_is_refused() {
+    let message = refusal(|file| {
+        file.metadata.remove("tokenizer.ggml.eos_token_id");
+        file.metadata.insert("tokenizer.chat_template".to_owned(), Value::String("{{ messages[0]['content'] }}".to_owned()));
+    });
+    assert!(message.contains("ends a turn"), "{message}");
+}
+
+#[test]
+fn other_tensors_than_the_architectures_are_named() {
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let message = refusal(|file| {
+        file.tensors.remove("blk.0.attn_k.weight");
+        file.tensors.insert("blk.1.ffn_up.weight".to_owned(), zeros(&[20, 8]));
+        file.tensors.insert("blk.0.attn_q.bias".to_owned(), zeros(&[12]));
+        file.tensors.insert("blk.0.ssm_a".to_owned(), zeros(&[4]));
+    });
+    for part in [
+        "missing: model.layers.0.self_attn.k_proj.weight [4, 12]",
+        "model.layers.1.mlp.up_proj.weight [20, 8], expected [20, 12]",
+        "model.layers.0.self_attn.q_proj.bias",
+        "blk.0.ssm_a",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(refusal(|file| assert!(file.tensors.remove("token_embd.weight").is_some())).contains("token_embd.weight"));
+}
+
+#[test]
+fn quantised_weights_come_back_within_their_step() {
+    let row: Vec<f32> = (0..64).map(|i| (i as f32 / 7.0).sin()).collect();
+    let tensor = QTensor::quantize(&Tensor::from_vec(row.clone(), (2, 32), &Device::Cpu).unwrap(), GgmlDType::Q8_0).unwrap();
+    let mut out = Cursor::new(Vec::new());
+    write(&mut out, &[], &[("x", &tensor)]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.gguf");
+    atomic_file::write(&path, out.get_ref()).unwrap();
+    let mut reader = open(&path).unwrap();
+    let content = content(&path, &mut reader).unwrap();
+    let read = read_tensor(&path, &content, &mut reader, "x").unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    assert!(row.iter().zip(&read).all(|(x, y)| (x - y).abs() <= 0.5 / 127.0), "{read:?}");
+}

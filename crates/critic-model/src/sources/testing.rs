@@ -1,0 +1,51 @@
+//! A tiny model and its files.
+
+use crate::config::DecoderConfig;
+use crate::decoder::weight_shapes;
+use candle_core::{Device, Tensor};
+use critic_text::{ChatTemplate, Renderer, Tokenizer};
+use serde_json::json;
+use std::collections::BTreeMap;
+
+pub(crate) const TEMPLATE: &str =
+    "{% for m in messages %}<|im_start|>{{ m['role'] }} {{ m['content'] }}<|im_end|>{% endfor %}";
+
+/// Weights that depend on their names alone.
+pub(crate) fn random_weights(config: &DecoderConfig) -> BTreeMap<String, Tensor> {
+    let seed = critic_types::SeedTree::new(7);
+    let tensor = |name: &str, shape: &[usize]| {
+        let node = seed.child(name);
+        let n: usize = shape.iter().product();
+        let values: Vec<f32> = (0..n as u64).map(|i| node.index(i).uniform() as f32 - 0.5).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    };
+    weight_shapes(config).into_iter().map(|(name, shape)| (name.clone(), tensor(&name, &shape))).collect()
+}
+
+/// Nine tokens: `<|endoftext|>`, `<|im_start|>`, `<|im_end|>` and six words.
+pub(crate) fn tokenizer_json() -> String {
+    let special = |id: u32, content: &str| {
+        json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true})
+    };
+    json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null, "decoder": null,
+        "added_tokens": [special(0, "<|endoftext|>"), special(1, "<|im_start|>"), special(2, "<|im_end|>")],
+        "pre_tokenizer": {"type": "WhitespaceSplit"},
+        "model": {"type": "WordLevel", "unk_token": "<|endoftext|>", "vocab": {"<|endoftext|>": 0, "<|im_start|>": 1,
+            "<|im_end|>": 2, "user": 3, "assistant": 4, "a": 5, "b": 6, "yes": 7, "no": 8}},
+    })
+    .to_string()
+}
+
+/// Its renderer; EOS is `<|endoftext|>`, turns end with `<|im_end|>`.
+pub(crate) fn renderer() -> Renderer {
+    let tokenizer = Tokenizer::from_json(tokenizer_json().as_bytes()).unwrap();
+    let template = ChatTemplate::new(TEMPLATE, Some("<|endoftext|>"), Some("<|endoftext|>")).unwrap();
+    Renderer::new(tokenizer, template, 2)
+}
+
+/// The bits of a tensor, in order.
+pub(crate) fn bits(tensor: &Tensor) -> Vec<u32> {
+    tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+}

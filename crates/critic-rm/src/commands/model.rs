@@ -1,0 +1,69 @@
+use crate::progress::{answer, say};
+use anyhow::Result;
+use critic_model::ModelError;
+use critic_model::sources::{Cache, LoadedModel, ModelRef, Progress, Source, catalogue, fetch, load};
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Fetches a model into the cache.
+pub(crate) fn pull(name: &str) -> Result<()> {
+    let model = with_progress(|progress| load(&ModelRef::parse(name)?, progress))?;
+    describe(&model);
+    Ok(())
+}
+
+/// Lists the catalogue.
+pub(crate) fn list() -> Result<()> {
+    let cache = Cache::default_location();
+    answer(format!("models fetched by name are kept in {}", cache.folder().display()));
+    for entry in catalogue()?.entries() {
+        let cached = if entry.cached(&cache).is_some() { "cached" } else { "-" };
+        let sources: Vec<String> = entry.sources.iter().map(Source::to_string).collect();
+        answer(format!("{:<16} {cached:<8} {:<12} {}", entry.name, entry.license, sources.join(" | ")));
+    }
+    Ok(())
+}
+
+/// Describes a model.
+pub(crate) fn info(name: &str) -> Result<()> {
+    pull(name)
+}
+
+fn describe(model: &LoadedModel) {
+    let config = &model.config;
+    answer(format!("name         {}", model.identity.name));
+    answer(format!("source       {}", model.identity.source));
+    answer(format!("digest       {}", model.identity.digest));
+    answer(format!("license      {}", model.identity.license.as_deref().unwrap_or("not known")));
+    answer(format!("architecture {:?}", config.architecture));
+    answer(format!("parameters   {:.1} M", config.n_parameters() as f64 / 1e6));
+    answer(format!(
+        "shape        {} layers, width {}, {} heads, {} key-value heads, feed-forward {}",
+        config.n_layers, config.d_model, config.n_heads, config.n_kv_heads, config.d_ff
+    ));
+    answer(format!("context      {} tokens", config.context_length));
+    answer(format!("vocabulary   {} tokens", config.vocab_size));
+    let renderer = &model.renderer;
+    let end = renderer.tokenizer().token(renderer.end_of_turn()).unwrap_or_default();
+    answer(format!("end of turn  {end}"));
+    answer(format!("reward head  {}", if model.reward_head.is_some() { "yes" } else { "no" }));
+}
+
+/// Runs a download with a bar.
+pub(crate) fn with_progress<T>(run: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> Result<T, ModelError>) -> Result<T> {
+    let mut bar: Option<ProgressBar> = None;
+    let result = run(&mut |progress: Progress<'_>| {
+        let bar = bar.get_or_insert_with(|| {
+            say(format!("fetching {}", progress.label));
+            let bar = ProgressBar::new(progress.total.unwrap_or(0));
+            if let Ok(style) = ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes}  {eta} left") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        bar.set_position(progress.done);
+    });
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    Ok(result?)
+}

@@ -1,0 +1,143 @@
+use super::*;
+use crate::loss::tests::{tiny_config, tiny_weights};
+use crate::{CritiqueWeight, JointForm, LearningRate};
+use critic_model::config::Architecture;
+use critic_types::ContentHasher;
+
+fn config() -> TrainConfig {
+    TrainConfig {
+        epochs: 3,
+        pairs_per_step: 2,
+        tokens_per_pack: 64,
+        learning_rate: LearningRate { peak: 1e-2, warmup: 0.2, floor: 0.1 },
+        reward_head_learning_rate: 1e-2,
+        weight_decay: 0.01,
+        beta1: 0.9,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        max_grad_norm: 1.0,
+        joint: JointForm::Convex,
+        critique_weight: CritiqueWeight::Paper { beta: 0.9 },
+        critiques_per_response: 1,
+        critique_dropout: 0.5,
+    }
+}
+
+/// Pairs whose chosen responses hold token 7 and whose rejected ones hold token 8.
+fn pairs(n: u32) -> Vec<TrainPair> {
+    (0..n)
+        .map(|i| {
+            let response = |mark: u32| vec![1, 2 + i % 3, mark, 9];
+            let critiqued = |mark: u32| {
+                (0..2).map(|j| ([response(mark), vec![5, 20 + mark + j, 9]].concat(), 5..7)).collect::<Vec<_>>()
+            };
+            TrainPair { id: format!("p{i}"), responses: [response(7), response(8)], critiqued: [critiqued(7), critiqued(8)] }
+        })
+        .collect()
+}
+
+fn key(name: &str) -> ContentId {
+    ContentHasher::new(name).finish()
+}
+
+fn train(config: &TrainConfig, pairs: &[TrainPair], folder: &Path, stop_after: Option<usize>) -> Result<Ended, TrainError> {
+    let decoder = tiny_config(Architecture::Llama, true);
+    let trainer = Trainer::new(config, pairs, SeedTree::new(4), key("run"), folder, Duration::ZERO)?;
+    let mut n_steps = 0;
+    trainer.run(&decoder, || TrainableModel::new(&decoder, &tiny_weights(&decoder), None, &SeedTree::new(4)), &mut |_| {
+        n_steps += 1;
+        if Some(n_steps) == stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })
+}
+
+fn finished(ended: Ended) -> (BTreeMap<String, Vec<f32>>, Vec<StepRecord>) {
+    let Ended::Finished { model, mut records } = ended else { panic!("training was interrupted") };
+    records.iter_mut().for_each(|record| record.seconds = 0.0);
+    let (mut weights, head) = model.into_weights();
+    weights.insert(REWARD_HEAD.to_owned(), head);
+    (weights.iter().map(|(name, tensor)| (name.clone(), tensor.flatten_all().unwrap().to_vec1().unwrap())).collect(), records)
+}
+
+#[test]
+fn both_losses_fall_and_the_pairs_are_ranked() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig { epochs: 12, ..config() };
+    let (_, records) = finished(train(&config, &pairs(6), folder.path(), None).unwrap());
+    assert_eq!(records.len(), 36);
+    assert!(records[30].critique_loss < records[0].critique_loss);
+    let last = &records[35];
+    assert!(last.preference_loss.unwrap() < 0.6, "{last:?}");
+    assert!((last.accuracy.unwrap() - 1.0).abs() < 1e-12);
+    assert!((records[0].critique_weight - 1.0).abs() < 1e-12 && (last.critique_weight - 0.1).abs() < 1e-12);
+}
+
+#[test]
+fn stop_and_resume_equals_a_straight_run_to_the_bit() {
+    let data = pairs(5);
+    let straight = tempfile::tempdir().unwrap();
+    let expected = finished(train(&config(), &data, straight.path(), None).unwrap());
+    for stop_after in [1, 4, 8] {
+        let folder = tempfile::tempdir().unwrap();
+        let stopped = train(&config(), &data, folder.path(), Some(stop_after)).unwrap();
+        assert!(matches!(stopped, Ended::Interrupted { n_steps } if n_steps == stop_after));
+        let resumed = finished(train(&config(), &data, folder.path(), None).unwrap());
+        assert_eq!(resumed, expected);
+    }
+}
+
+#[test]
+fn how_a_step_is_cut_into_packs_does_not_matter() {
+    let data = pairs(4);
+    let run = |tokens_per_pack| {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig { tokens_per_pack, pairs_per_step: 4, epochs: 1, ..config() };
+        finished(train(&config, &data, folder.path(), None).unwrap()).1
+    };
+    let (whole, cut) = (run(64), run(14));
+    assert!(cut[0].n_tokens > whole[0].n_tokens, "nothing was cut");
+    for (a, b) in whole.iter().zip(&cut) {
+        assert!((a.joint_loss - b.joint_loss).abs() < 1e-5 && (a.grad_norm - b.grad_norm).abs() < 1e-4 * a.grad_norm);
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_run_is_not_taken_up() {
+    let folder = tempfile::tempdir().unwrap();
+    train(&config(), &pairs(4), folder.path(), Some(2)).unwrap();
+    let decoder = tiny_config(Architecture::Llama, true);
+    let checkpoints = Checkpoints::new(folder.path());
+    assert!(checkpoints.load(&key("run"), &decoder).unwrap().is_some());
+    assert!(checkpoints.load(&key("another run"), &decoder).unwrap().is_none());
+    checkpoints.clear();
+    assert!(checkpoints.load(&key("run"), &decoder).unwrap().is_none());
+}
+
+#[test]
+fn a_torn_checkpoint_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    train(&config(), &pairs(4), folder.path(), Some(1)).unwrap();
+    let file = folder.path().join("step-000001/weights.safetensors");
+    let bytes = std::fs::read(&file).unwrap();
+    critic_types::atomic_file::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let error = train(&config(), &pairs(4), folder.path(), None).unwrap_err();
+    assert!(matches!(&error, TrainError::Checkpoint { path, .. } if path == &file), "{error}");
+}
+
+#[test]
+fn a_pair_beyond_the_pack_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig { tokens_per_pack: 9, ..config() };
+    let error = train(&config, &pairs(1), folder.path(), None).unwrap_err();
+    assert!(matches!(error, TrainError::PairTooLong { budget: 9, .. }), "{error}");
+    assert!(matches!(train(&config, &[], folder.path(), None), Err(TrainError::NoPairs)));
+}
+
+#[test]
+fn the_scalar_baseline_is_the_same_trainer_without_critiques() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = TrainConfig { critique_weight: CritiqueWeight::Constant { weight: 0.0 }, critique_dropout: 1.0, epochs: 8, ..config() };
+    let data: Vec<TrainPair> = pairs(6).into_iter().map(|pair| TrainPair { critiqued: [vec![], vec![]], ..pair }).collect();
+    let (_, records) = finished(train(&config, &data, folder.path(), None).unwrap());
+    assert!(records.iter().all(|record| record.critique_loss.is_none()));
+    assert!(records.last().unwrap().preference_loss < records[0].preference_loss);
+}
