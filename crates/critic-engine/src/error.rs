@@ -46,7 +46,9 @@ pub enum EngineErrorKind {
     #[error(transparent)]
     Reward(#[from] NonFiniteReward),
     /// The keys and values of the request do not fit the memory limit.
-    #[error("keys and values for {n_tokens} tokens exceed the limit of {limit}; raise engine.kv_tokens or lower n or max_new_tokens")]
+    #[error(
+        "keys and values for {n_tokens} tokens exceed the limit of {limit}; raise engine.kv_tokens or lower n or max_new_tokens"
+    )]
     OutOfMemory {
         /// Tokens that the request keeps at once.
         n_tokens: usize,

@@ -18,10 +18,11 @@ impl KvArena {
 
     /// Makes room for `n_rows` rows; grows by half so that growing stays rare.
     pub fn reserve_rows(&mut self, n_rows: usize) {
-        let wanted = n_rows * self.width;
-        for part in self.keys.iter_mut().chain(&mut self.values) {
-            if part.len() < wanted {
-                part.resize(wanted.max(part.len() + part.len() / 2), 0.0);
+        let held = self.keys.first().map_or(0, |part| part.len() / self.width);
+        if n_rows > held {
+            let rows = n_rows.max(held + held / 2);
+            for part in self.keys.iter_mut().chain(&mut self.values) {
+                part.resize(rows * self.width, 0.0);
             }
         }
     }
@@ -41,9 +42,18 @@ pub(crate) struct CachedAttention<'a> {
 }
 
 impl Attention for CachedAttention<'_> {
-    fn attend(&mut self, layer_idx: usize, shape: AttentionShape, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    fn attend(
+        &mut self,
+        layer_idx: usize,
+        shape: AttentionShape,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+    ) -> Result<Tensor> {
         let width = self.arena.width;
-        for (new, kept) in [(k, &mut self.arena.keys[layer_idx]), (v, &mut self.arena.values[layer_idx])] {
+        for (new, kept) in
+            [(k, &mut self.arena.keys[layer_idx]), (v, &mut self.arena.values[layer_idx])]
+        {
             with_values(new, |new| {
                 for (row, source) in self.rows.iter().zip(new.chunks_exact(width)) {
                     kept[row * width..(row + 1) * width].copy_from_slice(source);

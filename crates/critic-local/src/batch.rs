@@ -41,7 +41,13 @@ impl Batch {
     /// Adds the tokens at `positions` of the sequence that ends at `node`; returns the index of the first.
     ///
     /// `tokens` are those tokens. Everything before them is computed already, or stands in this batch.
-    pub(crate) fn add(&mut self, forest: &Forest, node: NodeId, positions: Range<usize>, tokens: &[u32]) -> usize {
+    pub(crate) fn add(
+        &mut self,
+        forest: &Forest,
+        node: NodeId,
+        positions: Range<usize>,
+        tokens: &[u32],
+    ) -> usize {
         let first = self.tokens.len();
         self.tokens.extend_from_slice(tokens);
         self.positions.extend(positions.clone().map(|p| p as u32));
@@ -61,7 +67,12 @@ impl Batch {
                 let query_start = self.rows.len();
                 let own_start = rows.start;
                 self.rows.extend(rows.clone());
-                self.runs.push(QueryRun { query_start, query_len: rows.len(), prefix: own_prefix, own_start });
+                self.runs.push(QueryRun {
+                    query_start,
+                    query_len: rows.len(),
+                    prefix: own_prefix,
+                    own_start,
+                });
             }
             prefix.push(run);
         }

@@ -3,8 +3,8 @@ use crate::error::LocalError;
 use crate::job::{Finished, Job, Tail};
 use crate::scheduler::Scheduler;
 use critic_engine::{
-    ChoiceRequest, Completion, EngineError, EngineErrorKind, GenerateRequest, Generator, Probe, ProbeTurn, Sampling, ScoreRequest,
-    ScoredResponse, Scorer, Sink,
+    ChoiceRequest, Completion, EngineError, EngineErrorKind, GenerateRequest, Generator, Probe,
+    ProbeTurn, Sampling, ScoreRequest, ScoredResponse, Scorer, Sink,
 };
 use critic_model::{Decoder, RewardHead};
 use critic_text::{Ending, Prompts, Renderer, TextError};
@@ -25,7 +25,11 @@ pub struct EngineLimits {
 
 impl EngineLimits {
     fn validate(&self) -> Result<(), LocalError> {
-        let limits = [("max_leaves", self.max_leaves), ("prefill_tokens", self.prefill_tokens), ("kv_tokens", self.kv_tokens)];
+        let limits = [
+            ("max_leaves", self.max_leaves),
+            ("prefill_tokens", self.prefill_tokens),
+            ("kv_tokens", self.kv_tokens),
+        ];
         match limits.into_iter().find(|&(_, value)| value == 0) {
             Some((field, value)) => Err(LocalError::Limit { field, value, rule: "at least 1" }),
             None => Ok(()),
@@ -82,8 +86,17 @@ impl LocalEngine {
             }
         }
         let (renderer, end_of_turn) = (&self.renderer, self.renderer.end_of_turn());
-        let scheduler = Scheduler::new(&self.decoder, self.head.as_ref(), &mut self.arena, &self.limits, end_of_turn, jobs);
-        scheduler.run(&mut |index, finished| sink(index, finished.and_then(|f| result(renderer, &requests[index], f))));
+        let scheduler = Scheduler::new(
+            &self.decoder,
+            self.head.as_ref(),
+            &mut self.arena,
+            &self.limits,
+            end_of_turn,
+            jobs,
+        );
+        scheduler.run(&mut |index, finished| {
+            sink(index, finished.and_then(|f| result(renderer, &requests[index], f)))
+        });
     }
 
     fn encode(&self, id: &str, text: &str) -> Result<Vec<u32>, EngineError> {
@@ -91,24 +104,41 @@ impl LocalEngine {
     }
 
     fn choices(&self, id: &str, choices: &[String]) -> Result<Vec<Vec<u32>>, EngineError> {
-        let encoded: Vec<Vec<u32>> = choices.iter().map(|choice| self.encode(id, choice)).collect::<Result<_, _>>()?;
+        let encoded: Vec<Vec<u32>> =
+            choices.iter().map(|choice| self.encode(id, choice)).collect::<Result<_, _>>()?;
         match encoded.iter().position(Vec::is_empty) {
-            Some(empty) => Err(EngineError::new(id, EngineErrorKind::Render { reason: format!("choice {empty} has no tokens") })),
+            Some(empty) => Err(EngineError::new(
+                id,
+                EngineErrorKind::Render { reason: format!("choice {empty} has no tokens") },
+            )),
             None => Ok(encoded),
         }
     }
 
-    fn tail(&self, id: &str, conversation: &Conversation, probe: &Probe) -> Result<Tail, EngineError> {
+    fn tail(
+        &self,
+        id: &str,
+        conversation: &Conversation,
+        probe: &Probe,
+    ) -> Result<Tail, EngineError> {
         let (after_close, lead) = match &probe.turn {
             ProbeTurn::Appended(text) => (false, self.encode(id, text)?),
             ProbeTurn::Question(question) => {
                 // The tokens after a closed turn do not depend on what it says.
                 let answered = conversation.clone().with(Role::Assistant, ".");
-                (true, self.renderer.followup(&answered, question).map_err(|error| render_error(id, &error))?)
+                (
+                    true,
+                    self.renderer
+                        .followup(&answered, question)
+                        .map_err(|error| render_error(id, &error))?,
+                )
             }
         };
         if lead.is_empty() {
-            return Err(EngineError::new(id, EngineErrorKind::Render { reason: "a probe appends no text".to_owned() }));
+            return Err(EngineError::new(
+                id,
+                EngineErrorKind::Render { reason: "a probe appends no text".to_owned() },
+            ));
         }
         Ok(Tail { after_close, lead, choices: self.choices(id, &probe.choices)? })
     }
@@ -116,8 +146,15 @@ impl LocalEngine {
     fn generate_job(&self, request: &GenerateRequest) -> Result<Job, EngineError> {
         let id = &request.id;
         request.sampling.validate().map_err(|error| EngineError::new(id, error))?;
-        let prompt = self.renderer.render(&request.conversation, Ending::GenerationPrompt).map_err(|error| render_error(id, &error))?;
-        let tails = request.probes.iter().map(|probe| self.tail(id, &request.conversation, probe)).collect::<Result<_, _>>()?;
+        let prompt = self
+            .renderer
+            .render(&request.conversation, Ending::GenerationPrompt)
+            .map_err(|error| render_error(id, &error))?;
+        let tails = request
+            .probes
+            .iter()
+            .map(|probe| self.tail(id, &request.conversation, probe))
+            .collect::<Result<_, _>>()?;
         Ok(Job {
             id: id.clone(),
             prompt: prompt.tokens,
@@ -137,7 +174,12 @@ impl LocalEngine {
         // The choices' first tokens are read after the prompt's last one, which therefore leads the tail.
         let lead = prompt.split_off(prompt.len().saturating_sub(1));
         if prompt.is_empty() {
-            return Err(EngineError::new(id, EngineErrorKind::Render { reason: "the prompt has fewer than two tokens".to_owned() }));
+            return Err(EngineError::new(
+                id,
+                EngineErrorKind::Render {
+                    reason: "the prompt has fewer than two tokens".to_owned(),
+                },
+            ));
         }
         Ok(Job {
             id: id.clone(),
@@ -147,7 +189,11 @@ impl LocalEngine {
             sampling: Sampling::greedy(1),
             seed: SeedTree::new(0),
             read_reward: false,
-            tails: vec![Tail { after_close: false, lead, choices: self.choices(id, &request.choices)? }],
+            tails: vec![Tail {
+                after_close: false,
+                lead,
+                choices: self.choices(id, &request.choices)?,
+            }],
         })
     }
 
@@ -182,8 +228,16 @@ impl Generator for LocalEngine {
     fn generate(&mut self, requests: &[GenerateRequest], sink: &mut Sink<'_, Vec<Completion>>) {
         self.run(requests, sink, Self::generate_job, |renderer, request, finished| {
             let completion = |leaf: crate::job::FinishedLeaf| {
-                let text = renderer.tokenizer().decode(&leaf.tokens).map_err(|error| render_error(&request.id, &error))?;
-                Ok(Completion { text, finish_reason: leaf.finish_reason, n_tokens: leaf.tokens.len(), probes: leaf.log_probs })
+                let text = renderer
+                    .tokenizer()
+                    .decode(&leaf.tokens)
+                    .map_err(|error| render_error(&request.id, &error))?;
+                Ok(Completion {
+                    text,
+                    finish_reason: leaf.finish_reason,
+                    n_tokens: leaf.tokens.len(),
+                    probes: leaf.log_probs,
+                })
             };
             finished.leaves.into_iter().map(completion).collect()
         });
@@ -191,8 +245,17 @@ impl Generator for LocalEngine {
 
     fn choose(&mut self, requests: &[ChoiceRequest], sink: &mut Sink<'_, Vec<f64>>) {
         self.run(requests, sink, Self::choice_job, |_, request, finished| {
-            let log_probs = finished.leaves.into_iter().next().and_then(|leaf| leaf.log_probs.into_iter().next());
-            log_probs.ok_or_else(|| EngineError::new(&request.id, EngineErrorKind::NonFinite { what: "log-probabilities".to_owned() }))
+            let log_probs = finished
+                .leaves
+                .into_iter()
+                .next()
+                .and_then(|leaf| leaf.log_probs.into_iter().next());
+            log_probs.ok_or_else(|| {
+                EngineError::new(
+                    &request.id,
+                    EngineErrorKind::NonFinite { what: "log-probabilities".to_owned() },
+                )
+            })
         });
     }
 }
@@ -202,16 +265,29 @@ impl Scorer for LocalEngine {
         self.run(requests, sink, Self::score_job, |renderer, request, finished| {
             let read = |value: Option<f32>| {
                 let value = value.map_or(f64::NAN, f64::from);
-                Reward::new(value, &request.id).map_err(|error| EngineError::new(&request.id, error))
+                Reward::new(value, &request.id)
+                    .map_err(|error| EngineError::new(&request.id, error))
             };
             let without_critique = read(finished.reward)?;
             let mut critiques = Vec::with_capacity(finished.leaves.len());
             for leaf in finished.leaves {
-                let text = renderer.tokenizer().decode(&leaf.tokens).map_err(|error| render_error(&request.id, &error))?;
+                let text = renderer
+                    .tokenizer()
+                    .decode(&leaf.tokens)
+                    .map_err(|error| render_error(&request.id, &error))?;
                 let finish_reason: FinishReason = leaf.finish_reason;
-                critiques.push(CritiqueReward { text, reward: read(leaf.reward)?, finish_reason, n_tokens: leaf.tokens.len() });
+                critiques.push(CritiqueReward {
+                    text,
+                    reward: read(leaf.reward)?,
+                    finish_reason,
+                    n_tokens: leaf.tokens.len(),
+                });
             }
-            Ok(ScoredResponse { without_critique, n_failed: request.n_critiques - critiques.len(), critiques })
+            Ok(ScoredResponse {
+                without_critique,
+                n_failed: request.n_critiques - critiques.len(),
+                critiques,
+            })
         });
     }
 }

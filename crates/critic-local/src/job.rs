@@ -34,7 +34,11 @@ pub(crate) struct Job {
 impl Job {
     /// The most tokens a leaf may add below the prompt.
     pub(crate) fn n_new(&self) -> usize {
-        let longest_tail = self.tails.iter().map(|t| t.lead.len() + t.choices.iter().map(Vec::len).max().unwrap_or(0)).max();
+        let longest_tail = self
+            .tails
+            .iter()
+            .map(|t| t.lead.len() + t.choices.iter().map(Vec::len).max().unwrap_or(0))
+            .max();
         let growth = if self.n == 0 { 0 } else { self.sampling.max_new_tokens + 1 };
         growth + longest_tail.unwrap_or(0)
     }

@@ -34,7 +34,11 @@ pub fn sample(logits: &[f32], sampling: &Sampling, draw: f64) -> Option<u32> {
     if sampling.top_k > 0 {
         kept.truncate(sampling.top_k);
     }
-    let base = if sampling.top_k > 0 { kept.iter().map(|&(logit, _)| weight(logit as f32)).sum() } else { total };
+    let base = if sampling.top_k > 0 {
+        kept.iter().map(|&(logit, _)| weight(logit as f32)).sum()
+    } else {
+        total
+    };
     let mut cumulative = 0.0;
     let mut n = 0;
     for &(logit, _) in &kept {
@@ -83,7 +87,8 @@ mod tests {
         let mut counts = [0.0; 4];
         let n = 20_000;
         for i in 0..n {
-            counts[sample(&logits, &sampling(1.0, 1.0, 0), tree.index(i).uniform()).unwrap() as usize] += 1.0 / n as f64;
+            counts[sample(&logits, &sampling(1.0, 1.0, 0), tree.index(i).uniform()).unwrap()
+                as usize] += 1.0 / n as f64;
         }
         let z: f64 = logits.iter().map(|&l| f64::from(l).exp()).sum();
         for (count, logit) in counts.iter().zip(logits) {

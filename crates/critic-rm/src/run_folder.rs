@@ -24,13 +24,19 @@ impl RunFolder {
             Some(path) if path.is_dir() => {
                 let file = path.join("run.toml");
                 if !file.is_file() {
-                    return Err(Fault::config(anyhow!("{} holds no run.toml: name a run file, or the folder of a run", path.display())));
+                    return Err(Fault::config(anyhow!(
+                        "{} holds no run.toml: name a run file, or the folder of a run",
+                        path.display()
+                    )));
                 }
                 (Some(file), args.out.clone().unwrap_or_else(|| path.clone()))
             }
             Some(path) => {
                 let name = path.file_stem().unwrap_or(path.as_os_str());
-                (Some(path.clone()), args.out.clone().unwrap_or_else(|| Path::new("runs").join(name)))
+                (
+                    Some(path.clone()),
+                    args.out.clone().unwrap_or_else(|| Path::new("runs").join(name)),
+                )
             }
             None => (None, args.out.clone().unwrap_or_else(|| PathBuf::from("runs/default"))),
         };
@@ -40,14 +46,26 @@ impl RunFolder {
     /// Makes the folder and takes it.
     pub(crate) fn open(path: &Path, resolved: &Resolved) -> Result<Self> {
         let denied = |error: std::io::Error| {
-            Fault::store(anyhow!("the run folder {} cannot be used: {error}; name another with --out", path.display()))
+            Fault::store(anyhow!(
+                "the run folder {} cannot be used: {error}; name another with --out",
+                path.display()
+            ))
         };
         fs::create_dir_all(path.join("checkpoints")).map_err(denied)?;
-        let lock = File::options().create(true).truncate(false).write(true).open(path.join(".lock")).map_err(denied)?;
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(".lock"))
+            .map_err(denied)?;
         if lock.try_lock().is_err() {
-            return Err(Fault::store(anyhow!("another critic-rm works on {}: wait for it, or name another folder with --out", path.display())));
+            return Err(Fault::store(anyhow!(
+                "another critic-rm works on {}: wait for it, or name another folder with --out",
+                path.display()
+            )));
         }
-        let text = toml::to_string(&resolved.settings).context("the settings cannot be written as TOML")?;
+        let text = toml::to_string(&resolved.settings)
+            .context("the settings cannot be written as TOML")?;
         atomic_file::write(&path.join("run.toml"), text.as_bytes())?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }

@@ -174,7 +174,10 @@ pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("could not read the run file {}", path.display()))
             .map_err(Fault::config)?;
-        let layer: Table = text.parse().with_context(|| format!("the run file {} is not TOML", path.display())).map_err(Fault::config)?;
+        let layer: Table = text
+            .parse()
+            .with_context(|| format!("the run file {} is not TOML", path.display()))
+            .map_err(Fault::config)?;
         merge(&mut table, &layer, "", &path.display().to_string(), &mut origins);
     }
     for (key, value) in &overrides.flags {
@@ -182,11 +185,14 @@ pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<
     }
     for assignment in &overrides.set {
         let Some((key, text)) = assignment.split_once('=') else {
-            return Err(Fault::config(anyhow::anyhow!("--set {assignment}: write key=value, for example --set critique.n_candidates=8")));
+            return Err(Fault::config(anyhow::anyhow!(
+                "--set {assignment}: write key=value, for example --set critique.n_candidates=8"
+            )));
         };
         merge(&mut table, &nested(key.trim(), parse_value(text.trim())), "", "--set", &mut origins);
     }
-    let settings = Settings::deserialize(table.clone()).map_err(|error| Fault::config(explain(&error)))?;
+    let settings =
+        Settings::deserialize(table.clone()).map_err(|error| Fault::config(explain(&error)))?;
     check(&settings)?;
     let mut values = Vec::new();
     flatten(&table, "", &origins, &mut values);
@@ -204,7 +210,9 @@ fn check(settings: &Settings) -> Result<()> {
     settings.score.sampling().validate().context("[score]").map_err(config)?;
     settings.train.critic_rm().validate().map_err(|error| config(error.into()))?;
     if settings.critique.n_candidates == 0 {
-        return Err(config(anyhow::anyhow!("critique.n_candidates is 0; at least one candidate is needed")));
+        return Err(config(anyhow::anyhow!(
+            "critique.n_candidates is 0; at least one candidate is needed"
+        )));
     }
     Ok(())
 }
@@ -212,18 +220,28 @@ fn check(settings: &Settings) -> Result<()> {
 /// A value as TOML would read it; a bare word is a string.
 fn parse_value(text: &str) -> Value {
     let parsed: Option<Table> = format!("value = {text}").parse().ok();
-    parsed.and_then(|mut table| table.remove("value")).unwrap_or_else(|| Value::String(text.to_owned()))
+    parsed
+        .and_then(|mut table| table.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_owned()))
 }
 
 fn nested(key: &str, value: Value) -> Table {
     match key.split_once('.') {
-        Some((head, rest)) => Table::from_iter([(head.to_owned(), Value::Table(nested(rest, value)))]),
+        Some((head, rest)) => {
+            Table::from_iter([(head.to_owned(), Value::Table(nested(rest, value)))])
+        }
         None => Table::from_iter([(key.to_owned(), value)]),
     }
 }
 
 /// Lays `layer` over `base`. A table whose `kind` changes starts anew: the fields belong to the kind.
-fn merge(base: &mut Table, layer: &Table, path: &str, origin: &str, origins: &mut BTreeMap<String, String>) {
+fn merge(
+    base: &mut Table,
+    layer: &Table,
+    path: &str,
+    origin: &str,
+    origins: &mut BTreeMap<String, String>,
+) {
     if let (Some(old), Some(new)) = (base.get("kind"), layer.get("kind"))
         && old != new
     {
@@ -232,7 +250,9 @@ fn merge(base: &mut Table, layer: &Table, path: &str, origin: &str, origins: &mu
     for (key, value) in layer {
         let key_path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match (base.get_mut(key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) => merge(below, above, &key_path, origin, origins),
+            (Some(Value::Table(below)), Value::Table(above)) => {
+                merge(below, above, &key_path, origin, origins)
+            }
             _ => {
                 base.insert(key.clone(), value.clone());
                 match value {
@@ -258,7 +278,12 @@ fn mark(table: &Table, path: &str, origin: &str, origins: &mut BTreeMap<String, 
     }
 }
 
-fn flatten(table: &Table, path: &str, origins: &BTreeMap<String, String>, out: &mut Vec<(String, String, String)>) {
+fn flatten(
+    table: &Table,
+    path: &str,
+    origins: &BTreeMap<String, String>,
+    out: &mut Vec<(String, String, String)>,
+) {
     for (key, value) in table {
         let key_path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match value {
@@ -276,7 +301,13 @@ mod tests {
     use super::*;
 
     fn set(assignments: &[&str]) -> Result<Resolved> {
-        resolve(None, &Overrides { flags: vec![], set: assignments.iter().map(|s| (*s).to_owned()).collect() })
+        resolve(
+            None,
+            &Overrides {
+                flags: vec![],
+                set: assignments.iter().map(|s| (*s).to_owned()).collect(),
+            },
+        )
     }
 
     #[test]
@@ -305,7 +336,9 @@ mod tests {
 
     #[test]
     fn a_typo_and_a_value_out_of_range_are_named() {
-        assert!(format!("{:#}", set(&["critique.n_candidate=2"]).unwrap_err()).contains("n_candidate"));
+        assert!(
+            format!("{:#}", set(&["critique.n_candidate=2"]).unwrap_err()).contains("n_candidate")
+        );
         assert!(format!("{:#}", set(&["critique.top_p=1.5"]).unwrap_err()).contains("1.5"));
         assert!(format!("{:#}", set(&["seed"]).unwrap_err()).contains("key=value"));
     }

@@ -49,21 +49,36 @@ impl Checkpoints {
         let target = self.folder.join(&name);
         let at = |path: &Path| {
             let path = path.to_owned();
-            move |error: &dyn std::fmt::Display| TrainError::Checkpoint { path, reason: format!("could not be written: {error}") }
+            move |error: &dyn std::fmt::Display| TrainError::Checkpoint {
+                path,
+                reason: format!("could not be written: {error}"),
+            }
         };
         fs::create_dir_all(&target).map_err(|e| at(&target)(&e))?;
-        let weights: BTreeMap<&String, &Tensor> = progress.model.parameters.iter().map(|(n, v)| (n, v.as_tensor())).collect();
+        let weights: BTreeMap<&String, &Tensor> =
+            progress.model.parameters.iter().map(|(n, v)| (n, v.as_tensor())).collect();
         write_tensors(&target.join("weights.safetensors"), weights)?;
         let mut moments = BTreeMap::new();
         for (name, state) in &progress.optimizer.moments {
-            moments.insert(format!("first.{name}"), Tensor::from_slice(&state.first, state.first.len(), &Device::Cpu)?);
-            moments.insert(format!("second.{name}"), Tensor::from_slice(&state.second, state.second.len(), &Device::Cpu)?);
+            moments.insert(
+                format!("first.{name}"),
+                Tensor::from_slice(&state.first, state.first.len(), &Device::Cpu)?,
+            );
+            moments.insert(
+                format!("second.{name}"),
+                Tensor::from_slice(&state.second, state.second.len(), &Device::Cpu)?,
+            );
         }
         write_tensors(&target.join("moments.safetensors"), &moments)?;
         let state = State {
             format_version: FORMAT_VERSION,
             run: run.clone(),
-            n_updates: progress.optimizer.moments.iter().map(|(name, m)| (name.clone(), m.n_updates)).collect(),
+            n_updates: progress
+                .optimizer
+                .moments
+                .iter()
+                .map(|(name, m)| (name.clone(), m.n_updates))
+                .collect(),
             records: progress.records.clone(),
         };
         let json = serde_json::to_vec(&state).map_err(|e| at(&target)(&e))?;
@@ -74,14 +89,24 @@ impl Checkpoints {
     }
 
     /// The newest checkpoint of `run`; nothing when there is none, or when it belongs to another run.
-    pub(crate) fn load(&self, run: &ContentId, config: &DecoderConfig) -> Result<Option<Progress>, TrainError> {
+    pub(crate) fn load(
+        &self,
+        run: &ContentId,
+        config: &DecoderConfig,
+    ) -> Result<Option<Progress>, TrainError> {
         let Ok(name) = fs::read_to_string(self.latest()) else { return Ok(None) };
         let folder = self.folder.join(name.trim());
-        let fault = |file: &str, reason: String| TrainError::Checkpoint { path: folder.join(file), reason };
-        let text = fs::read_to_string(folder.join("state.json")).map_err(|e| fault("state.json", e.to_string()))?;
-        let state: State = serde_json::from_str(&text).map_err(|e| fault("state.json", e.to_string()))?;
+        let fault =
+            |file: &str, reason: String| TrainError::Checkpoint { path: folder.join(file), reason };
+        let text = fs::read_to_string(folder.join("state.json"))
+            .map_err(|e| fault("state.json", e.to_string()))?;
+        let state: State =
+            serde_json::from_str(&text).map_err(|e| fault("state.json", e.to_string()))?;
         if state.format_version > FORMAT_VERSION {
-            let reason = format!("format version {} is newer than {FORMAT_VERSION}, the newest this build reads", state.format_version);
+            let reason = format!(
+                "format version {} is newer than {FORMAT_VERSION}, the newest this build reads",
+                state.format_version
+            );
             return Err(fault("state.json", reason));
         }
         if state.run != *run {
@@ -102,12 +127,24 @@ impl Checkpoints {
             let mut take = |part: &str, length: usize| -> Result<Vec<f32>, TrainError> {
                 let key = format!("{part}.{name}");
                 let tensor = moments.remove(&key).filter(|tensor| tensor.dims() == [length]);
-                let tensor = tensor.ok_or_else(|| fault("moments.safetensors", format!("`{key}` is missing or not of length {length}")))?;
+                let tensor = tensor.ok_or_else(|| {
+                    fault(
+                        "moments.safetensors",
+                        format!("`{key}` is missing or not of length {length}"),
+                    )
+                })?;
                 Ok(with_values(&tensor, |values| Ok(values.to_vec()))?)
             };
             let length = slot.first.len();
-            let n_updates = *state.n_updates.get(name).ok_or_else(|| fault("state.json", format!("`{name}` is missing")))?;
-            *slot = Moments { n_updates, first: take("first", length)?, second: take("second", length)? };
+            let n_updates = *state
+                .n_updates
+                .get(name)
+                .ok_or_else(|| fault("state.json", format!("`{name}` is missing")))?;
+            *slot = Moments {
+                n_updates,
+                first: take("first", length)?,
+                second: take("second", length)?,
+            };
         }
         Ok(Some(Progress { model, optimizer, records: state.records }))
     }
@@ -131,11 +168,17 @@ impl Checkpoints {
 }
 
 /// Writes tensors and waits until they are on the disk.
-fn write_tensors<'a, K>(path: &Path, tensors: impl IntoIterator<Item = (K, &'a Tensor)>) -> Result<(), TrainError>
+fn write_tensors<'a, K>(
+    path: &Path,
+    tensors: impl IntoIterator<Item = (K, &'a Tensor)>,
+) -> Result<(), TrainError>
 where
     K: AsRef<str> + Ord + std::fmt::Display,
 {
-    let fault = |reason: String| TrainError::Checkpoint { path: path.to_owned(), reason: format!("could not be written: {reason}") };
+    let fault = |reason: String| TrainError::Checkpoint {
+        path: path.to_owned(),
+        reason: format!("could not be written: {reason}"),
+    };
     safetensors::serialize_to_file(tensors, None, path).map_err(|e| fault(e.to_string()))?;
     File::open(path).and_then(|file| file.sync_all()).map_err(|e| fault(e.to_string()))
 }

@@ -56,17 +56,47 @@ impl TrainConfig {
         let checks = [
             ("epochs", self.epochs as f64, self.epochs > 0, "at least 1"),
             ("pairs_per_step", self.pairs_per_step as f64, self.pairs_per_step > 0, "at least 1"),
-            ("tokens_per_pack", self.tokens_per_pack as f64, self.tokens_per_pack > 0, "at least 1"),
-            ("learning_rate.peak", self.learning_rate.peak, positive(self.learning_rate.peak), "above 0"),
-            ("learning_rate.warmup", self.learning_rate.warmup, share(self.learning_rate.warmup), "between 0 and 1"),
-            ("learning_rate.floor", self.learning_rate.floor, share(self.learning_rate.floor), "between 0 and 1"),
-            ("reward_head_learning_rate", self.reward_head_learning_rate, positive(self.reward_head_learning_rate), "above 0"),
+            (
+                "tokens_per_pack",
+                self.tokens_per_pack as f64,
+                self.tokens_per_pack > 0,
+                "at least 1",
+            ),
+            (
+                "learning_rate.peak",
+                self.learning_rate.peak,
+                positive(self.learning_rate.peak),
+                "above 0",
+            ),
+            (
+                "learning_rate.warmup",
+                self.learning_rate.warmup,
+                share(self.learning_rate.warmup),
+                "between 0 and 1",
+            ),
+            (
+                "learning_rate.floor",
+                self.learning_rate.floor,
+                share(self.learning_rate.floor),
+                "between 0 and 1",
+            ),
+            (
+                "reward_head_learning_rate",
+                self.reward_head_learning_rate,
+                positive(self.reward_head_learning_rate),
+                "above 0",
+            ),
             ("weight_decay", self.weight_decay, self.weight_decay >= 0.0, "at least 0"),
             ("beta1", self.beta1, share(self.beta1) && self.beta1 < 1.0, "at least 0 and below 1"),
             ("beta2", self.beta2, share(self.beta2) && self.beta2 < 1.0, "at least 0 and below 1"),
             ("epsilon", self.epsilon, positive(self.epsilon), "above 0"),
             ("max_grad_norm", self.max_grad_norm, positive(self.max_grad_norm), "above 0"),
-            ("critique_dropout", self.critique_dropout, share(self.critique_dropout), "between 0 and 1"),
+            (
+                "critique_dropout",
+                self.critique_dropout,
+                share(self.critique_dropout),
+                "between 0 and 1",
+            ),
         ];
         match checks.into_iter().find(|check| !check.2) {
             Some((field, value, _, rule)) => Err(TrainError::Config { field, value, rule }),

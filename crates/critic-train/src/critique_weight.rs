@@ -66,11 +66,17 @@ impl CritiqueWeight {
         let total = epoch * n_epochs.max(1) as f64;
         let progress = (t / total).min(1.0);
         match *self {
-            CritiqueWeight::Paper { beta } => 1.0 - beta * ((t - (total - epoch)) / epoch).clamp(0.0, 1.0),
-            CritiqueWeight::Reverse { beta } => 1.0 - CritiqueWeight::Paper { beta }.at(step, n_epochs, steps_per_epoch),
+            CritiqueWeight::Paper { beta } => {
+                1.0 - beta * ((t - (total - epoch)) / epoch).clamp(0.0, 1.0)
+            }
+            CritiqueWeight::Reverse { beta } => {
+                1.0 - CritiqueWeight::Paper { beta }.at(step, n_epochs, steps_per_epoch)
+            }
             CritiqueWeight::Constant { weight } => weight,
             CritiqueWeight::Linear { start, end } => start + (end - start) * progress,
-            CritiqueWeight::Cosine { start, end } => end + (start - end) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            CritiqueWeight::Cosine { start, end } => {
+                end + (start - end) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+            }
             CritiqueWeight::Step { at, before, after } => {
                 if t <= at * total {
                     before
@@ -111,7 +117,10 @@ mod tests {
         check(CritiqueWeight::Reverse { beta: 0.9 }, &[0.0, 0.0, 0.0, 0.3, 0.6, 0.9]);
         check(CritiqueWeight::Constant { weight: 0.25 }, &[0.25; 6]);
         check(CritiqueWeight::Linear { start: 1.0, end: 0.4 }, &[0.9, 0.8, 0.7, 0.6, 0.5, 0.4]);
-        check(CritiqueWeight::Step { at: 0.5, before: 1.0, after: 0.0 }, &[1.0, 1.0, 1.0, 0.0, 0.0, 0.0]);
+        check(
+            CritiqueWeight::Step { at: 0.5, before: 1.0, after: 0.0 },
+            &[1.0, 1.0, 1.0, 0.0, 0.0, 0.0],
+        );
         let cosine = CritiqueWeight::Cosine { start: 1.0, end: 0.0 };
         assert!((cosine.at(2, 2, 3) - 0.5).abs() < 1e-12 && cosine.at(5, 2, 3).abs() < 1e-12);
     }

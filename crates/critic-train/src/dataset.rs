@@ -35,7 +35,10 @@ pub fn build_pairs(
     prompts: &Prompts,
     context: usize,
 ) -> Result<Vec<TrainPair>, TrainError> {
-    pairs.iter().map(|(pair, critiques)| build_pair(pair, critiques, renderer, prompts, context)).collect()
+    pairs
+        .iter()
+        .map(|(pair, critiques)| build_pair(pair, critiques, renderer, prompts, context))
+        .collect()
 }
 
 fn build_pair(
@@ -47,9 +50,14 @@ fn build_pair(
 ) -> Result<TrainPair, TrainError> {
     let render = |conversation: &Conversation| {
         let rendered = renderer.render(conversation, Ending::Closed);
-        let rendered = rendered.map_err(|source| TrainError::Render { pair_id: pair.id.clone(), source })?;
+        let rendered =
+            rendered.map_err(|source| TrainError::Render { pair_id: pair.id.clone(), source })?;
         if rendered.tokens.len() > context {
-            return Err(TrainError::BeyondContext { pair_id: pair.id.clone(), n_tokens: rendered.tokens.len(), context });
+            return Err(TrainError::BeyondContext {
+                pair_id: pair.id.clone(),
+                n_tokens: rendered.tokens.len(),
+                context,
+            });
         }
         Ok(rendered)
     };
@@ -58,7 +66,8 @@ fn build_pair(
     for (i, side) in Side::BOTH.into_iter().enumerate() {
         responses[i] = render(&pair.conversation(side))?.tokens;
         for critique in critiques.iter().filter(|critique| critique.side == side) {
-            let rendered = render(&prompts.critiqued(&pair.prompt, pair.response(side), &critique.text))?;
+            let rendered =
+                render(&prompts.critiqued(&pair.prompt, pair.response(side), &critique.text))?;
             let label_span = rendered.label_span.unwrap_or(0..0);
             critiqued[i].push((rendered.tokens, label_span));
         }
@@ -70,18 +79,31 @@ impl TrainPair {
     /// What one epoch trains on: `n` critiques of each response (0: all), other ones than the epoch
     /// before while there are others, and the reward without critique where the draw says so or where
     /// a side has no critiques.
-    pub fn draw(&self, seed: &SeedTree, epoch: usize, n: usize, critique_dropout: f64) -> PairSequences {
+    pub fn draw(
+        &self,
+        seed: &SeedTree,
+        epoch: usize,
+        n: usize,
+        critique_dropout: f64,
+    ) -> PairSequences {
         let node = seed.child(&self.id);
         let mut critiqued = [Vec::new(), Vec::new()];
         for (i, side) in Side::BOTH.into_iter().enumerate() {
             let all = &self.critiqued[i];
             let n_drawn = if n == 0 { all.len() } else { n.min(all.len()) };
             let order = node.child(side.as_str()).permutation(all.len());
-            critiqued[i] = (0..n_drawn).map(|j| all[order[(epoch * n_drawn + j) % all.len()]].clone()).collect();
+            critiqued[i] = (0..n_drawn)
+                .map(|j| all[order[(epoch * n_drawn + j) % all.len()]].clone())
+                .collect();
         }
         let has_critiques = critiqued.iter().all(|side| !side.is_empty());
-        let dropped = node.child("critique-dropout").index(epoch as u64).uniform() < critique_dropout;
-        PairSequences { responses: self.responses.clone(), read_without_critique: dropped || !has_critiques, critiqued }
+        let dropped =
+            node.child("critique-dropout").index(epoch as u64).uniform() < critique_dropout;
+        PairSequences {
+            responses: self.responses.clone(),
+            read_without_critique: dropped || !has_critiques,
+            critiqued,
+        }
     }
 }
 
@@ -91,7 +113,11 @@ mod tests {
 
     fn pair(n: usize) -> TrainPair {
         let critiques = |side: u32| (0..n as u32).map(|i| (vec![side, i, 9], 1..3)).collect();
-        TrainPair { id: "p".to_owned(), responses: [vec![1], vec![2]], critiqued: [critiques(1), critiques(2)] }
+        TrainPair {
+            id: "p".to_owned(),
+            responses: [vec![1], vec![2]],
+            critiqued: [critiques(1), critiques(2)],
+        }
     }
 
     #[test]

@@ -30,7 +30,9 @@ pub enum TrainError {
         source: TextError,
     },
     /// A pair does not fit a pack.
-    #[error("pair `{pair_id}` has {n_tokens} distinct tokens; train.tokens_per_pack is {budget}: raise it or shorten the pair")]
+    #[error(
+        "pair `{pair_id}` has {n_tokens} distinct tokens; train.tokens_per_pack is {budget}: raise it or shorten the pair"
+    )]
     PairTooLong {
         /// The pair.
         pair_id: String,
@@ -40,7 +42,9 @@ pub enum TrainError {
         budget: usize,
     },
     /// A sequence is longer than the model's context.
-    #[error("pair `{pair_id}` has a sequence of {n_tokens} tokens; the model's context is {context}: shorten it or leave it out")]
+    #[error(
+        "pair `{pair_id}` has a sequence of {n_tokens} tokens; the model's context is {context}: shorten it or leave it out"
+    )]
     BeyondContext {
         /// The pair.
         pair_id: String,
@@ -50,7 +54,9 @@ pub enum TrainError {
         context: usize,
     },
     /// A parameter that the loss depends on got no gradient, or one of zeros.
-    #[error("parameter `{name}` got {found} at the first step that trains it; an operation on its path has lost its backward")]
+    #[error(
+        "parameter `{name}` got {found} at the first step that trains it; an operation on its path has lost its backward"
+    )]
     NoGradient {
         /// The parameter.
         name: String,
@@ -58,7 +64,9 @@ pub enum TrainError {
         found: &'static str,
     },
     /// The loss or a gradient is not finite.
-    #[error("{what} is {value} at step {step}; lower the learning rate, or check the data of that step")]
+    #[error(
+        "{what} is {value} at step {step}; lower the learning rate, or check the data of that step"
+    )]
     NonFinite {
         /// Which number.
         what: String,

@@ -27,7 +27,8 @@ impl LearningRate {
             return t / rising;
         }
         let progress = (t - rising) / (n_steps as f64 - rising).max(1.0);
-        self.floor + (1.0 - self.floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())
+        self.floor
+            + (1.0 - self.floor) * 0.5 * (1.0 + (std::f64::consts::PI * progress.min(1.0)).cos())
     }
 }
 

@@ -17,13 +17,22 @@ pub struct LossWeights {
 
 impl LossWeights {
     /// The weights at λ = `critique_weight` for a step of so many critique tokens and pairs.
-    pub fn new(joint: JointForm, critique_weight: f64, n_critique_tokens: usize, n_pairs: usize) -> Self {
-        let share = |weight: f64, count: usize| if count == 0 { 0.0 } else { weight / count as f64 };
+    pub fn new(
+        joint: JointForm,
+        critique_weight: f64,
+        n_critique_tokens: usize,
+        n_pairs: usize,
+    ) -> Self {
+        let share =
+            |weight: f64, count: usize| if count == 0 { 0.0 } else { weight / count as f64 };
         let preference = match joint {
             JointForm::Convex => 1.0 - critique_weight,
             JointForm::Additive => 1.0,
         };
-        Self { critique: share(critique_weight, n_critique_tokens), preference: share(preference, n_pairs) }
+        Self {
+            critique: share(critique_weight, n_critique_tokens),
+            preference: share(preference, n_pairs),
+        }
     }
 }
 
@@ -63,7 +72,11 @@ impl std::ops::AddAssign for LossSums {
 ///
 /// # Errors
 /// [`TrainError::Tensor`] when a reward is not finite or a shape does not fit.
-pub fn joint_loss(model: &TrainableModel, forest: &TrainingForest, weights: LossWeights) -> Result<(Option<Tensor>, LossSums), TrainError> {
+pub fn joint_loss(
+    model: &TrainableModel,
+    forest: &TrainingForest,
+    weights: LossWeights,
+) -> Result<(Option<Tensor>, LossSums), TrainError> {
     joint_loss_with(model, forest, weights, &mut ForestAttention::new(forest))
 }
 
@@ -93,7 +106,12 @@ pub(crate) fn joint_loss_with(
     if !forest.targets.is_empty() {
         let rows = gather(forest.targets.iter().map(|target| target.row as u32).collect())?;
         let targets = forest.targets.iter().map(|target| target.token).collect();
-        let nats = ops::critique_nll_sum(&rows, model.decoder.lm_head(), &targets, weights.critique != 0.0)?;
+        let nats = ops::critique_nll_sum(
+            &rows,
+            model.decoder.lm_head(),
+            &targets,
+            weights.critique != 0.0,
+        )?;
         sums.critique_nats = f64::from(nats.to_scalar::<f32>()?);
         sums.n_critique_tokens = forest.targets.len();
         if weights.critique != 0.0 {
@@ -103,14 +121,21 @@ pub(crate) fn joint_loss_with(
     let comparisons: Vec<(usize, usize, f64)> = forest
         .comparisons
         .iter()
-        .flat_map(|pair| pair.iter().map(|&(chosen, rejected)| (chosen, rejected, 1.0 / pair.len() as f64)))
+        .flat_map(|pair| {
+            pair.iter().map(|&(chosen, rejected)| (chosen, rejected, 1.0 / pair.len() as f64))
+        })
         .collect();
     if !comparisons.is_empty() {
-        let rewards = model.head.rewards(&gather(forest.reward_rows.iter().map(|&row| row as u32).collect())?)?;
+        let rewards = model
+            .head
+            .rewards(&gather(forest.reward_rows.iter().map(|&row| row as u32).collect())?)?;
         let values = rewards.to_vec1::<f32>()?;
         sums.n_pairs = forest.comparisons.iter().filter(|pair| !pair.is_empty()).count();
         sums.n_comparisons = comparisons.len();
-        sums.n_correct = comparisons.iter().filter(|&&(chosen, rejected, _)| values[chosen] > values[rejected]).count();
+        sums.n_correct = comparisons
+            .iter()
+            .filter(|&&(chosen, rejected, _)| values[chosen] > values[rejected])
+            .count();
         let nats = ops::preference_nll_sum(&rewards, comparisons)?;
         sums.preference_nats = f64::from(nats.to_scalar::<f32>()?);
         if weights.preference != 0.0 {

@@ -37,7 +37,10 @@ impl TrainableModel {
     }
 
     /// The model over these variables.
-    pub(crate) fn over(config: &DecoderConfig, parameters: BTreeMap<String, Var>) -> Result<Self, TrainError> {
+    pub(crate) fn over(
+        config: &DecoderConfig,
+        parameters: BTreeMap<String, Var>,
+    ) -> Result<Self, TrainError> {
         let tensors: BTreeMap<String, Tensor> =
             parameters.iter().map(|(name, var)| (name.clone(), var.as_tensor().clone())).collect();
         let decoder = Decoder::new(config, &tensors)?;
@@ -62,8 +65,11 @@ impl TrainableModel {
 
     /// The decoder's weights and the reward head's, apart from the variables.
     pub fn into_weights(self) -> (BTreeMap<String, Tensor>, Tensor) {
-        let mut weights: BTreeMap<String, Tensor> =
-            self.parameters.into_iter().map(|(name, var)| (name, var.as_detached_tensor())).collect();
+        let mut weights: BTreeMap<String, Tensor> = self
+            .parameters
+            .into_iter()
+            .map(|(name, var)| (name, var.as_detached_tensor()))
+            .collect();
         let head = weights.remove(REWARD_HEAD).unwrap_or_else(|| self.head.weight().detach());
         (weights, head)
     }

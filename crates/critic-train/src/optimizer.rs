@@ -34,26 +34,49 @@ impl InplaceOp2 for Update {
         "adamw"
     }
 
-    fn cpu_fwd(&self, weight: &mut CpuStorage, layout: &Layout, grad: &CpuStorage, grad_layout: &Layout) -> Result<()> {
+    fn cpu_fwd(
+        &self,
+        weight: &mut CpuStorage,
+        layout: &Layout,
+        grad: &CpuStorage,
+        grad_layout: &Layout,
+    ) -> Result<()> {
         let (CpuStorage::F32(weight), Some((start, end)), Some((grad_start, grad_end))) =
             (weight, layout.contiguous_offsets(), grad_layout.contiguous_offsets())
         else {
-            return Err(candle_core::Error::Msg("AdamW needs contiguous f32 weights and gradients".to_owned()).bt());
+            return Err(candle_core::Error::Msg(
+                "AdamW needs contiguous f32 weights and gradients".to_owned(),
+            )
+            .bt());
         };
         let grad = &grad.as_slice::<f32>()?[grad_start..grad_end];
         let mut moments = self.moments.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Moments { n_updates, first, second } = &mut *moments;
         *n_updates += 1;
-        adamw::step(&self.config, *n_updates, self.grad_scale, &mut weight[start..end], grad, first, second)
-            .map_err(candle_core::Error::wrap)
+        adamw::step(
+            &self.config,
+            *n_updates,
+            self.grad_scale,
+            &mut weight[start..end],
+            grad,
+            first,
+            second,
+        )
+        .map_err(candle_core::Error::wrap)
     }
 }
 
 impl Optimizer {
     /// Zero moments for every parameter.
     pub fn new(parameters: &BTreeMap<String, Var>) -> Self {
-        let moments = |var: &Var| Moments { n_updates: 0, first: vec![0.0; var.elem_count()], second: vec![0.0; var.elem_count()] };
-        Self { moments: parameters.iter().map(|(name, var)| (name.clone(), moments(var))).collect() }
+        let moments = |var: &Var| Moments {
+            n_updates: 0,
+            first: vec![0.0; var.elem_count()],
+            second: vec![0.0; var.elem_count()],
+        };
+        Self {
+            moments: parameters.iter().map(|(name, var)| (name.clone(), moments(var))).collect(),
+        }
     }
 
     /// Updates every parameter that has a gradient; returns the norm of all gradients before clipping.
@@ -74,16 +97,25 @@ impl Optimizer {
         for (name, gradient) in gradients {
             let sum = with_values(gradient, |values| Ok(adamw::sum_of_squares(values)))?;
             if !sum.is_finite() {
-                return Err(TrainError::NonFinite { what: format!("the gradient of `{name}`"), value: sum, step });
+                return Err(TrainError::NonFinite {
+                    what: format!("the gradient of `{name}`"),
+                    value: sum,
+                    step,
+                });
             }
             squares += sum;
         }
         let norm = squares.sqrt();
-        let grad_scale = if norm > config.max_grad_norm { config.max_grad_norm / norm } else { 1.0 };
+        let grad_scale =
+            if norm > config.max_grad_norm { config.max_grad_norm / norm } else { 1.0 };
         for (name, var) in parameters {
             let Some(gradient) = gradients.get(name) else { continue };
             let Some(moments) = self.moments.get_mut(name) else { continue };
-            let peak = if name == REWARD_HEAD { config.reward_head_learning_rate } else { config.learning_rate.peak };
+            let peak = if name == REWARD_HEAD {
+                config.reward_head_learning_rate
+            } else {
+                config.learning_rate.peak
+            };
             let update = Update {
                 config: AdamW {
                     learning_rate: (peak * rate_share) as f32,
@@ -96,7 +128,8 @@ impl Optimizer {
                 moments: Mutex::new(std::mem::take(moments)),
             };
             let result = var.inplace_op2(&gradient.contiguous()?, &update);
-            *moments = update.moments.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+            *moments =
+                update.moments.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
             result?;
         }
         Ok(norm)

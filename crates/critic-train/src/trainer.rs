@@ -59,7 +59,14 @@ impl<'a> Trainer<'a> {
         if pairs.is_empty() {
             return Err(TrainError::NoPairs);
         }
-        Ok(Self { config, pairs, seed, run, checkpoints: Checkpoints::new(folder), checkpoint_every })
+        Ok(Self {
+            config,
+            pairs,
+            seed,
+            run,
+            checkpoints: Checkpoints::new(folder),
+            checkpoint_every,
+        })
     }
 
     /// Optimizer steps of one epoch.
@@ -88,7 +95,11 @@ impl<'a> Trainer<'a> {
             Some(progress) => progress,
             None => {
                 let model = start()?;
-                Progress { optimizer: Optimizer::new(&model.parameters), model, records: Vec::new() }
+                Progress {
+                    optimizer: Optimizer::new(&model.parameters),
+                    model,
+                    records: Vec::new(),
+                }
             }
         };
         let mut saved = Instant::now();
@@ -127,11 +138,17 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         let step = progress.records.len();
         let epoch = step / self.steps_per_epoch();
-        let critique_weight = self.config.critique_weight.at(step, self.config.epochs, self.steps_per_epoch());
+        let critique_weight =
+            self.config.critique_weight.at(step, self.config.epochs, self.steps_per_epoch());
         let forests = self.forests(step, epoch)?;
         let n_critique_tokens = forests.iter().map(|forest| forest.targets.len()).sum();
-        let n_pairs = forests.iter().flat_map(|forest| &forest.comparisons).filter(|pair| !pair.is_empty()).count();
-        let weights = LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs);
+        let n_pairs = forests
+            .iter()
+            .flat_map(|forest| &forest.comparisons)
+            .filter(|pair| !pair.is_empty())
+            .count();
+        let weights =
+            LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs);
 
         let mut sums = LossSums::default();
         let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();
@@ -142,15 +159,26 @@ impl<'a> Trainer<'a> {
                 accumulate(&progress.model, &joint, &mut gradients)?;
             }
         }
-        let joint_loss = weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
+        let joint_loss =
+            weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
         if !joint_loss.is_finite() {
-            return Err(TrainError::NonFinite { what: "the joint loss".to_owned(), value: joint_loss, step });
+            return Err(TrainError::NonFinite {
+                what: "the joint loss".to_owned(),
+                value: joint_loss,
+                step,
+            });
         }
         if step == 0 {
             check_gradients(&progress.model, &gradients, weights)?;
         }
         let rate_share = self.config.learning_rate.share(step, self.n_steps());
-        let grad_norm = progress.optimizer.step(&progress.model.parameters, &gradients, self.config, rate_share, step)?;
+        let grad_norm = progress.optimizer.step(
+            &progress.model.parameters,
+            &gradients,
+            self.config,
+            rate_share,
+            step,
+        )?;
         let mean = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
         Ok(StepRecord {
             step,
@@ -173,13 +201,21 @@ impl<'a> Trainer<'a> {
         let config = self.config;
         let seed = self.seed.child("draw");
         let pairs = self.step_pairs(step);
-        let drawn: Vec<PairSequences> =
-            pairs.iter().map(|pair| pair.draw(&seed, epoch, config.critiques_per_response, config.critique_dropout)).collect();
+        let drawn: Vec<PairSequences> = pairs
+            .iter()
+            .map(|pair| {
+                pair.draw(&seed, epoch, config.critiques_per_response, config.critique_dropout)
+            })
+            .collect();
         let mut sizes = Vec::with_capacity(drawn.len());
         for (pair, sequences) in pairs.iter().zip(&drawn) {
             let n_tokens = TrainingForest::build(std::slice::from_ref(sequences))?.n_tokens();
             if n_tokens > config.tokens_per_pack {
-                return Err(TrainError::PairTooLong { pair_id: pair.id.clone(), n_tokens, budget: config.tokens_per_pack });
+                return Err(TrainError::PairTooLong {
+                    pair_id: pair.id.clone(),
+                    n_tokens,
+                    budget: config.tokens_per_pack,
+                });
             }
             sizes.push(n_tokens);
         }
@@ -187,7 +223,8 @@ impl<'a> Trainer<'a> {
         packs
             .into_iter()
             .map(|items| {
-                let pairs: Vec<PairSequences> = items.into_iter().map(|item| drawn[item].clone()).collect();
+                let pairs: Vec<PairSequences> =
+                    items.into_iter().map(|item| drawn[item].clone()).collect();
                 Ok(TrainingForest::build(&pairs)?)
             })
             .collect()
@@ -195,7 +232,11 @@ impl<'a> Trainer<'a> {
 }
 
 /// Adds the gradients of `joint` to what is there.
-fn accumulate(model: &TrainableModel, joint: &Tensor, gradients: &mut BTreeMap<String, Tensor>) -> Result<(), TrainError> {
+fn accumulate(
+    model: &TrainableModel,
+    joint: &Tensor,
+    gradients: &mut BTreeMap<String, Tensor>,
+) -> Result<(), TrainError> {
     let mut store = joint.backward()?;
     for (name, var) in &model.parameters {
         let Some(gradient) = store.remove(var.as_tensor()) else { continue };
@@ -209,7 +250,11 @@ fn accumulate(model: &TrainableModel, joint: &Tensor, gradients: &mut BTreeMap<S
 }
 
 /// Every parameter on the path of the first step's loss must have a finite gradient that is not all zeros.
-fn check_gradients(model: &TrainableModel, gradients: &BTreeMap<String, Tensor>, weights: LossWeights) -> Result<(), TrainError> {
+fn check_gradients(
+    model: &TrainableModel,
+    gradients: &BTreeMap<String, Tensor>,
+    weights: LossWeights,
+) -> Result<(), TrainError> {
     if weights.critique == 0.0 && weights.preference == 0.0 {
         return Ok(());
     }
@@ -221,7 +266,8 @@ fn check_gradients(model: &TrainableModel, gradients: &BTreeMap<String, Tensor>,
         };
         let found = match gradients.get(name) {
             None => Some("none"),
-            Some(gradient) => with_values(gradient, |values| Ok(values.iter().all(|&g| g == 0.0)))?.then_some("zeros"),
+            Some(gradient) => with_values(gradient, |values| Ok(values.iter().all(|&g| g == 0.0)))?
+                .then_some("zeros"),
         };
         if let (true, Some(found)) = (expected, found) {
             return Err(TrainError::NoGradient { name: name.clone(), found });

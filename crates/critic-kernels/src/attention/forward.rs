@@ -235,7 +235,8 @@ mod tests {
     #[test]
     fn every_instruction_set_agrees() {
         let shape = AttentionShape { n_heads: 3, n_kv_heads: 1, head_dim: 37, scale: 0.2 };
-        let run = QueryRun { query_start: 0, query_len: 29, prefix: vec![29..99], own_start: 0 };
+        let run =
+            QueryRun { query_start: 0, query_len: 29, prefix: vec![29..64, 64..99], own_start: 0 };
         let (q, k, v) = (numbers(29 * 111, 1), numbers(99 * 37, 2), numbers(99 * 37, 3));
         let plan = Plan::new(&shape, &[run], q.len(), k.len()).unwrap();
         let tile = &plan.tiles(TILE)[0];

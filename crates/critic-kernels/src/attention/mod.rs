@@ -8,6 +8,7 @@
 
 mod backward;
 mod forward;
+mod gradients;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -50,7 +51,7 @@ pub struct QueryRun {
 ///
 /// # Shapes
 /// `q`, `out`: `[n_queries, n_heads · head_dim]`, `k`, `v`: `[n_keys, n_kv_heads · head_dim]`,
-/// `log_sum_exp`: `[n_queries, n_heads]`, kept for [`backward`].
+/// `log_sum_exp`: `[n_queries, n_heads]`, kept for [`backward()`].
 ///
 /// # Errors
 /// Where the lengths do not fit, the runs do not partition the queries, or a range leaves the
@@ -72,15 +73,15 @@ pub fn forward(
     Ok(())
 }
 
-/// Gradients of [`forward`]; all three are overwritten.
+/// Gradients of [`forward()`]; all three are overwritten.
 ///
 /// The probabilities are computed again from `log_sum_exp`.
 ///
 /// # Shapes
-/// As [`forward`]; each gradient has its operand's shape.
+/// As [`forward()`]; each gradient has its operand's shape.
 ///
 /// # Errors
-/// As [`forward`], and where a path holds a key twice.
+/// As [`forward()`], and where a path holds a key twice.
 pub fn backward(
     shape: &AttentionShape,
     runs: &[QueryRun],
@@ -104,6 +105,6 @@ pub fn backward(
     check_length("grad_v", grad_v.len(), k.len())?;
     plan.check_distinct_keys()?;
     let saved = backward::Saved { q, k, v, out, log_sum_exp, grad_out };
-    backward::run(&plan, &saved, grad_q, grad_k, grad_v);
+    backward::run(&plan, &saved, grad_q, grad_k, grad_v, backward::WAITING);
     Ok(())
 }

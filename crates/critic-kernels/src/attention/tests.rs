@@ -278,6 +278,20 @@ fn results_do_not_depend_on_the_number_of_threads() {
     assert_eq!(run(1), run(5));
 }
 
+#[test]
+fn gradients_that_are_added_tile_by_tile_have_the_bits_of_those_added_at_once() {
+    let forest = Forest::usual(shape(2, 3, 8));
+    let (grad_out, (out, log_sum_exp)) = (numbers(forest.q.len(), 8), forest.forward());
+    let Forest { shape, runs, q, k, v, .. } = &forest;
+    let plan = Plan::new(shape, runs, q.len(), k.len()).unwrap();
+    let (out, log_sum_exp, grad_out) = (&out, &log_sum_exp, &grad_out);
+    let saved = backward::Saved { q, k, v, out, log_sum_exp, grad_out };
+    let mut found = [q, k, v].map(|x| vec![f32::NAN; x.len()]);
+    let [gq, gk, gv] = &mut found;
+    backward::run(&plan, &saved, gq, gk, gv, 1);
+    assert_eq!(found.map(|x| bits(&x)), forest.backward(grad_out).map(|x| bits(&x)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
 
@@ -334,7 +348,7 @@ fn runs_that_do_not_partition_the_queries_are_errors() {
 
 #[test]
 fn keys_out_of_range_are_errors() {
-    let error = refused(&[run(0, 1, &[], 0), run(1, 3, &[0..5], 0)]);
+    let error = refused(&[run(0, 1, &[], 0), run(1, 3, &[0..2, 2..5], 0)]);
     assert!(matches!(error, KernelError::OutOfRange { index: 1, found: 5, limit: 5, .. }));
     assert!(matches!(refused(&[run(0, 4, &[], 1)]), KernelError::OutOfRange { found: 5, .. }));
     let error = refused(&[run(0, 4, &[], usize::MAX)]);
@@ -343,7 +357,7 @@ fn keys_out_of_range_are_errors() {
 
 #[test]
 fn a_key_twice_on_a_path_has_no_gradient() {
-    let (x, shape, runs) = ([0.0; 4], shape(1, 1, 1), [run(0, 4, &[0..1], 0)]);
+    let (x, shape, runs) = ([0.0; 4], shape(1, 1, 1), [run(0, 4, &[0..1, 2..2], 0)]);
     let [mut gq, mut gk, mut gv] = [[0.0; 4]; 3];
     let error = backward(&shape, &runs, &x, &x, &x, &x, &x, &x, &mut gq, &mut gk, &mut gv);
     assert_eq!(error, Err(KernelError::RepeatedKey { key: 0 }));

@@ -43,23 +43,31 @@ pub fn nt_row_invariant(
     }
     let column_pieces = n.div_ceil(B_ROWS);
     let rows = if column_pieces < MANY_PIECES { A_ROWS } else { m };
-    let mut pieces: Vec<(&[f32], &[f32], Vec<&mut [f32]>)> = Vec::new();
+    let mut pieces: Vec<Operands<'_>> = Vec::new();
     for (a, out) in a.chunks(rows * k).zip(out.chunks_mut(rows * n)) {
         let first = pieces.len();
-        pieces.extend(b.chunks(B_ROWS * k).map(|b| (a, b, Vec::with_capacity(rows))));
+        let none = || Vec::with_capacity(a.len() / k);
+        pieces.extend(b.chunks(B_ROWS * k).map(|b| Operands { a, b, out: none() }));
         for row in out.chunks_mut(n) {
             for (piece, part) in pieces[first..].iter_mut().zip(row.chunks_mut(B_ROWS)) {
-                piece.2.push(part);
+                piece.out.push(part);
             }
         }
     }
     let least = (TASK / (rows.min(m) * B_ROWS * k)).max(1);
-    pieces.into_par_iter().with_min_len(least).for_each(|(a, b, mut out)| {
+    pieces.into_par_iter().with_min_len(least).for_each(|Operands { a, b, mut out }| {
         for (a, out) in a.chunks(A_ROWS * k).zip(out.chunks_mut(A_ROWS)) {
             dispatch(Piece { k, a, b, out });
         }
     });
     Ok(())
+}
+
+/// What a task works on; `out` holds its part of every row.
+struct Operands<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+    out: Vec<&'a mut [f32]>,
 }
 
 /// Some rows of `a` times some rows of `b`.

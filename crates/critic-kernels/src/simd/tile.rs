@@ -41,15 +41,7 @@ pub(crate) fn dot_tile<S: Simd, const R: usize>(
     let a_blocks = a.map(|a| &S::blocks(a).0[..steps]);
     let b_blocks = b.map(|b| &S::blocks(b).0[..steps]);
     let mut sums = [[simd.splat(0.0); COLUMNS]; R];
-    if R == 1 {
-        for c in 0..COLUMNS {
-            for step in 0..steps {
-                let (x, y) = (simd.load(&a_blocks[0][step]), simd.load(&b_blocks[c][step]));
-                sums[0][c] = simd.mul_add(x, y, sums[0][c]);
-            }
-        }
-    }
-    for step in 0..if R == 1 { 0 } else { steps } {
+    for step in 0..steps {
         let mut x = [simd.splat(0.0); R];
         for r in 0..R {
             x[r] = simd.load(&a_blocks[r][step]);

@@ -10,7 +10,8 @@ impl DecoderConfig {
     /// [`Decoder`](crate::Decoder) does not compute: another architecture or activation, a sliding window,
     /// another rope scaling, partial rotation, quantised weights, biases other than Qwen2's.
     pub fn from_hf_json(bytes: &[u8]) -> Result<Self, ModelError> {
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| ModelError::ConfigJson { reason: error.to_string() })?;
+        let value: Value = serde_json::from_slice(bytes)
+            .map_err(|error| ModelError::ConfigJson { reason: error.to_string() })?;
         let Value::Object(map) = value else {
             return Err(ModelError::ConfigJson { reason: "it is not a JSON object".to_owned() });
         };
@@ -23,7 +24,11 @@ impl DecoderConfig {
             None if n_heads > 0 && d_model.is_multiple_of(n_heads) => d_model / n_heads,
             None => {
                 let found = format!("{d_model} for {n_heads} heads");
-                return Err(unsupported("hidden_size", found, "it must be a multiple of the number of heads, or head_dim be given"));
+                return Err(unsupported(
+                    "hidden_size",
+                    found,
+                    "it must be a multiple of the number of heads, or head_dim be given",
+                ));
             }
         };
         let default_context = match architecture {
@@ -41,7 +46,9 @@ impl DecoderConfig {
             head_dim,
             rms_norm_eps: fields.number("rms_norm_eps")?.unwrap_or(1e-6) as f32,
             rope: fields.rope()?,
-            context_length: fields.optional_size("max_position_embeddings")?.unwrap_or(default_context),
+            context_length: fields
+                .optional_size("max_position_embeddings")?
+                .unwrap_or(default_context),
             tied_embeddings: fields.flag("tie_word_embeddings")?.unwrap_or(false),
             qkv_bias: architecture == Architecture::Qwen2,
         }
@@ -119,7 +126,8 @@ impl Fields<'_> {
     }
 
     fn size(&self, field: &str) -> Result<usize, ModelError> {
-        self.optional_size(field)?.ok_or_else(|| ModelError::ConfigMissing { field: field.to_owned() })
+        self.optional_size(field)?
+            .ok_or_else(|| ModelError::ConfigMissing { field: field.to_owned() })
     }
 
     fn number(&self, field: &str) -> Result<Option<f64>, ModelError> {
@@ -133,40 +141,63 @@ impl Fields<'_> {
 
     fn flag(&self, field: &str) -> Result<Option<bool>, ModelError> {
         let Some(value) = self.get(field) else { return Ok(None) };
-        value.as_bool().map(Some).ok_or_else(|| unsupported(field, value, "it must be true or false"))
+        value
+            .as_bool()
+            .map(Some)
+            .ok_or_else(|| unsupported(field, value, "it must be true or false"))
     }
 
     fn architecture(&self) -> Result<Architecture, ModelError> {
-        let value = self.get("model_type").ok_or_else(|| ModelError::ConfigMissing { field: "model_type".to_owned() })?;
+        let value = self
+            .get("model_type")
+            .ok_or_else(|| ModelError::ConfigMissing { field: "model_type".to_owned() })?;
         let name = value.as_str().unwrap_or_default();
-        Architecture::from_name(name).ok_or_else(|| ModelError::UnknownArchitecture { found: name.to_owned() })
+        Architecture::from_name(name)
+            .ok_or_else(|| ModelError::UnknownArchitecture { found: name.to_owned() })
     }
 
     fn refuse_unsupported(&self, architecture: Architecture) -> Result<(), ModelError> {
-        if let Some(activation) = self.get("hidden_act").filter(|value| value.as_str() != Some("silu")) {
+        if let Some(activation) =
+            self.get("hidden_act").filter(|value| value.as_str() != Some("silu"))
+        {
             return Err(unsupported("hidden_act", activation, "only \"silu\" is supported"));
         }
         if let Some(quantisation) = self.get("quantization_config") {
             let method = quantisation.get("quant_method").unwrap_or(quantisation);
-            return Err(unsupported("quantization_config", method, "weights must be f32, f16 or bf16; use the unquantised model or a GGUF file"));
+            return Err(unsupported(
+                "quantization_config",
+                method,
+                "weights must be f32, f16 or bf16; use the unquantised model or a GGUF file",
+            ));
         }
         if let Some(part) = self.number("partial_rotary_factor")?.filter(|&part| part != 1.0) {
             return Err(unsupported("partial_rotary_factor", part, "only whole heads rotate"));
         }
         for field in ["attention_bias", "mlp_bias"] {
             if architecture == Architecture::Llama && self.flag(field)? == Some(true) {
-                return Err(unsupported(field, true, "Llama decoders with biases are not supported"));
+                return Err(unsupported(
+                    field,
+                    true,
+                    "Llama decoders with biases are not supported",
+                ));
             }
         }
         if self.flag("use_sliding_window")? == Some(true) {
-            let (first, n_layers) = (self.optional_size("max_window_layers")?, self.size("num_hidden_layers")?);
+            let (first, n_layers) =
+                (self.optional_size("max_window_layers")?, self.size("num_hidden_layers")?);
             // transformers slides only in the layers from max_window_layers on.
             if first.is_none_or(|first| first < n_layers) {
-                return Err(unsupported("use_sliding_window", true, "every layer must see its whole context"));
+                return Err(unsupported(
+                    "use_sliding_window",
+                    true,
+                    "every layer must see its whole context",
+                ));
             }
         }
         let layer_types = self.get("layer_types").and_then(Value::as_array).into_iter().flatten();
-        if let Some(other) = layer_types.into_iter().find(|kind| kind.as_str() != Some("full_attention")) {
+        if let Some(other) =
+            layer_types.into_iter().find(|kind| kind.as_str() != Some("full_attention"))
+        {
             return Err(unsupported("layer_types", other, "every layer must have full attention"));
         }
         Ok(())
@@ -188,7 +219,11 @@ impl Fields<'_> {
         let kind = parameters.get("rope_type").or_else(|| parameters.get("type"));
         let scaling = match kind.map(|kind| kind.as_str().unwrap_or_default()) {
             None if parameters.get("factor").is_some() => {
-                return Err(unsupported("rope_scaling", Value::Object(parameters.0.clone()), "it must name its rope_type"));
+                return Err(unsupported(
+                    "rope_scaling",
+                    Value::Object(parameters.0.clone()),
+                    "it must name its rope_type",
+                ));
             }
             None | Some("default") => None,
             Some("llama3") => Some(Llama3Scaling {
@@ -197,7 +232,13 @@ impl Fields<'_> {
                 high_freq_factor: parameters.required_number("high_freq_factor")?,
                 original_context: parameters.size("original_max_position_embeddings")?,
             }),
-            Some(other) => return Err(unsupported("rope_scaling", other, "only \"default\" and \"llama3\" are supported")),
+            Some(other) => {
+                return Err(unsupported(
+                    "rope_scaling",
+                    other,
+                    "only \"default\" and \"llama3\" are supported",
+                ));
+            }
         };
         Ok(RopeConfig { theta, scaling })
     }
@@ -213,7 +254,8 @@ mod tests {
     }
 
     fn with(field: &str, value: Value) -> String {
-        let mut json: Value = serde_json::from_str(&tiny(Architecture::Llama).to_hf_json(2, None)).unwrap();
+        let mut json: Value =
+            serde_json::from_str(&tiny(Architecture::Llama).to_hf_json(2, None)).unwrap();
         json[field] = value;
         read(&json).unwrap_err().to_string()
     }
@@ -223,7 +265,12 @@ mod tests {
         let mut llama3 = tiny(Architecture::Llama);
         llama3.rope = RopeConfig {
             theta: 500_000.0,
-            scaling: Some(Llama3Scaling { factor: 32.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_context: 8192 }),
+            scaling: Some(Llama3Scaling {
+                factor: 32.0,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+                original_context: 8192,
+            }),
         };
         for config in [tiny(Architecture::Llama), tiny(Architecture::Qwen2), llama3] {
             let json = config.to_hf_json(2, Some(1));
@@ -234,7 +281,8 @@ mod tests {
 
     #[test]
     fn both_ways_to_write_rope_are_read() {
-        let mut json: Value = serde_json::from_str(&tiny(Architecture::Llama).to_hf_json(2, None)).unwrap();
+        let mut json: Value =
+            serde_json::from_str(&tiny(Architecture::Llama).to_hf_json(2, None)).unwrap();
         json["rope_theta"] = Value::Null;
         json["rope_parameters"] = json!({"rope_type": "default", "rope_theta": 1234.0});
         assert_eq!(read(&json).unwrap().rope, RopeConfig { theta: 1234.0, scaling: None });
@@ -246,7 +294,10 @@ mod tests {
             "intermediate_size": 16, "num_hidden_layers": 1});
         let config = read(&json).unwrap();
         assert_eq!((config.n_kv_heads, config.head_dim, config.context_length), (2, 4, 32_768));
-        assert_eq!((config.rope.theta, config.rms_norm_eps, config.tied_embeddings), (10_000.0, 1e-6, false));
+        assert_eq!(
+            (config.rope.theta, config.rms_norm_eps, config.tied_embeddings),
+            (10_000.0, 1e-6, false)
+        );
     }
 
     #[test]
@@ -258,7 +309,10 @@ mod tests {
         assert!(with("rope_scaling", json!({"type": "yarn", "factor": 4.0})).contains("yarn"));
         assert!(with("rope_scaling", json!({"rope_type": "llama3"})).contains("factor"));
         assert!(with("use_sliding_window", json!(true)).contains("use_sliding_window"));
-        assert!(with("layer_types", json!(["full_attention", "sliding_attention"])).contains("sliding_attention"));
+        assert!(
+            with("layer_types", json!(["full_attention", "sliding_attention"]))
+                .contains("sliding_attention")
+        );
         assert!(with("quantization_config", json!({"quant_method": "gptq"})).contains("gptq"));
         assert!(with("hidden_size", json!("12")).contains("hidden_size"));
         assert!(with("num_hidden_layers", json!(1_000_000)).contains("1000000"));
@@ -267,7 +321,8 @@ mod tests {
 
     #[test]
     fn a_sliding_window_that_no_layer_uses_is_no_obstacle() {
-        let mut json: Value = serde_json::from_str(&tiny(Architecture::Qwen2).to_hf_json(2, None)).unwrap();
+        let mut json: Value =
+            serde_json::from_str(&tiny(Architecture::Qwen2).to_hf_json(2, None)).unwrap();
         json["use_sliding_window"] = json!(true);
         json["max_window_layers"] = json!(2);
         assert_eq!(read(&json).unwrap(), tiny(Architecture::Qwen2));

@@ -20,7 +20,13 @@ struct ForestAttention {
 ///
 /// # Errors
 /// When the shapes do not fit or the runs do not cover the tokens.
-pub fn forest_attention(shape: AttentionShape, runs: &Arc<[QueryRun]>, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+pub fn forest_attention(
+    shape: AttentionShape,
+    runs: &Arc<[QueryRun]>,
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+) -> Result<Tensor> {
     let op = ForestAttention { shape, runs: runs.clone(), log_sum_exp: OnceLock::new() };
     q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
 }
@@ -43,7 +49,8 @@ impl CustomOp3 for ForestAttention {
         let mut out = vec![0.0; n_tokens * width];
         let mut log_sum_exp = vec![0.0; n_tokens * self.shape.n_heads];
         let (q, k, v) = (operand(s1, l1)?, operand(s2, l2)?, operand(s3, l3)?);
-        kernels::forward(&self.shape, &self.runs, q, k, v, &mut out, &mut log_sum_exp).map_err(kernel)?;
+        kernels::forward(&self.shape, &self.runs, q, k, v, &mut out, &mut log_sum_exp)
+            .map_err(kernel)?;
         // A second forward of the same operation would hold the same numbers.
         let _ = self.log_sum_exp.set(log_sum_exp);
         Ok((CpuStorage::F32(out), l1.shape().clone()))
@@ -65,13 +72,32 @@ impl CustomOp3 for ForestAttention {
         let mut grad_v = vec![0.0; v.elem_count()];
         let mut run = |q: &[f32], k: &[f32], v: &[f32], res: &[f32], grad: &[f32]| {
             let (shape, runs) = (&self.shape, &self.runs);
-            kernels::backward(shape, runs, q, k, v, res, log_sum_exp, grad, &mut grad_q, &mut grad_k, &mut grad_v).map_err(kernel)
+            kernels::backward(
+                shape,
+                runs,
+                q,
+                k,
+                v,
+                res,
+                log_sum_exp,
+                grad,
+                &mut grad_q,
+                &mut grad_k,
+                &mut grad_v,
+            )
+            .map_err(kernel)
         };
         with_values(q, |q| {
             with_values(k, |k| {
-                with_values(v, |v| with_values(res, |res| with_values(grad, |grad| run(q, k, v, res, grad))))
+                with_values(v, |v| {
+                    with_values(res, |res| with_values(grad, |grad| run(q, k, v, res, grad)))
+                })
             })
         })?;
-        Ok((Some(tensor_like(grad_q, q)?), Some(tensor_like(grad_k, k)?), Some(tensor_like(grad_v, v)?)))
+        Ok((
+            Some(tensor_like(grad_q, q)?),
+            Some(tensor_like(grad_k, k)?),
+            Some(tensor_like(grad_v, v)?),
+        ))
     }
 }

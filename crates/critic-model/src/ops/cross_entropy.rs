@@ -23,7 +23,12 @@ struct CritiqueNll {
 ///
 /// # Errors
 /// When the shapes do not fit or a target is not in the vocabulary.
-pub fn critique_nll_sum(hidden: &Tensor, weight: &Tensor, targets: &Arc<[u32]>, with_gradient: bool) -> Result<Tensor> {
+pub fn critique_nll_sum(
+    hidden: &Tensor,
+    weight: &Tensor,
+    targets: &Arc<[u32]>,
+    with_gradient: bool,
+) -> Result<Tensor> {
     let op = CritiqueNll { targets: targets.clone(), with_gradient, gradients: Mutex::new(None) };
     hidden.contiguous()?.apply_op2(&weight.contiguous()?, op)
 }
@@ -33,7 +38,13 @@ impl CustomOp2 for CritiqueNll {
         "critique-nll-sum"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (n_rows, d_model) = l1.shape().dims2()?;
         let row_weight = vec![1.0; n_rows];
         let mut nll = vec![0.0; n_rows];
@@ -52,18 +63,30 @@ impl CustomOp2 for CritiqueNll {
                 &mut grad_weight,
             )
             .map_err(kernel)?;
-            *self.gradients.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some((grad_hidden, grad_weight));
+            *self.gradients.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+                Some((grad_hidden, grad_weight));
             sum
         } else {
-            kernels::forward(hidden, weight, d_model, &self.targets, &row_weight, &mut nll).map_err(kernel)?
+            kernels::forward(hidden, weight, d_model, &self.targets, &row_weight, &mut nll)
+                .map_err(kernel)?
         };
         Ok((CpuStorage::F32(vec![sum as f32]), Shape::from(())))
     }
 
-    fn bwd(&self, hidden: &Tensor, weight: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let gradients = self.gradients.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    fn bwd(
+        &self,
+        hidden: &Tensor,
+        weight: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let gradients =
+            self.gradients.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
         let Some((mut grad_hidden, mut grad_weight)) = gradients else {
-            return Err(Error::Msg("the critique loss was run without gradients, or backward ran twice".to_owned()).bt());
+            return Err(Error::Msg(
+                "the critique loss was run without gradients, or backward ran twice".to_owned(),
+            )
+            .bt());
         };
         let scale = grad.to_scalar::<f32>()?;
         grad_hidden.iter_mut().chain(&mut grad_weight).for_each(|g| *g *= scale);

@@ -26,7 +26,10 @@ use critic_kernels::KernelError;
 fn operand<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
     match layout.contiguous_offsets() {
         Some((start, end)) => Ok(&storage.as_slice::<f32>()?[start..end]),
-        None => Err(Error::Msg(format!("an operand of shape {:?} is not contiguous", layout.shape())).bt()),
+        None => {
+            Err(Error::Msg(format!("an operand of shape {:?} is not contiguous", layout.shape()))
+                .bt())
+        }
     }
 }
 
@@ -39,7 +42,9 @@ pub fn with_values<R>(tensor: &Tensor, body: impl FnOnce(&[f32]) -> Result<R>) -
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => body(operand(storage, layout)?),
-        Storage::Cuda(_) | Storage::Metal(_) => Err(Error::Msg("the tensor is not on the CPU".to_owned()).bt()),
+        Storage::Cuda(_) | Storage::Metal(_) => {
+            Err(Error::Msg("the tensor is not on the CPU".to_owned()).bt())
+        }
     }
 }
 

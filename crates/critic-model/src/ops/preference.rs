@@ -18,10 +18,16 @@ struct PreferenceNll {
 ///
 /// # Errors
 /// When a reward is not finite or an index is out of range.
-pub fn preference_nll_sum(rewards: &Tensor, comparisons: Vec<(usize, usize, f64)>) -> Result<Tensor> {
+pub fn preference_nll_sum(
+    rewards: &Tensor,
+    comparisons: Vec<(usize, usize, f64)>,
+) -> Result<Tensor> {
     let n_rewards = rewards.dims1()?;
     if let Some(&(chosen, rejected, _)) = comparisons.iter().find(|c| c.0.max(c.1) >= n_rewards) {
-        return Err(candle_core::Error::Msg(format!("comparison ({chosen}, {rejected}) is out of range for {n_rewards} rewards")).bt());
+        return Err(candle_core::Error::Msg(format!(
+            "comparison ({chosen}, {rejected}) is out of range for {n_rewards} rewards"
+        ))
+        .bt());
     }
     rewards.contiguous()?.apply_op1(PreferenceNll { comparisons })
 }
@@ -35,8 +41,11 @@ impl CustomOp1 for PreferenceNll {
         let rewards = operand(storage, layout)?;
         let mut sum = 0.0;
         for &(chosen, rejected, weight) in &self.comparisons {
-            let nll = bradley_terry::pairwise_nll(f64::from(rewards[chosen]), f64::from(rewards[rejected]))
-                .map_err(candle_core::Error::wrap)?;
+            let nll = bradley_terry::pairwise_nll(
+                f64::from(rewards[chosen]),
+                f64::from(rewards[rejected]),
+            )
+            .map_err(candle_core::Error::wrap)?;
             sum += weight * nll;
         }
         Ok((CpuStorage::F32(vec![sum as f32]), Shape::from(())))

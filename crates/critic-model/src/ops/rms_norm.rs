@@ -24,19 +24,33 @@ impl CustomOp2 for RmsNorm {
         "rms-norm"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let mut out = vec![0.0; l1.shape().elem_count()];
-        kernels::forward(operand(s1, l1)?, operand(s2, l2)?, self.epsilon, &mut out).map_err(kernel)?;
+        kernels::forward(operand(s1, l1)?, operand(s2, l2)?, self.epsilon, &mut out)
+            .map_err(kernel)?;
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 
-    fn bwd(&self, x: &Tensor, weight: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let mut grad_x = vec![0.0; x.elem_count()];
         let mut grad_weight = vec![0.0; weight.elem_count()];
         with_values(x, |x| {
             with_values(weight, |w| {
                 with_values(grad, |grad| {
-                    kernels::backward(x, w, self.epsilon, grad, &mut grad_x, &mut grad_weight).map_err(kernel)
+                    kernels::backward(x, w, self.epsilon, grad, &mut grad_x, &mut grad_weight)
+                        .map_err(kernel)
                 })
             })
         })?;

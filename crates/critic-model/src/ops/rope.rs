@@ -18,7 +18,12 @@ struct Rope {
 ///
 /// # Errors
 /// When the shapes do not fit or a position is beyond the table.
-pub fn rope(x: &Tensor, positions: &Arc<[u32]>, n_heads: usize, table: &Arc<RopeTable>) -> Result<Tensor> {
+pub fn rope(
+    x: &Tensor,
+    positions: &Arc<[u32]>,
+    n_heads: usize,
+    table: &Arc<RopeTable>,
+) -> Result<Tensor> {
     x.contiguous()?.apply_op1(Rope { positions: positions.clone(), n_heads, table: table.clone() })
 }
 
@@ -29,14 +34,22 @@ impl CustomOp1 for Rope {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let mut out = vec![0.0; layout.shape().elem_count()];
-        kernels::forward(operand(storage, layout)?, &self.positions, self.n_heads, &self.table, &mut out).map_err(kernel)?;
+        kernels::forward(
+            operand(storage, layout)?,
+            &self.positions,
+            self.n_heads,
+            &self.table,
+            &mut out,
+        )
+        .map_err(kernel)?;
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
         let mut grad_x = vec![0.0; x.elem_count()];
         with_values(grad, |grad| {
-            kernels::backward(grad, &self.positions, self.n_heads, &self.table, &mut grad_x).map_err(kernel)
+            kernels::backward(grad, &self.positions, self.n_heads, &self.table, &mut grad_x)
+                .map_err(kernel)
         })?;
         Ok(Some(tensor_like(grad_x, x)?))
     }

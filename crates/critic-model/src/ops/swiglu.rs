@@ -20,18 +20,32 @@ impl CustomOp2 for SwiGlu {
         "swiglu"
     }
 
-    fn cpu_fwd(&self, s1: &CpuStorage, l1: &Layout, s2: &CpuStorage, l2: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        s1: &CpuStorage,
+        l1: &Layout,
+        s2: &CpuStorage,
+        l2: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let mut out = vec![0.0; l1.shape().elem_count()];
         kernels::forward(operand(s1, l1)?, operand(s2, l2)?, &mut out).map_err(kernel)?;
         Ok((CpuStorage::F32(out), l1.shape().clone()))
     }
 
-    fn bwd(&self, gate: &Tensor, up: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        gate: &Tensor,
+        up: &Tensor,
+        _res: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let mut grad_gate = vec![0.0; gate.elem_count()];
         let mut grad_up = vec![0.0; up.elem_count()];
         with_values(gate, |gate| {
             with_values(up, |up| {
-                with_values(grad, |grad| kernels::backward(gate, up, grad, &mut grad_gate, &mut grad_up).map_err(kernel))
+                with_values(grad, |grad| {
+                    kernels::backward(gate, up, grad, &mut grad_gate, &mut grad_up).map_err(kernel)
+                })
             })
         })?;
         Ok((Some(tensor_like(grad_gate, gate)?), Some(tensor_like(grad_up, up)?)))

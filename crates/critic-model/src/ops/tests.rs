@@ -8,20 +8,31 @@ use std::sync::Arc;
 fn random(name: &str, shape: &[usize]) -> Var {
     let node = SeedTree::new(11).child(name);
     let n: usize = shape.iter().product();
-    let values: Vec<f32> = (0..n).map(|i| (2.0 * node.index(i as u64).uniform() - 1.0) as f32).collect();
+    let values: Vec<f32> =
+        (0..n).map(|i| (2.0 * node.index(i as u64).uniform() - 1.0) as f32).collect();
     Var::from_vec(values, shape, &Device::Cpu).unwrap()
 }
 
 /// The two functions give the same values and, under the same upstream gradient, the same gradients.
 #[track_caller]
-fn check(inputs: &[&Var], ours: impl Fn() -> Result<Tensor>, composed: impl Fn() -> Result<Tensor>) {
+fn check(
+    inputs: &[&Var],
+    ours: impl Fn() -> Result<Tensor>,
+    composed: impl Fn() -> Result<Tensor>,
+) {
     let (ours, composed) = (ours().unwrap(), composed().unwrap());
     close("value", &ours, &composed);
-    let upstream = if ours.rank() == 0 { Tensor::new(0.7f32, &Device::Cpu).unwrap() } else { random("upstream", ours.dims()).as_tensor().clone() };
-    let gradients = |out: &Tensor| (out * &upstream).unwrap().sum_all().unwrap().backward().unwrap();
+    let upstream = if ours.rank() == 0 {
+        Tensor::new(0.7f32, &Device::Cpu).unwrap()
+    } else {
+        random("upstream", ours.dims()).as_tensor().clone()
+    };
+    let gradients =
+        |out: &Tensor| (out * &upstream).unwrap().sum_all().unwrap().backward().unwrap();
     let (ours, composed) = (gradients(&ours), gradients(&composed));
     for (i, input) in inputs.iter().enumerate() {
-        let ours = ours.get(input.as_tensor()).unwrap_or_else(|| panic!("input {i} has no gradient"));
+        let ours =
+            ours.get(input.as_tensor()).unwrap_or_else(|| panic!("input {i} has no gradient"));
         close(&format!("gradient of input {i}"), ours, composed.get(input.as_tensor()).unwrap());
     }
 }
@@ -29,7 +40,9 @@ fn check(inputs: &[&Var], ours: impl Fn() -> Result<Tensor>, composed: impl Fn()
 #[track_caller]
 fn close(what: &str, a: &Tensor, b: &Tensor) {
     assert_eq!(a.dims(), b.dims(), "{what}");
-    let largest = |t: &Tensor| t.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap();
+    let largest = |t: &Tensor| {
+        t.abs().unwrap().flatten_all().unwrap().max(0).unwrap().to_scalar::<f32>().unwrap()
+    };
     let scale = largest(b);
     assert!(scale > 0.0, "{what} is zero");
     let difference = largest(&(a - b).unwrap());
@@ -65,10 +78,12 @@ fn rope_has_the_gradients_of_a_rotation() {
     let (n_heads, half) = (3, 4);
     let x = random("x", &[5, n_heads * 2 * half]);
     let positions: Arc<[u32]> = Arc::from([0u32, 1, 7, 2, 2]);
-    let frequencies: Vec<f32> = (0..half).map(|i| 1.0 / 10f32.powf(i as f32 / half as f32)).collect();
+    let frequencies: Vec<f32> =
+        (0..half).map(|i| 1.0 / 10f32.powf(i as f32 / half as f32)).collect();
     let table = Arc::new(RopeTable::new(&frequencies, 8));
     let composed = || {
-        let angles: Vec<f32> = positions.iter().flat_map(|&p| frequencies.iter().map(move |f| p as f32 * f)).collect();
+        let angles: Vec<f32> =
+            positions.iter().flat_map(|&p| frequencies.iter().map(move |f| p as f32 * f)).collect();
         let angles = Tensor::from_vec(angles, (5, 1, half), &Device::Cpu)?;
         let split = x.reshape((5, n_heads, 2 * half))?;
         let (a, b) = (split.narrow(2, 0, half)?, split.narrow(2, half, half)?);
@@ -90,25 +105,36 @@ fn forest_attention_has_the_gradients_of_dense_masked_attention() {
         own_start: rows.start,
         prefix,
     };
-    let runs: Arc<[QueryRun]> =
-        Arc::from(vec![run(0..3, vec![]), run(3..5, vec![0..3]), run(5..9, vec![0..3]), run(9..11, vec![0..3, 5..9])]);
+    let runs: Arc<[QueryRun]> = Arc::from(vec![
+        run(0..3, vec![]),
+        run(3..5, vec![0..3]),
+        run(5..9, vec![0..3]),
+        run(9..11, vec![0..3, 5..9]),
+    ]);
     let n = 11;
     let (q, k, v) = (random("q", &[n, 32]), random("k", &[n, 16]), random("v", &[n, 16]));
     let mut mask = vec![f32::NEG_INFINITY; n * n];
     for run in runs.iter() {
         for i in 0..run.query_len {
             let row = run.query_start + i;
-            run.prefix.iter().cloned().flatten().chain(run.own_start..=run.own_start + i).for_each(|key| mask[row * n + key] = 0.0);
+            run.prefix
+                .iter()
+                .cloned()
+                .flatten()
+                .chain(run.own_start..=run.own_start + i)
+                .for_each(|key| mask[row * n + key] = 0.0);
         }
     }
     let mask = Tensor::from_vec(mask, (n, n), &Device::Cpu).unwrap();
     let composed = || {
-        let heads = |t: &Tensor, n_heads: usize| t.reshape((n, n_heads, 8))?.transpose(0, 1)?.contiguous();
+        let heads =
+            |t: &Tensor, n_heads: usize| t.reshape((n, n_heads, 8))?.transpose(0, 1)?.contiguous();
         let shared = |t: &Tensor| -> Result<Tensor> {
             let t = heads(t, 2)?;
             Tensor::stack(&[&t, &t], 1)?.reshape((4, n, 8))
         };
-        let scores = (heads(&q, 4)?.matmul(&shared(&k)?.t()?)? * f64::from(shape.scale))?.broadcast_add(&mask)?;
+        let scores = (heads(&q, 4)?.matmul(&shared(&k)?.t()?)? * f64::from(shape.scale))?
+            .broadcast_add(&mask)?;
         let out = candle_nn::ops::softmax(&scores, D::Minus1)?.matmul(&shared(&v)?)?;
         out.transpose(0, 1)?.reshape((n, 32))
     };
@@ -122,7 +148,10 @@ fn the_critique_loss_has_the_gradients_of_log_softmax() {
     let targets: Arc<[u32]> = (0..n as u32).map(|i| i * 5 % vocab as u32).collect();
     let composed = || {
         let ids = Tensor::new(&targets[..], &Device::Cpu)?.unsqueeze(1)?;
-        candle_nn::ops::log_softmax(&hidden.matmul(&weight.t()?)?, D::Minus1)?.gather(&ids, 1)?.sum_all()?.neg()
+        candle_nn::ops::log_softmax(&hidden.matmul(&weight.t()?)?, D::Minus1)?
+            .gather(&ids, 1)?
+            .sum_all()?
+            .neg()
     };
     check(&[&hidden, &weight], || critique_nll_sum(&hidden, &weight, &targets, true), composed);
 }
@@ -144,7 +173,9 @@ fn the_preference_loss_has_the_gradients_of_softplus() {
 
 #[test]
 fn the_preference_loss_neither_overflows_nor_hides_a_nan() {
-    let loss = |rewards: &[f32]| preference_nll_sum(&Tensor::new(rewards, &Device::Cpu)?, vec![(0, 1, 1.0)]);
+    let loss = |rewards: &[f32]| {
+        preference_nll_sum(&Tensor::new(rewards, &Device::Cpu)?, vec![(0, 1, 1.0)])
+    };
     let value = loss(&[-1000.0, 1000.0]).unwrap().to_scalar::<f32>().unwrap();
     assert!((value - 2000.0).abs() < 1e-3);
     assert!(loss(&[f32::NAN, 0.0]).is_err());

@@ -15,7 +15,8 @@ impl Cache {
     /// `.critic-rm-cache` in the working folder. The hub's is `$HF_HOME/hub`, else
     /// `$HOME/.cache/huggingface/hub`, else a folder in ours.
     pub fn default_location() -> Self {
-        let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable =
+            |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let home = variable("HOME").or_else(|| variable("USERPROFILE"));
         let folder = variable("CRITIC_RM_CACHE")
             .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("critic-rm")))

@@ -83,7 +83,11 @@ impl Catalogue {
             true => 0,
             false => edit_distance(&wanted, known),
         };
-        let (distance, nearest) = self.entries.iter().map(|entry| (distance(&entry.name), entry)).min_by_key(|&(d, _)| d)?;
+        let (distance, nearest) = self
+            .entries
+            .iter()
+            .map(|entry| (distance(&entry.name), entry))
+            .min_by_key(|&(d, _)| d)?;
         (distance <= nearest.name.chars().count() / 2).then_some(nearest.name.as_str())
     }
 }
@@ -93,7 +97,8 @@ impl Catalogue {
 /// # Errors
 /// [`ModelError::Catalogue`] when it is broken.
 pub fn catalogue() -> Result<Catalogue, ModelError> {
-    toml::from_str(include_str!("catalogue.toml")).map_err(|error| ModelError::Catalogue { reason: error.to_string() })
+    toml::from_str(include_str!("catalogue.toml"))
+        .map_err(|error| ModelError::Catalogue { reason: error.to_string() })
 }
 
 /// Insertions, deletions and replacements between two texts (Levenshtein).
@@ -121,8 +126,13 @@ mod tests {
     fn the_built_in_catalogue_can_be_read_and_its_sums_look_like_sums() {
         let catalogue = catalogue().unwrap();
         let small = catalogue.get("smollm2-135m").unwrap();
-        assert!(matches!(small.sources[..], [Source::Hub(_), Source::Pip(_)]), "{:?}", small.sources);
-        let mut names: Vec<&str> = catalogue.entries().iter().map(|entry| entry.name.as_str()).collect();
+        assert!(
+            matches!(small.sources[..], [Source::Hub(_), Source::Pip(_)]),
+            "{:?}",
+            small.sources
+        );
+        let mut names: Vec<&str> =
+            catalogue.entries().iter().map(|entry| entry.name.as_str()).collect();
         names.dedup();
         assert_eq!(names.len(), catalogue.entries().len());
         for entry in catalogue.entries() {

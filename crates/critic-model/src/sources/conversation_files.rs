@@ -15,11 +15,14 @@ const TURN_MARKERS: [&str; 2] = ["<|im_end|>", "<|eot_id|>"];
 /// the first of `generation_config.json`, else the first of `config.json`.
 pub(crate) fn read_renderer(folder: &Path) -> Result<Renderer, ModelError> {
     let text = |file: &str, error: TextError| text_error(&folder.join(file), error);
-    let tokenizer_json = read(folder, "tokenizer.json")?
-        .ok_or_else(|| ModelError::MissingFile { folder: folder.to_owned(), file: "tokenizer.json".to_owned() })?;
-    let tokenizer = Tokenizer::from_json(&tokenizer_json).map_err(|error| text("tokenizer.json", error))?;
+    let tokenizer_json = read(folder, "tokenizer.json")?.ok_or_else(|| {
+        ModelError::MissingFile { folder: folder.to_owned(), file: "tokenizer.json".to_owned() }
+    })?;
+    let tokenizer =
+        Tokenizer::from_json(&tokenizer_json).map_err(|error| text("tokenizer.json", error))?;
     let mut config = match read(folder, "tokenizer_config.json")? {
-        Some(bytes) => TokenizerConfig::from_json(&bytes).map_err(|error| text("tokenizer_config.json", error))?,
+        Some(bytes) => TokenizerConfig::from_json(&bytes)
+            .map_err(|error| text("tokenizer_config.json", error))?,
         None => TokenizerConfig::default(),
     };
     if let Some(bytes) = read(folder, "chat_template.jinja")? {
@@ -34,7 +37,11 @@ pub(crate) fn read_renderer(folder: &Path) -> Result<Renderer, ModelError> {
             eos = first_id(&json(folder, file)?["eos_token_id"]);
         }
     }
-    let bos = config.bos_token.as_deref().filter(|_| config.add_bos_token).and_then(|token| tokenizer.token_id(token));
+    let bos = config
+        .bos_token
+        .as_deref()
+        .filter(|_| config.add_bos_token)
+        .and_then(|token| tokenizer.token_id(token));
     renderer(folder, tokenizer, template, eos, bos)
 }
 
@@ -47,9 +54,13 @@ pub(crate) fn renderer(
     eos: Option<u32>,
     bos: Option<u32>,
 ) -> Result<Renderer, ModelError> {
-    let marker = TURN_MARKERS.into_iter().filter(|marker| template.source().contains(marker)).find_map(|marker| tokenizer.token_id(marker));
+    let marker = TURN_MARKERS
+        .into_iter()
+        .filter(|marker| template.source().contains(marker))
+        .find_map(|marker| tokenizer.token_id(marker));
     let end_of_turn = marker.or(eos.filter(|&id| tokenizer.token(id).is_some()));
-    let end_of_turn = end_of_turn.ok_or_else(|| ModelError::NoEndOfTurn { path: path.to_owned() })?;
+    let end_of_turn =
+        end_of_turn.ok_or_else(|| ModelError::NoEndOfTurn { path: path.to_owned() })?;
     Ok(Renderer::new(tokenizer, template, end_of_turn).with_bos(bos))
 }
 
@@ -70,7 +81,8 @@ pub(crate) fn read(folder: &Path, file: &str) -> Result<Option<Vec<u8>>, ModelEr
 /// The JSON in a file of the folder; null if it is not there.
 fn json(folder: &Path, file: &str) -> Result<Value, ModelError> {
     let Some(bytes) = read(folder, file)? else { return Ok(Value::Null) };
-    serde_json::from_slice(&bytes).map_err(|error| ModelError::Json { path: folder.join(file), reason: error.to_string() })
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ModelError::Json { path: folder.join(file), reason: error.to_string() })
 }
 
 fn first_id(value: &Value) -> Option<u32> {

@@ -29,8 +29,13 @@ pub fn write_hf_folder(
     reward_head: Option<&Tensor>,
     renderer: &Renderer,
 ) -> Result<(), ModelError> {
-    let mut tensors: BTreeMap<&str, &Tensor> = weights.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    weights::check_shapes(folder, config, tensors.iter().map(|(&name, tensor)| (name, tensor.dims())))?;
+    let mut tensors: BTreeMap<&str, &Tensor> =
+        weights.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    weights::check_shapes(
+        folder,
+        config,
+        tensors.iter().map(|(&name, tensor)| (name, tensor.dims())),
+    )?;
     if let Some(head) = reward_head {
         let head_shape = [1, config.d_model];
         if head.dims() != head_shape {
@@ -41,7 +46,8 @@ pub fn write_hf_folder(
     }
     let (tokenizer, template) = (renderer.tokenizer(), renderer.template());
     let tokenizer_json = tokenizer.to_json().map_err(|error| text_error(folder, error))?;
-    let bos_id = renderer.bos().or_else(|| template.bos_token().and_then(|token| tokenizer.token_id(token)));
+    let bos_id =
+        renderer.bos().or_else(|| template.bos_token().and_then(|token| tokenizer.token_id(token)));
     let tokenizer_config = json!({
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": template.bos_token(),
@@ -79,11 +85,20 @@ mod tests {
             let model = load_folder(folder.path()).unwrap();
             assert_eq!(model.config, config);
             assert!(model.weights.keys().eq(weights.keys()));
-            assert!(weights.iter().all(|(name, tensor)| bits(tensor) == bits(&model.weights[name])));
+            assert!(
+                weights.iter().all(|(name, tensor)| bits(tensor) == bits(&model.weights[name]))
+            );
             assert_eq!(bits(model.reward_head.as_ref().unwrap()), bits(&head));
             assert_eq!(model.renderer.digest(), renderer.digest());
             let again = tempfile::tempdir().unwrap();
-            write_hf_folder(again.path(), &config, &model.weights, model.reward_head.as_ref(), &model.renderer).unwrap();
+            write_hf_folder(
+                again.path(),
+                &config,
+                &model.weights,
+                model.reward_head.as_ref(),
+                &model.renderer,
+            )
+            .unwrap();
             assert_eq!(load_folder(again.path()).unwrap().identity.digest, model.identity.digest);
         }
     }
@@ -94,10 +109,14 @@ mod tests {
         let config = tiny(Architecture::Llama);
         let mut weights = random_weights(&config);
         let head = Tensor::zeros((2, 12), DType::F32, &Device::Cpu).unwrap();
-        let message = write_hf_folder(folder.path(), &config, &weights, Some(&head), &renderer()).unwrap_err().to_string();
+        let message = write_hf_folder(folder.path(), &config, &weights, Some(&head), &renderer())
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("[2, 12]") && message.contains("[1, 12]"), "{message}");
         weights.remove("model.norm.weight");
-        let message = write_hf_folder(folder.path(), &config, &weights, None, &renderer()).unwrap_err().to_string();
+        let message = write_hf_folder(folder.path(), &config, &weights, None, &renderer())
+            .unwrap_err()
+            .to_string();
         assert!(message.contains("model.norm.weight"), "{message}");
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }

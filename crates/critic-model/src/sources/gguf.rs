@@ -30,9 +30,12 @@ pub fn load_gguf(path: &Path) -> Result<LoadedModel, ModelError> {
     let about = from_tensors(path, &content, &mut reader)?;
     let config = metadata.config(&about).map_err(|error| error.in_file(path))?;
     let renderer = read_renderer(path, &metadata, &config)?;
-    let (sum, weights) = rayon::join(|| sha256(path), || read_weights(path, &config, &content, &mut reader));
+    let (sum, weights) =
+        rayon::join(|| sha256(path), || read_weights(path, &config, &content, &mut reader));
     let (weights, reward_head) = weights::check(path, &config, weights?)?;
-    let name = path.file_stem().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_stem()
+        .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
     let identity = ModelIdentity {
         name,
         source: format!("file {}", path.display()),
@@ -69,33 +72,66 @@ fn content(path: &Path, reader: &mut BufReader<File>) -> Result<Content, ModelEr
     }
 }
 
-fn from_tensors(path: &Path, content: &Content, reader: &mut BufReader<File>) -> Result<FromTensors, ModelError> {
+fn from_tensors(
+    path: &Path,
+    content: &Content,
+    reader: &mut BufReader<File>,
+) -> Result<FromTensors, ModelError> {
     const EMBEDDING: &str = "token_embd.weight";
     const ROPE_DIVISORS: &str = "rope_freqs.weight";
     let torn = |reason: String| ModelError::Gguf { path: path.to_owned(), reason };
-    let embedding = content.tensor_infos.get(EMBEDDING).ok_or_else(|| torn(format!("it has no tensor {EMBEDDING}")))?;
-    let vocab_size = *embedding.shape.dims().first().ok_or_else(|| torn(format!("{EMBEDDING} is a single number")))?;
+    let embedding = content
+        .tensor_infos
+        .get(EMBEDDING)
+        .ok_or_else(|| torn(format!("it has no tensor {EMBEDDING}")))?;
+    let vocab_size = *embedding
+        .shape
+        .dims()
+        .first()
+        .ok_or_else(|| torn(format!("{EMBEDDING} is a single number")))?;
     let rope_divisors = match content.tensor_infos.get(ROPE_DIVISORS) {
         None => None,
         Some(info) if info.shape.rank() == 1 && info.shape.dims()[0] <= 1 << 16 => {
             Some(read_tensor(path, content, reader, ROPE_DIVISORS)?.to_vec1::<f32>()?)
         }
-        Some(info) => return Err(torn(format!("{ROPE_DIVISORS} has shape {:?}, expected one row", info.shape.dims()))),
+        Some(info) => {
+            return Err(torn(format!(
+                "{ROPE_DIVISORS} has shape {:?}, expected one row",
+                info.shape.dims()
+            )));
+        }
     };
-    Ok(FromTensors { vocab_size, tied_embeddings: !content.tensor_infos.contains_key("output.weight"), rope_divisors })
+    Ok(FromTensors {
+        vocab_size,
+        tied_embeddings: !content.tensor_infos.contains_key("output.weight"),
+        rope_divisors,
+    })
 }
 
-fn read_renderer(path: &Path, metadata: &Metadata<'_>, config: &DecoderConfig) -> Result<Renderer, ModelError> {
+fn read_renderer(
+    path: &Path,
+    metadata: &Metadata<'_>,
+    config: &DecoderConfig,
+) -> Result<Renderer, ModelError> {
     let vocabulary = metadata.vocabulary().map_err(|error| error.in_file(path))?;
     if vocabulary.tokens.len() > config.vocab_size {
-        let reason = format!("it has {} tokens, but its embedding has {} rows", vocabulary.tokens.len(), config.vocab_size);
+        let reason = format!(
+            "it has {} tokens, but its embedding has {} rows",
+            vocabulary.tokens.len(),
+            config.vocab_size
+        );
         return Err(ModelError::Gguf { path: path.to_owned(), reason });
     }
     let text = |error: TextError| text_error(path, error);
-    let source = metadata.text("tokenizer.chat_template").ok_or_else(|| text(TextError::NoChatTemplate))?;
-    let token = |id: Option<u32>| id.and_then(|id| vocabulary.tokens.get(id as usize)).map(String::as_str);
-    let template = ChatTemplate::new(source, token(vocabulary.bos_token_id), token(vocabulary.eos_token_id)).map_err(text)?;
-    let (eos, bos) = (vocabulary.eos_token_id, vocabulary.bos_token_id.filter(|_| vocabulary.add_bos));
+    let source =
+        metadata.text("tokenizer.chat_template").ok_or_else(|| text(TextError::NoChatTemplate))?;
+    let token =
+        |id: Option<u32>| id.and_then(|id| vocabulary.tokens.get(id as usize)).map(String::as_str);
+    let template =
+        ChatTemplate::new(source, token(vocabulary.bos_token_id), token(vocabulary.eos_token_id))
+            .map_err(text)?;
+    let (eos, bos) =
+        (vocabulary.eos_token_id, vocabulary.bos_token_id.filter(|_| vocabulary.add_bos));
     renderer(path, Tokenizer::from_gguf(vocabulary).map_err(text)?, template, eos, bos)
 }
 
@@ -115,7 +151,9 @@ fn read_weights(
     weights::check_shapes(
         path,
         config,
-        names.iter().map(|(&name, hf_name)| (hf_name.as_str(), content.tensor_infos[name].shape.dims())),
+        names
+            .iter()
+            .map(|(&name, hf_name)| (hf_name.as_str(), content.tensor_infos[name].shape.dims())),
     )?;
     let mut weights = BTreeMap::new();
     for (name, hf_name) in names {
@@ -132,9 +170,19 @@ fn read_weights(
     Ok(weights)
 }
 
-fn read_tensor(path: &Path, content: &Content, reader: &mut BufReader<File>, name: &str) -> Result<Tensor, ModelError> {
-    let tensor = content.tensor(reader, name, &Device::Cpu).and_then(|tensor| tensor.dequantize(&Device::Cpu));
-    tensor.map_err(|error| ModelError::Gguf { path: path.to_owned(), reason: format!("tensor {name}: {error}") })
+fn read_tensor(
+    path: &Path,
+    content: &Content,
+    reader: &mut BufReader<File>,
+    name: &str,
+) -> Result<Tensor, ModelError> {
+    let tensor = content
+        .tensor(reader, name, &Device::Cpu)
+        .and_then(|tensor| tensor.dequantize(&Device::Cpu));
+    tensor.map_err(|error| ModelError::Gguf {
+        path: path.to_owned(),
+        reason: format!("tensor {name}: {error}"),
+    })
 }
 
 /// Rows `(head, pair, part)` of llama.cpp back to `(head, part, pair)`: the inverse of `permute` in its

@@ -31,7 +31,9 @@ impl Metadata<'_> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         match whole(value).and_then(|size| usize::try_from(size).ok()) {
             Some(size) => Ok(Some(size)),
-            None => Err(unsupported(key, describe(value), "it must be one whole number for all layers")),
+            None => {
+                Err(unsupported(key, describe(value), "it must be one whole number for all layers"))
+            }
         }
     }
 
@@ -44,16 +46,26 @@ impl Metadata<'_> {
             None => Ok(None),
             Some(Value::F32(x)) => Ok(Some(f64::from(*x))),
             Some(Value::F64(x)) => Ok(Some(*x)),
-            Some(value) => Err(unsupported(key, describe(value), "it must be a floating-point number")),
+            Some(value) => {
+                Err(unsupported(key, describe(value), "it must be a floating-point number"))
+            }
         }
     }
 
-    fn array<T>(&self, key: &str, element: impl Fn(&Value) -> Option<T>) -> Result<Option<Vec<T>>, ModelError> {
+    fn array<T>(
+        &self,
+        key: &str,
+        element: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<Vec<T>>, ModelError> {
         match self.0.get(key) {
             None => Ok(None),
             Some(Value::Array(values)) => match values.iter().map(element).collect() {
                 Some(elements) => Ok(Some(elements)),
-                None => Err(unsupported(key, describe(&Value::Array(values.clone())), "its elements have another type")),
+                None => Err(unsupported(
+                    key,
+                    describe(&Value::Array(values.clone())),
+                    "its elements have another type",
+                )),
             },
             Some(value) => Err(unsupported(key, describe(value), "it must be an array")),
         }
@@ -62,7 +74,8 @@ impl Metadata<'_> {
     fn token_id(&self, key: &str) -> Result<Option<u32>, ModelError> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         let id = whole(value).and_then(|id| u32::try_from(id).ok());
-        id.map(Some).ok_or_else(|| unsupported(key, describe(value), "it must be the id of a token"))
+        id.map(Some)
+            .ok_or_else(|| unsupported(key, describe(value), "it must be the id of a token"))
     }
 
     fn flag(&self, key: &str) -> Option<bool> {
@@ -74,33 +87,57 @@ impl Metadata<'_> {
 
     pub(crate) fn architecture(&self) -> Result<Architecture, ModelError> {
         const KEY: &str = "general.architecture";
-        let name = self.text(KEY).ok_or_else(|| ModelError::ConfigMissing { field: KEY.to_owned() })?;
-        Architecture::from_name(name).ok_or_else(|| ModelError::UnknownArchitecture { found: name.to_owned() })
+        let name =
+            self.text(KEY).ok_or_else(|| ModelError::ConfigMissing { field: KEY.to_owned() })?;
+        Architecture::from_name(name)
+            .ok_or_else(|| ModelError::UnknownArchitecture { found: name.to_owned() })
     }
 
     /// The configuration, from the keys of its architecture and from the tensors.
     pub(crate) fn config(&self, tensors: &FromTensors) -> Result<DecoderConfig, ModelError> {
         let architecture = self.architecture()?;
         let key = |name: &str| format!("{}.{name}", architecture.name());
-        let (d_model, n_heads) = (self.size(&key("embedding_length"))?, self.size(&key("attention.head_count"))?);
+        let (d_model, n_heads) =
+            (self.size(&key("embedding_length"))?, self.size(&key("attention.head_count"))?);
         let head_dim = match self.optional_size(&key("attention.key_length"))? {
             Some(head_dim) => head_dim,
             None if n_heads > 0 && d_model.is_multiple_of(n_heads) => d_model / n_heads,
-            None => return Err(unsupported(&key("attention.head_count"), n_heads.to_string(), "it must divide embedding_length")),
+            None => {
+                return Err(unsupported(
+                    &key("attention.head_count"),
+                    n_heads.to_string(),
+                    "it must divide embedding_length",
+                ));
+            }
         };
         for (name, rule) in [
             ("rope.dimension_count", "only whole heads rotate"),
             ("attention.value_length", "keys and values must have one width"),
         ] {
-            if let Some(other) = self.optional_size(&key(name))?.filter(|&width| width != head_dim) {
-                return Err(unsupported(&key(name), format!("{other} for heads of {head_dim}"), rule));
+            if let Some(other) = self.optional_size(&key(name))?.filter(|&width| width != head_dim)
+            {
+                return Err(unsupported(
+                    &key(name),
+                    format!("{other} for heads of {head_dim}"),
+                    rule,
+                ));
             }
         }
-        if let Some(window) = self.optional_size(&key("attention.sliding_window"))?.filter(|&window| window > 0) {
-            return Err(unsupported(&key("attention.sliding_window"), window.to_string(), "every layer must see its whole context"));
+        if let Some(window) =
+            self.optional_size(&key("attention.sliding_window"))?.filter(|&window| window > 0)
+        {
+            return Err(unsupported(
+                &key("attention.sliding_window"),
+                window.to_string(),
+                "every layer must see its whole context",
+            ));
         }
         if let Some(kind) = self.text(&key("rope.scaling.type")).filter(|&kind| kind != "none") {
-            return Err(unsupported(&key("rope.scaling.type"), kind.to_owned(), "only Llama 3's scaling is supported"));
+            return Err(unsupported(
+                &key("rope.scaling.type"),
+                kind.to_owned(),
+                "only Llama 3's scaling is supported",
+            ));
         }
         let epsilon = key("attention.layer_norm_rms_epsilon");
         let plain = DecoderConfig {
@@ -112,8 +149,14 @@ impl Metadata<'_> {
             n_heads,
             n_kv_heads: self.optional_size(&key("attention.head_count_kv"))?.unwrap_or(n_heads),
             head_dim,
-            rms_norm_eps: self.number(&epsilon)?.ok_or(ModelError::ConfigMissing { field: epsilon })? as f32,
-            rope: RopeConfig { theta: self.number(&key("rope.freq_base"))?.unwrap_or(10_000.0), scaling: None },
+            rms_norm_eps: self
+                .number(&epsilon)?
+                .ok_or(ModelError::ConfigMissing { field: epsilon })?
+                as f32,
+            rope: RopeConfig {
+                theta: self.number(&key("rope.freq_base"))?.unwrap_or(10_000.0),
+                scaling: None,
+            },
             context_length: self.size(&key("context_length"))?,
             tied_embeddings: tensors.tied_embeddings,
             qkv_bias: architecture == Architecture::Qwen2,
@@ -161,9 +204,14 @@ impl Metadata<'_> {
 ///
 /// llama.cpp stores the divisors alone. In every published model they come from the largest of them as
 /// factor and from 1 and 4 as frequency factors; the original context is tried, 8192 first.
-fn llama3_scaling(plain: &[f32], divisors: &[f32], original_context: Option<usize>) -> Result<Llama3Scaling, ModelError> {
+fn llama3_scaling(
+    plain: &[f32],
+    divisors: &[f32],
+    original_context: Option<usize>,
+) -> Result<Llama3Scaling, ModelError> {
     let factor = f64::from(divisors.iter().copied().fold(1.0, f32::max));
-    let contexts = original_context.into_iter().chain([8192]).chain((5..=20).map(|power| 1 << power));
+    let contexts =
+        original_context.into_iter().chain([8192]).chain((5..=20).map(|power| 1 << power));
     let mut scalings = contexts.map(|original_context| Llama3Scaling {
         factor,
         low_freq_factor: 1.0,
@@ -171,12 +219,19 @@ fn llama3_scaling(plain: &[f32], divisors: &[f32], original_context: Option<usiz
         original_context,
     });
     let fits = |scaling: &Llama3Scaling| {
-        let ratios = plain.iter().zip(divisors).map(|(&frequency, &divisor)| frequency / scaling.stretch(frequency) / divisor);
+        let ratios = plain
+            .iter()
+            .zip(divisors)
+            .map(|(&frequency, &divisor)| frequency / scaling.stretch(frequency) / divisor);
         plain.len() == divisors.len() && ratios.into_iter().all(|ratio| (ratio - 1.0).abs() < 1e-4)
     };
     scalings.find(fits).ok_or_else(|| {
         let found = format!("{} divisors up to {factor}", divisors.len());
-        unsupported("rope_freqs.weight", found, "only Llama 3's scaling is supported; use the model's Hugging Face folder")
+        unsupported(
+            "rope_freqs.weight",
+            found,
+            "only Llama 3's scaling is supported; use the model's Hugging Face folder",
+        )
     })
 }
 
@@ -218,9 +273,15 @@ mod tests {
     #[test]
     fn llama3_scaling_is_recovered_from_its_divisors() {
         for original_context in [8192, 4096, 1 << 17] {
-            let expected = Llama3Scaling { factor: 32.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_context };
+            let expected = Llama3Scaling {
+                factor: 32.0,
+                low_freq_factor: 1.0,
+                high_freq_factor: 4.0,
+                original_context,
+            };
             let plain = frequencies(None);
-            let divisors: Vec<f32> = plain.iter().zip(frequencies(Some(expected))).map(|(p, s)| p / s).collect();
+            let divisors: Vec<f32> =
+                plain.iter().zip(frequencies(Some(expected))).map(|(p, s)| p / s).collect();
             assert_eq!(llama3_scaling(&plain, &divisors, None).unwrap(), expected);
         }
     }
@@ -229,7 +290,12 @@ mod tests {
     fn other_divisors_are_refused() {
         let plain = frequencies(None);
         let halved = vec![2.0; plain.len()];
-        assert!(llama3_scaling(&plain, &halved, None).unwrap_err().to_string().contains("rope_freqs.weight"));
+        assert!(
+            llama3_scaling(&plain, &halved, None)
+                .unwrap_err()
+                .to_string()
+                .contains("rope_freqs.weight")
+        );
         assert!(llama3_scaling(&plain, &halved[1..], None).is_err());
     }
 }

@@ -34,10 +34,12 @@ fn eight_bit_weights_are_near_those_of_the_folder() {
     let folder = load_folder(&golden("tiny_llama")).unwrap();
     let gguf = load_gguf(&golden("tiny_llama_q8_0.gguf")).unwrap();
     for (name, tensor) in &folder.weights {
-        let values = |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        let values =
+            |tensor: &candle_core::Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         for (block, read) in values(tensor).chunks(32).zip(values(&gguf.weights[name]).chunks(32)) {
             // Half a step, and the half-precision scale.
-            let bound = block.iter().fold(0f32, |max, x| max.max(x.abs())) * (0.51 / 127.0 + 1.0 / 2048.0);
+            let bound =
+                block.iter().fold(0f32, |max, x| max.max(x.abs())) * (0.51 / 127.0 + 1.0 / 2048.0);
             assert!(block.iter().zip(read).all(|(x, y)| (x - y).abs() <= bound), "{name}");
         }
     }
@@ -51,7 +53,10 @@ fn the_folders_are_read_as_transformers_wrote_them() {
     assert_eq!((llama.config.n_heads, llama.config.n_kv_heads, llama.config.head_dim), (4, 2, 8));
     let qwen = load_folder(&golden("tiny_qwen2")).unwrap();
     assert!(!qwen.config.tied_embeddings && qwen.config.qkv_bias);
-    assert_eq!(qwen.renderer.tokenizer().token(qwen.renderer.end_of_turn()).as_deref(), Some("<|im_end|>"));
+    assert_eq!(
+        qwen.renderer.tokenizer().token(qwen.renderer.end_of_turn()).as_deref(),
+        Some("<|im_end|>")
+    );
 }
 
 #[test]
@@ -62,7 +67,12 @@ fn both_generations_of_config_json_say_the_same() {
     };
     let config = read("config.json");
     assert_eq!(config, read("config_hub.json"));
-    let scaling = Llama3Scaling { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_context: 64 };
+    let scaling = Llama3Scaling {
+        factor: 8.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_context: 64,
+    };
     assert_eq!(config.rope.scaling, Some(scaling));
 }
 
@@ -71,9 +81,13 @@ fn a_golden_model_survives_writing_and_reading() {
     for name in ["tiny_llama", "tiny_qwen2", "tiny_llama3_untied"] {
         let model = load_folder(&golden(name)).unwrap();
         let folder = tempfile::tempdir().unwrap();
-        write_hf_folder(folder.path(), &model.config, &model.weights, None, &model.renderer).unwrap();
+        write_hf_folder(folder.path(), &model.config, &model.weights, None, &model.renderer)
+            .unwrap();
         let again = load_folder(folder.path()).unwrap();
         assert_same_weights(&model, &again);
-        assert_eq!((again.config, again.renderer.digest()), (model.config, model.renderer.digest()));
+        assert_eq!(
+            (again.config, again.renderer.digest()),
+            (model.config, model.renderer.digest())
+        );
     }
 }

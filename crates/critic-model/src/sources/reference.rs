@@ -64,8 +64,13 @@ impl fmt::Display for ModelRef {
 }
 
 fn looks_like_path(name: &str) -> bool {
-    let is_gguf = Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-    is_gguf || name.starts_with(['.', '/', '~']) || name.contains('\\') || name.ends_with('/') || name.matches('/').count() > 1
+    let is_gguf =
+        Path::new(name).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    is_gguf
+        || name.starts_with(['.', '/', '~'])
+        || name.contains('\\')
+        || name.ends_with('/')
+        || name.matches('/').count() > 1
 }
 
 fn hub_id(name: &str) -> Option<HubSource> {
@@ -74,7 +79,9 @@ fn hub_id(name: &str) -> Option<HubSource> {
         None => (name, None),
     };
     let is_word = |word: &str| {
-        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')) && !word.contains("..")
+        !word.is_empty()
+            && word.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+            && !word.contains("..")
     };
     let (organisation, model) = repo.split_once('/')?;
     let is_valid = is_word(organisation) && is_word(model) && revision.is_none_or(is_word);
@@ -95,13 +102,25 @@ mod tests {
         let gguf = folder.path().join("a.gguf");
         critic_types::atomic_file::write(&gguf, b"GGUF").unwrap();
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        assert_eq!(ModelRef::parse(" smollm2-135m ").unwrap(), ModelRef::Catalogue("smollm2-135m".to_owned()));
-        assert_eq!(ModelRef::parse(&text(folder.path())).unwrap(), ModelRef::Folder(folder.path().to_owned()));
+        assert_eq!(
+            ModelRef::parse(" smollm2-135m ").unwrap(),
+            ModelRef::Catalogue("smollm2-135m".to_owned())
+        );
+        assert_eq!(
+            ModelRef::parse(&text(folder.path())).unwrap(),
+            ModelRef::Folder(folder.path().to_owned())
+        );
         assert_eq!(ModelRef::parse(&text(&gguf)).unwrap(), ModelRef::Gguf(gguf.clone()));
         let hub = |repo: &str, revision: Option<&str>| {
-            ModelRef::Hub(HubSource { repo: repo.to_owned(), revision: revision.map(str::to_owned) })
+            ModelRef::Hub(HubSource {
+                repo: repo.to_owned(),
+                revision: revision.map(str::to_owned),
+            })
         };
-        assert_eq!(ModelRef::parse("Qwen/Qwen2.5-0.5B-Instruct").unwrap(), hub("Qwen/Qwen2.5-0.5B-Instruct", None));
+        assert_eq!(
+            ModelRef::parse("Qwen/Qwen2.5-0.5B-Instruct").unwrap(),
+            hub("Qwen/Qwen2.5-0.5B-Instruct", None)
+        );
         assert_eq!(ModelRef::parse("org/name@v1.0").unwrap(), hub("org/name", Some("v1.0")));
         assert_eq!(ModelRef::parse("org/name@v1.0").unwrap().to_string(), "org/name@v1.0");
     }
@@ -109,7 +128,10 @@ mod tests {
     #[test]
     fn an_unknown_name_gets_the_catalogue_and_the_nearest_name() {
         let message = message("smollm2-135");
-        assert!(message.contains("did you mean \"smollm2-135m\"?") && message.contains("qwen2.5-1.5b"), "{message}");
+        assert!(
+            message.contains("did you mean \"smollm2-135m\"?") && message.contains("qwen2.5-1.5b"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -15,24 +15,32 @@ const MAX_HEADER: u64 = 100_000_000;
 /// Reads every tensor of a file as f32 into `weights`, in one pass, and returns the file's SHA-256.
 ///
 /// Only one tensor is held twice, so the peak is the f32 model and its largest tensor.
-pub(crate) fn read(path: &Path, weights: &mut BTreeMap<String, Tensor>) -> Result<String, ModelError> {
+pub(crate) fn read(
+    path: &Path,
+    weights: &mut BTreeMap<String, Tensor>,
+) -> Result<String, ModelError> {
     let io = |source: io::Error| ModelError::Read { path: path.to_owned(), source };
     let torn = |reason: String| ModelError::Safetensors { path: path.to_owned(), reason };
     let file = File::open(path).map_err(io)?;
     let n_bytes = file.metadata().map_err(io)?.len();
     if n_bytes < 8 {
-        return Err(torn(format!("it has {n_bytes} bytes, the length of the header alone needs 8")));
+        return Err(torn(format!(
+            "it has {n_bytes} bytes, the length of the header alone needs 8"
+        )));
     }
     let mut reader = HashingReader::new(BufReader::with_capacity(1 << 20, file));
     let mut length = [0; 8];
     reader.read_exact(&mut length).map_err(io)?;
     let header_length = u64::from_le_bytes(length);
     if header_length > MAX_HEADER || header_length > n_bytes - 8 {
-        return Err(torn(format!("its header should have {header_length} bytes, the file has {n_bytes}")));
+        return Err(torn(format!(
+            "its header should have {header_length} bytes, the file has {n_bytes}"
+        )));
     }
     let mut header = vec![0; header_length as usize];
     reader.read_exact(&mut header).map_err(io)?;
-    let metadata: Metadata = serde_json::from_slice(&header).map_err(|error| torn(format!("its header is broken: {error}")))?;
+    let metadata: Metadata = serde_json::from_slice(&header)
+        .map_err(|error| torn(format!("its header is broken: {error}")))?;
     let promised = 8 + header_length + metadata.data_len() as u64;
     if promised != n_bytes {
         return Err(torn(format!("its header promises {promised} bytes, the file has {n_bytes}")));
@@ -57,9 +65,13 @@ pub(crate) fn read(path: &Path, weights: &mut BTreeMap<String, Tensor>) -> Resul
 fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let halves = bytes.as_chunks::<2>().0;
     match dtype {
-        Dtype::F32 => Some(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()),
+        Dtype::F32 => {
+            Some(bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
+        }
         Dtype::F16 => Some(halves.iter().map(|&b| half::f16::from_le_bytes(b).to_f32()).collect()),
-        Dtype::BF16 => Some(halves.iter().map(|&b| half::bf16::from_le_bytes(b).to_f32()).collect()),
+        Dtype::BF16 => {
+            Some(halves.iter().map(|&b| half::bf16::from_le_bytes(b).to_f32()).collect())
+        }
         _ => None,
     }
 }
@@ -70,7 +82,14 @@ pub(crate) fn write(path: &Path, weights: &BTreeMap<&str, &Tensor>) -> Result<()
     let mut infos = Vec::with_capacity(weights.len());
     for (&name, tensor) in weights {
         let end = offset + 4 * tensor.elem_count();
-        infos.push((name.to_owned(), TensorInfo { dtype: Dtype::F32, shape: tensor.dims().to_vec(), data_offsets: (offset, end) }));
+        infos.push((
+            name.to_owned(),
+            TensorInfo {
+                dtype: Dtype::F32,
+                shape: tensor.dims().to_vec(),
+                data_offsets: (offset, end),
+            },
+        ));
         offset = end;
     }
     let fault = |reason: String| ModelError::Safetensors { path: path.to_owned(), reason };
@@ -83,7 +102,10 @@ pub(crate) fn write(path: &Path, weights: &BTreeMap<&str, &Tensor>) -> Result<()
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
         for tensor in weights.values() {
-            let values = tensor.to_dtype(DType::F32).and_then(|t| t.flatten_all()?.to_vec1::<f32>()).map_err(io::Error::other)?;
+            let values = tensor
+                .to_dtype(DType::F32)
+                .and_then(|t| t.flatten_all()?.to_vec1::<f32>())
+                .map_err(io::Error::other)?;
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             out.write_all(&bytes)?;
         }
@@ -113,26 +135,42 @@ mod tests {
     fn every_bit_survives_writing_and_reading() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
-        let values = vec![f32::MIN_POSITIVE / 2.0, -0.0, 1.0 / 3.0, f32::MAX, f32::NEG_INFINITY, 7.0];
+        let values =
+            vec![f32::MIN_POSITIVE / 2.0, -0.0, 1.0 / 3.0, f32::MAX, f32::NEG_INFINITY, 7.0];
         let a = Tensor::from_vec(values.clone(), (2, 3), &Device::Cpu).unwrap();
         let transposed = a.t().unwrap();
         write(&path, &BTreeMap::from([("a", &a), ("b", &transposed)])).unwrap();
         let mut weights = BTreeMap::new();
         let sum = read(&path, &mut weights).unwrap();
         assert_eq!(sum, crate::sources::digest::sha256(&path).unwrap());
-        let bits = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        let bits = |t: &Tensor| {
+            t.flatten_all()
+                .unwrap()
+                .to_vec1::<f32>()
+                .unwrap()
+                .iter()
+                .map(|x| x.to_bits())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(bits(&weights["a"]), values.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
         assert_eq!(bits(&weights["b"]), bits(&transposed));
         assert_eq!(weights["b"].dims(), [3, 2]);
         // The reference implementation accepts the file too.
         let bytes = std::fs::read(&path).unwrap();
-        assert_eq!(safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor("a").unwrap().shape(), [2, 3]);
+        assert_eq!(
+            safetensors::SafeTensors::deserialize(&bytes).unwrap().tensor("a").unwrap().shape(),
+            [2, 3]
+        );
     }
 
     #[test]
     fn half_precision_is_widened_exactly() {
-        for (dtype, bytes) in [("F16", half::f16::from_f32(-1.5).to_le_bytes()), ("BF16", half::bf16::from_f32(-1.5).to_le_bytes())] {
-            let header = format!(r#"{{"w":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,2]}}}}"#);
+        for (dtype, bytes) in [
+            ("F16", half::f16::from_f32(-1.5).to_le_bytes()),
+            ("BF16", half::bf16::from_f32(-1.5).to_le_bytes()),
+        ] {
+            let header =
+                format!(r#"{{"w":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,2]}}}}"#);
             let file_ = tempfile::NamedTempFile::new().unwrap();
             atomic_file::write(file_.path(), &file(&header, &bytes)).unwrap();
             let mut weights = BTreeMap::new();
@@ -150,7 +188,8 @@ mod tests {
         assert!(message(&file(info, &[0; 5])).contains("promises 70 bytes, the file has 67"));
         assert!(message(&file(info, &[0; 9])).contains("the file has 71"));
         assert!(message(&file("not json", &[])).contains("header is broken"));
-        let overflowing = r#"{"w":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,8]}}"#;
+        let overflowing =
+            r#"{"w":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,8]}}"#;
         assert!(message(&file(overflowing, &[0; 8])).contains("header is broken"));
         let integers = r#"{"w":{"dtype":"I32","shape":[2],"data_offsets":[0,8]}}"#;
         assert!(message(&file(integers, &[0; 8])).contains("I32"));

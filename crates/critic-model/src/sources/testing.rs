@@ -16,10 +16,14 @@ pub(crate) fn random_weights(config: &DecoderConfig) -> BTreeMap<String, Tensor>
     let tensor = |name: &str, shape: &[usize]| {
         let node = seed.child(name);
         let n: usize = shape.iter().product();
-        let values: Vec<f32> = (0..n as u64).map(|i| node.index(i).uniform() as f32 - 0.5).collect();
+        let values: Vec<f32> =
+            (0..n as u64).map(|i| node.index(i).uniform() as f32 - 0.5).collect();
         Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
     };
-    weight_shapes(config).into_iter().map(|(name, shape)| (name.clone(), tensor(&name, &shape))).collect()
+    weight_shapes(config)
+        .into_iter()
+        .map(|(name, shape)| (name.clone(), tensor(&name, &shape)))
+        .collect()
 }
 
 /// Nine tokens: `<|endoftext|>`, `<|im_start|>`, `<|im_end|>` and six words.
@@ -41,7 +45,8 @@ pub(crate) fn tokenizer_json() -> String {
 /// Its renderer; EOS is `<|endoftext|>`, turns end with `<|im_end|>`.
 pub(crate) fn renderer() -> Renderer {
     let tokenizer = Tokenizer::from_json(tokenizer_json().as_bytes()).unwrap();
-    let template = ChatTemplate::new(TEMPLATE, Some("<|endoftext|>"), Some("<|endoftext|>")).unwrap();
+    let template =
+        ChatTemplate::new(TEMPLATE, Some("<|endoftext|>"), Some("<|endoftext|>")).unwrap();
     Renderer::new(tokenizer, template, 2)
 }
 

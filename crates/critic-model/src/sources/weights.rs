@@ -11,16 +11,25 @@ pub(crate) type Weights = (BTreeMap<String, Tensor>, Option<Tensor>);
 
 /// Sets the reward head apart and checks that the others are those of the architecture: all of them, in
 /// their shapes, and nothing else.
-pub(crate) fn check(path: &Path, config: &DecoderConfig, mut weights: BTreeMap<String, Tensor>) -> Result<Weights, ModelError> {
+pub(crate) fn check(
+    path: &Path,
+    config: &DecoderConfig,
+    mut weights: BTreeMap<String, Tensor>,
+) -> Result<Weights, ModelError> {
     let reward_head = match weights.remove(REWARD_HEAD) {
         None => None,
         Some(weight) => {
-            let head = RewardHead::new(weight, config.d_model).map_err(|error| error.in_file(path))?;
+            let head =
+                RewardHead::new(weight, config.d_model).map_err(|error| error.in_file(path))?;
             Some(head.weight().clone())
         }
     };
     weights.retain(|name, _| !is_redundant(name, config));
-    check_shapes(path, config, weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())))?;
+    check_shapes(
+        path,
+        config,
+        weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())),
+    )?;
     Ok((weights, reward_head))
 }
 
@@ -30,20 +39,26 @@ pub(crate) fn check_shapes<'a>(
     config: &DecoderConfig,
     found: impl IntoIterator<Item = (&'a str, &'a [usize])>,
 ) -> Result<(), ModelError> {
-    let mut found: BTreeMap<&str, &[usize]> =
-        found.into_iter().filter(|(name, _)| *name != REWARD_HEAD && !is_redundant(name, config)).collect();
+    let mut found: BTreeMap<&str, &[usize]> = found
+        .into_iter()
+        .filter(|(name, _)| *name != REWARD_HEAD && !is_redundant(name, config))
+        .collect();
     let mut mismatch = WeightMismatch::default();
     for (name, expected) in weight_shapes(config) {
         match found.remove(name.as_str()) {
             None => mismatch.missing.push((name, expected)),
-            Some(dims) if dims != expected => mismatch.misshaped.push((name, dims.to_vec(), expected)),
+            Some(dims) if dims != expected => {
+                mismatch.misshaped.push((name, dims.to_vec(), expected))
+            }
             Some(_) => {}
         }
     }
     mismatch.unknown.extend(found.into_keys().map(str::to_owned));
     match mismatch.is_empty() {
         true => Ok(()),
-        false => Err(ModelError::WeightsMismatch { path: path.to_owned(), mismatch: Box::new(mismatch) }),
+        false => {
+            Err(ModelError::WeightsMismatch { path: path.to_owned(), mismatch: Box::new(mismatch) })
+        }
     }
 }
 

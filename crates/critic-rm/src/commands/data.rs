@@ -16,13 +16,24 @@ pub(crate) fn inspect(file: &Path, as_json: bool, strict: bool) -> Result<()> {
 }
 
 fn print(file: &Path, inspection: &Inspection) {
-    answer(format!("{}: {} pairs, format {}", file.display(), inspection.n_pairs, inspection.format));
+    answer(format!(
+        "{}: {} pairs, format {}",
+        file.display(),
+        inspection.n_pairs,
+        inspection.format
+    ));
     for (domain, n) in &inspection.by_domain {
         answer(format!("  {domain:<24} {n:>7}"));
     }
-    answer(format!("{:<12} {:>6} {:>8} {:>8} {:>6} {:>6}", "words", "min", "median", "mean", "p95", "max"));
+    answer(format!(
+        "{:<12} {:>6} {:>8} {:>8} {:>6} {:>6}",
+        "words", "min", "median", "mean", "p95", "max"
+    ));
     let row = |name: &str, l: &Lengths| {
-        answer(format!("  {name:<10} {:>6} {:>8.1} {:>8.1} {:>6} {:>6}", l.min, l.median, l.mean, l.p95, l.max));
+        answer(format!(
+            "  {name:<10} {:>6} {:>8.1} {:>8.1} {:>6} {:>6}",
+            l.min, l.median, l.mean, l.p95, l.max
+        ));
     };
     row("prompt", &inspection.prompt_words);
     row("chosen", &inspection.chosen_words);
@@ -32,6 +43,12 @@ fn print(file: &Path, inspection: &Inspection) {
         answer(format!("left out: {n} {reason}"));
     }
     for pair in &inspection.samples {
-        answer(format!("\n[{}]\nprompt:   {}\nchosen:   {}\nrejected: {}", pair.id, pair.prompt.last_user_text(), pair.chosen, pair.rejected));
+        answer(format!(
+            "\n[{}]\nprompt:   {}\nchosen:   {}\nrejected: {}",
+            pair.id,
+            pair.prompt.last_user_text(),
+            pair.chosen,
+            pair.rejected
+        ));
     }
 }

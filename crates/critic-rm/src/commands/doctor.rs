@@ -5,7 +5,9 @@ use std::process::Command;
 
 /// Says what this machine offers, what is missing, and how to get it.
 pub(crate) fn doctor() -> Result<()> {
-    let line = |ok: bool, what: &str, found: String| answer(format!("{} {what:<14} {found}", if ok { "ok     " } else { "missing" }));
+    let line = |ok: bool, what: &str, found: String| {
+        answer(format!("{} {what:<14} {found}", if ok { "ok     " } else { "missing" }))
+    };
     line(true, "program", format!("critic-rm {}", env!("CARGO_PKG_VERSION")));
     line(true, "processor", processor());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -13,16 +15,28 @@ pub(crate) fn doctor() -> Result<()> {
     match available_memory() {
         Some(bytes) => {
             let gigabytes = bytes as f64 / 1e9;
-            let advice = if gigabytes < 6.0 { ": training SmolLM2-135M wants about 6 GB; close other programs" } else { "" };
+            let advice = if gigabytes < 6.0 {
+                ": training SmolLM2-135M wants about 6 GB; close other programs"
+            } else {
+                ""
+            };
             line(advice.is_empty(), "memory", format!("{gigabytes:.1} GB free{advice}"));
         }
         None => line(true, "memory", "not known on this system".to_owned()),
     }
     let cache = Cache::default_location();
-    let writable = std::fs::create_dir_all(cache.folder()).and_then(|()| tempfile_in(cache.folder()));
+    let writable =
+        std::fs::create_dir_all(cache.folder()).and_then(|()| tempfile_in(cache.folder()));
     match &writable {
         Ok(()) => line(true, "model cache", cache.folder().display().to_string()),
-        Err(error) => line(false, "model cache", format!("{}: {error}; set CRITIC_RM_CACHE to a folder you can write", cache.folder().display())),
+        Err(error) => line(
+            false,
+            "model cache",
+            format!(
+                "{}: {error}; set CRITIC_RM_CACHE to a folder you can write",
+                cache.folder().display()
+            ),
+        ),
     }
     match pip() {
         Some(version) => line(true, "pip", version),
@@ -31,14 +45,22 @@ pub(crate) fn doctor() -> Result<()> {
     for entry in catalogue()?.entries() {
         match entry.cached(&cache) {
             Some(path) => line(true, "model", format!("{} in {}", entry.name, path.display())),
-            None => line(true, "model", format!("{}, not fetched yet: critic-rm model pull {}", entry.name, entry.name)),
+            None => line(
+                true,
+                "model",
+                format!("{}, not fetched yet: critic-rm model pull {}", entry.name, entry.name),
+            ),
         }
     }
     Ok(())
 }
 
 fn processor() -> String {
-    format!("{}, kernels for {}", std::env::consts::ARCH, critic_kernels::instruction_set())
+    format!(
+        "{}, kernels for {}",
+        std::env::consts::ARCH,
+        format!("{:?}", critic_kernels::isa::active()).to_lowercase()
+    )
 }
 
 /// Bytes of memory that a program can have, on Linux.
@@ -57,6 +79,12 @@ fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {
 fn pip() -> Option<String> {
     ["python3", "python"].into_iter().find_map(|python| {
         let output = Command::new(python).args(["-m", "pip", "--version"]).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).split(" from ").next().unwrap_or_default().to_owned())
+        output.status.success().then(|| {
+            String::from_utf8_lossy(&output.stdout)
+                .split(" from ")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
     })
 }

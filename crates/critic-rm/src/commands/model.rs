@@ -1,7 +1,7 @@
 use crate::progress::{answer, say};
 use anyhow::Result;
 use critic_model::ModelError;
-use critic_model::sources::{Cache, LoadedModel, ModelRef, Progress, Source, catalogue, fetch, load};
+use critic_model::sources::{Cache, LoadedModel, ModelRef, Progress, Source, catalogue, load};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Fetches a model into the cache.
@@ -18,7 +18,12 @@ pub(crate) fn list() -> Result<()> {
     for entry in catalogue()?.entries() {
         let cached = if entry.cached(&cache).is_some() { "cached" } else { "-" };
         let sources: Vec<String> = entry.sources.iter().map(Source::to_string).collect();
-        answer(format!("{:<16} {cached:<8} {:<12} {}", entry.name, entry.license, sources.join(" | ")));
+        answer(format!(
+            "{:<16} {cached:<8} {:<12} {}",
+            entry.name,
+            entry.license,
+            sources.join(" | ")
+        ));
     }
     Ok(())
 }
@@ -49,13 +54,17 @@ fn describe(model: &LoadedModel) {
 }
 
 /// Runs a download with a bar.
-pub(crate) fn with_progress<T>(run: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> Result<T, ModelError>) -> Result<T> {
+pub(crate) fn with_progress<T>(
+    run: impl FnOnce(&mut dyn FnMut(Progress<'_>)) -> Result<T, ModelError>,
+) -> Result<T> {
     let mut bar: Option<ProgressBar> = None;
     let result = run(&mut |progress: Progress<'_>| {
         let bar = bar.get_or_insert_with(|| {
             say(format!("fetching {}", progress.label));
             let bar = ProgressBar::new(progress.total.unwrap_or(0));
-            if let Ok(style) = ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes}  {eta} left") {
+            if let Ok(style) =
+                ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes}  {eta} left")
+            {
                 bar.set_style(style);
             }
             bar

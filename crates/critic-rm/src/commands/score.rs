@@ -17,7 +17,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Answers under way at once, and so on; no limit changes a reward.
-const LIMITS: EngineLimits = EngineLimits { max_leaves: 64, prefill_tokens: 512, kv_tokens: 24_576 };
+const LIMITS: EngineLimits =
+    EngineLimits { max_leaves: 64, prefill_tokens: 512, kv_tokens: 24_576 };
 
 /// One scored response in the file that makes the work resumable.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,11 +31,15 @@ struct Scored {
 /// Scores the held-out pairs of a run, or a file of prompts and responses.
 pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
     if args.target.is_dir() {
-        let run = RunArgs { run: Some(args.target.clone()), set: args.set.clone(), ..RunArgs::default() };
+        let run =
+            RunArgs { run: Some(args.target.clone()), set: args.set.clone(), ..RunArgs::default() };
         return super::run::run(&run, Stage::Score);
     }
     if !args.target.exists() && args.target.as_os_str() != "-" {
-        return Err(Fault::data(anyhow!("{} does not exist: name a file of prompts and responses, or the folder of a run", args.target.display())));
+        return Err(Fault::data(anyhow!(
+            "{} does not exist: name a file of prompts and responses, or the folder of a run",
+            args.target.display()
+        )));
     }
     score_file(args)
 }
@@ -47,31 +52,39 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
     let set = read_responses(&args.target)?;
     let (rows, report) = (set.rows, set.report);
     for (reason, n) in &report.dropped {
-        say(format!("{}: {n} rows left out: {reason} (first: {})", args.target.display(), report.examples[reason].join(", ")));
+        say(format!(
+            "{}: {n} rows left out: {reason} (first: {})",
+            args.target.display(),
+            report.examples[reason].join(", ")
+        ));
     }
     let settings = ScoreSettings { n_critiques, sampling, seed: SeedTree::new(seed) };
     let requests = requests(&rows, &settings);
     let cancel = Cancel::listen();
     let partial = Partial::open(args, &folder, &rows)?;
     let mut done = partial.done;
-    let open: Vec<usize> = (0..requests.len()).filter(|&i| !done.contains_key(&requests[i].0)).collect();
+    let open: Vec<usize> =
+        (0..requests.len()).filter(|&i| !done.contains_key(&requests[i].0)).collect();
     let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
     if !open.is_empty() {
         let mut engine = TrainedModel::engine(&folder, &Prompts::builtin(), LIMITS)?;
-        let open_requests: Vec<ScoreRequest> = open.iter().map(|&i| requests[i].1.clone()).collect();
+        let open_requests: Vec<ScoreRequest> =
+            open.iter().map(|&i| requests[i].1.clone()).collect();
         let mut meter = Meter::new("scoring", requests.len() as u64, done.len() as u64);
         let mut journal = partial.journal;
         let mut written = Ok(());
         engine.score(&open_requests, &mut |index, result| {
             let (place, request) = &requests[open[index]];
-            let prediction = result
-                .map_err(|error| error.to_string())
-                .and_then(|scored| predict(&request.id, &scored, n_critiques, true).map_err(|error| error.to_string()));
+            let prediction = result.map_err(|error| error.to_string()).and_then(|scored| {
+                predict(&request.id, &scored, n_critiques, true).map_err(|error| error.to_string())
+            });
             match prediction {
                 Ok(prediction) => {
                     let entry = Scored { row: place.0, response: place.1, prediction };
                     if let Some(journal) = &mut journal {
-                        written = serde_json::to_string(&entry).map_err(anyhow::Error::from).and_then(|line| Ok(writeln!(journal, "{line}")?));
+                        written = serde_json::to_string(&entry)
+                            .map_err(anyhow::Error::from)
+                            .and_then(|line| Ok(writeln!(journal, "{line}")?));
                     }
                     done.insert(*place, entry.prediction);
                 }
@@ -80,7 +93,11 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
                 }
             }
             meter.advance("");
-            if written.is_err() || cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if written.is_err() || cancel.is_set() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         meter.finish();
         written.context("the rewards so far could not be stored").map_err(Fault::store)?;
@@ -94,7 +111,11 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
         let _ = std::fs::remove_file(path);
     }
     let n_critiques: usize = done.values().map(|prediction| prediction.critiques.len()).sum();
-    say(format!("{} responses scored with {n_critiques} critiques, {} failed", done.len(), failures.len()));
+    say(format!(
+        "{} responses scored with {n_critiques} critiques, {} failed",
+        done.len(),
+        failures.len()
+    ));
     Ok(())
 }
 
@@ -119,7 +140,10 @@ fn requests(rows: &[ResponseRow], settings: &ScoreSettings) -> Vec<((usize, usiz
     for (row_idx, row) in rows.iter().enumerate() {
         for (response_idx, response) in row.responses.iter().enumerate() {
             let id = format!("{}/{response_idx}", row.id);
-            requests.push(((row_idx, response_idx), score_request(&id, &row.prompt, response, settings)));
+            requests.push((
+                (row_idx, response_idx),
+                score_request(&id, &row.prompt, response, settings),
+            ));
         }
     }
     requests
@@ -135,12 +159,18 @@ struct Partial {
 impl Partial {
     /// Opens the journal of this very work; one of other work is begun anew. Standard output has none.
     fn open(args: &ScoreArgs, folder: &Path, rows: &[ResponseRow]) -> Result<Self> {
-        let Some(output) = &args.output else { return Ok(Self { path: None, journal: None, done: BTreeMap::new() }) };
+        let Some(output) = &args.output else {
+            return Ok(Self { path: None, journal: None, done: BTreeMap::new() });
+        };
         let mut hasher = ContentHasher::new("score-file");
-        let weights = std::fs::metadata(folder.join("model.safetensors")).map(|file| file.len()).unwrap_or(0);
+        let weights =
+            std::fs::metadata(folder.join("model.safetensors")).map(|file| file.len()).unwrap_or(0);
         let trained = std::fs::read_to_string(folder.join("training.json")).unwrap_or_default();
         hasher.text(&folder.display().to_string()).text(&trained).bytes(&weights.to_le_bytes());
-        hasher.text(&format!("{} {} {} {} {}", args.n_critiques, args.seed, args.max_new_tokens, args.temperature, args.top_p));
+        hasher.text(&format!(
+            "{} {} {} {} {}",
+            args.n_critiques, args.seed, args.max_new_tokens, args.temperature, args.top_p
+        ));
         for row in rows {
             hasher.text(&row.id).conversation(&row.prompt);
             row.responses.iter().for_each(|response| {
@@ -159,11 +189,15 @@ impl Partial {
             }
         }
         let denied = |error: &dyn std::fmt::Display| {
-            Fault::store(anyhow!("{} cannot be written: {error}; name another file with --output", path.display()))
+            Fault::store(anyhow!(
+                "{} cannot be written: {error}; name another file with --output",
+                path.display()
+            ))
         };
         let mut whole = header + "\n";
         for (&(row, response), prediction) in &done {
-            whole += &serde_json::to_string(&Scored { row, response, prediction: prediction.clone() })?;
+            whole +=
+                &serde_json::to_string(&Scored { row, response, prediction: prediction.clone() })?;
             whole.push('\n');
         }
         atomic_file::write(&path, whole.as_bytes()).map_err(|error| denied(&error))?;

@@ -27,7 +27,8 @@ pub(crate) fn run(session: &mut Session) -> Result<Candidates> {
     let key = hasher.finish();
     let done = session.store.has_candidates(&key)?;
     let is_done = |pair: &str, side: Side| done.contains(&(pair.to_owned(), side));
-    let names = session.train.pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side)));
+    let names =
+        session.train.pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side)));
     let n_done = names.filter(|&(id, side)| is_done(id, side)).count();
     let total = 2 * session.train.pairs.len();
     let mut n_failed = 0;
@@ -36,20 +37,37 @@ pub(crate) fn run(session: &mut Session) -> Result<Candidates> {
         let mut engine = session.base_engine()?;
         let mut meter = Meter::new("writing critiques", total as u64, n_done as u64);
         session.store.clear_failures("critique", &key)?;
-        let (store, pairs, cancel) = (&mut session.store, &session.train.pairs, session.cancel.clone());
+        let (store, pairs, cancel) =
+            (&mut session.store, &session.train.pairs, session.cancel.clone());
         let mut stored = Ok(());
-        generate(pairs, &mut engine, &session.prompts, &settings, &is_done, &mut |place, side, result| {
-            let put = match result {
-                Ok(candidates) => store.put_candidates(&key, &candidates).map(drop),
-                Err(error) => {
-                    n_failed += 1;
-                    store.put_failure("critique", &key, &response_id(&pairs[place].id, side), &error.kind.to_string())
+        generate(
+            pairs,
+            &mut engine,
+            &session.prompts,
+            &settings,
+            &is_done,
+            &mut |place, side, result| {
+                let put = match result {
+                    Ok(candidates) => store.put_candidates(&key, &candidates).map(drop),
+                    Err(error) => {
+                        n_failed += 1;
+                        store.put_failure(
+                            "critique",
+                            &key,
+                            &response_id(&pairs[place].id, side),
+                            &error.kind.to_string(),
+                        )
+                    }
+                };
+                meter.advance("");
+                stored = put;
+                if stored.is_err() || cancel.is_set() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
                 }
-            };
-            meter.advance("");
-            stored = put;
-            if stored.is_err() || cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+            },
+        )?;
         seconds = meter.finish();
         stored?;
         if session.cancel.is_set() {
@@ -59,16 +77,29 @@ pub(crate) fn run(session: &mut Session) -> Result<Candidates> {
     for (item, reason) in session.store.failures("critique", &key)?.into_iter().take(3) {
         say(format!("no critiques of {item}: {reason}"));
     }
-    let wanted: std::collections::HashSet<&str> = session.train.pairs.iter().map(|pair| pair.id.as_str()).collect();
-    let critiques: Vec<Candidate> =
-        session.store.candidates(&key)?.into_iter().filter(|candidate| wanted.contains(candidate.pair_id.as_str())).collect();
+    let wanted: std::collections::HashSet<&str> =
+        session.train.pairs.iter().map(|pair| pair.id.as_str()).collect();
+    let critiques: Vec<Candidate> = session
+        .store
+        .candidates(&key)?
+        .into_iter()
+        .filter(|candidate| wanted.contains(candidate.pair_id.as_str()))
+        .collect();
     if critiques.is_empty() {
-        return Err(Fault::data(anyhow!("no critique could be written for any of the {} pairs", session.train.pairs.len())));
+        return Err(Fault::data(anyhow!(
+            "no critique could be written for any of the {} pairs",
+            session.train.pairs.len()
+        )));
     }
     let n_tokens: usize = critiques.iter().map(|critique| critique.n_tokens).sum();
-    let n_cut = critiques.iter().filter(|critique| critique.finish_reason == FinishReason::Length).count();
+    let n_cut =
+        critiques.iter().filter(|critique| critique.finish_reason == FinishReason::Length).count();
     let n_parsed = critiques.iter().filter(|critique| critique.scores.parsed.is_some()).count();
-    session.records.funnel.push(FunnelStep { label: "pairs".to_owned(), n_pairs: session.train.pairs.len(), n_critiques: None });
+    session.records.funnel.push(FunnelStep {
+        label: "pairs".to_owned(),
+        n_pairs: session.train.pairs.len(),
+        n_critiques: None,
+    });
     session.records.funnel.push(FunnelStep {
         label: "candidates".to_owned(),
         n_pairs: session.train.pairs.len(),

@@ -2,9 +2,9 @@ use super::Stage;
 use super::session::Session;
 use crate::progress::{duration, say};
 use anyhow::Result;
+use critic_forest::{PairSequences, TrainingForest};
 use critic_method::Refinement;
 use critic_model::{Decoder, ForestAttention};
-use critic_forest::{PairSequences, TrainingForest};
 use critic_text::Ending;
 use critic_types::Side;
 use std::time::Instant;
@@ -33,29 +33,71 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
         .pairs
         .iter()
         .take(16)
-        .filter_map(|pair| base.renderer.render(&pair.conversation(Side::Chosen), Ending::Closed).ok())
+        .filter_map(|pair| {
+            base.renderer.render(&pair.conversation(Side::Chosen), Ending::Closed).ok()
+        })
         .map(|rendered| rendered.tokens.len())
         .collect();
     let response_tokens = sample.iter().sum::<usize>() as f64 / sample.len().max(1) as f64;
     let rate = forward_tokens_per_second(session)?;
     let (n_train, n_eval) = (session.train.pairs.len() as f64, session.eval.pairs.len() as f64);
     let per_critique = |tokens: usize| 1.5 * tokens as f64 + REQUEST_TOKENS;
-    let critique = 2.0 * n_train * (response_tokens + settings.critique.n_candidates as f64 * per_critique(settings.critique.max_new_tokens));
+    let critique = 2.0
+        * n_train
+        * (response_tokens
+            + settings.critique.n_candidates as f64
+                * per_critique(settings.critique.max_new_tokens));
     let refine = match settings.refine {
         Refinement::None => 0.0,
         // About half the critiques survive the filter.
-        Refinement::Rank { .. } => n_train * (response_tokens + settings.critique.n_candidates as f64 * (settings.critique.max_new_tokens as f64 + REQUEST_TOKENS)),
-        Refinement::Summarize { drafts } => n_train * (2.0 * response_tokens + 3.0 * settings.critique.max_new_tokens as f64 + drafts as f64 * per_critique(settings.critique.max_new_tokens)),
+        Refinement::Rank { .. } => {
+            n_train
+                * (response_tokens
+                    + settings.critique.n_candidates as f64
+                        * (settings.critique.max_new_tokens as f64 + REQUEST_TOKENS))
+        }
+        Refinement::Summarize { drafts } => {
+            n_train
+                * (2.0 * response_tokens
+                    + 3.0 * settings.critique.max_new_tokens as f64
+                    + drafts as f64 * per_critique(settings.critique.max_new_tokens))
+        }
     };
     let epochs = settings.train.critic_rm().epochs as f64;
-    let trained = 2.0 * n_train * epochs * 3.5 * (response_tokens + 0.5 * (REQUEST_TOKENS + settings.critique.max_new_tokens as f64));
-    let scalar = if settings.baseline.scalar { 2.0 * n_train * epochs * 3.5 * response_tokens } else { 0.0 };
-    let score = 2.0 * n_eval * (2.0 * response_tokens + settings.score.n_critiques as f64 * per_critique(settings.score.max_new_tokens));
-    let work = [(Stage::Critique, critique), (Stage::Refine, refine), (Stage::Train, trained + scalar), (Stage::Score, score)];
-    let parts: Vec<(Stage, f64)> = work.into_iter().filter(|(stage, _)| *stage <= last).map(|(stage, tokens)| (stage, tokens / rate)).collect();
+    let trained = 2.0
+        * n_train
+        * epochs
+        * 3.5
+        * (response_tokens + 0.5 * (REQUEST_TOKENS + settings.critique.max_new_tokens as f64));
+    let scalar =
+        if settings.baseline.scalar { 2.0 * n_train * epochs * 3.5 * response_tokens } else { 0.0 };
+    let score = 2.0
+        * n_eval
+        * (2.0 * response_tokens
+            + settings.score.n_critiques as f64 * per_critique(settings.score.max_new_tokens));
+    let work = [
+        (Stage::Critique, critique),
+        (Stage::Refine, refine),
+        (Stage::Train, trained + scalar),
+        (Stage::Score, score),
+    ];
+    let parts: Vec<(Stage, f64)> = work
+        .into_iter()
+        .filter(|(stage, _)| *stage <= last)
+        .map(|(stage, tokens)| (stage, tokens / rate))
+        .collect();
     let total: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
-    let named: Vec<String> = parts.iter().map(|(stage, seconds)| format!("{} {}", format!("{stage:?}").to_lowercase(), duration(*seconds))).collect();
-    say(format!("about {} from the start on this machine ({}); Ctrl-C stops it, the same command goes on", duration(total), named.join(", ")));
+    let named: Vec<String> = parts
+        .iter()
+        .map(|(stage, seconds)| {
+            format!("{} {}", format!("{stage:?}").to_lowercase(), duration(*seconds))
+        })
+        .collect();
+    say(format!(
+        "about {} from the start on this machine ({}); Ctrl-C stops it, the same command goes on",
+        duration(total),
+        named.join(", ")
+    ));
     Ok(())
 }
 
@@ -64,7 +106,11 @@ fn forward_tokens_per_second(session: &Session) -> Result<f64> {
     let base = &session.base;
     let decoder = Decoder::new(&base.config, &base.weights)?;
     let tokens: Vec<u32> = (0..192).map(|i| i % base.config.vocab_size.min(1000) as u32).collect();
-    let pair = PairSequences { responses: [tokens.clone(), tokens[..1].to_vec()], read_without_critique: true, ..PairSequences::default() };
+    let pair = PairSequences {
+        responses: [tokens.clone(), tokens[..1].to_vec()],
+        read_without_critique: true,
+        ..PairSequences::default()
+    };
     let forest = TrainingForest::build(&[pair])?;
     let positions = forest.positions.clone().into();
     let mut best = 0.0f64;

@@ -3,7 +3,8 @@ use super::session::Session;
 use crate::progress::answer;
 use anyhow::Result;
 use critic_eval::{
-    Contestant, ContestantResult, LengthUnit, PairedComparison, bag_of_words_control, compare, evaluate, length_control,
+    Contestant, ContestantResult, EvalError, LengthUnit, PairedComparison, bag_of_words_control,
+    compare, evaluate, length_control,
 };
 use critic_stats::{Bootstrap, TieRule};
 
@@ -19,7 +20,13 @@ pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<
     let pairs = &session.eval.pairs;
     let mut contestants = Vec::new();
     for model in predictions {
-        let means = |m: usize| model.at(m).into_iter().map(|(key, prediction)| (key, prediction.mean.value())).collect();
+        let means = |m: usize| {
+            model
+                .at(m)
+                .into_iter()
+                .map(|(key, prediction)| (key, prediction.mean.value()))
+                .collect()
+        };
         if model.name == "scalar" {
             contestants.push(Contestant::scalar(model.name, means(0)));
             continue;
@@ -27,14 +34,21 @@ pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<
         let mut counts = vec![0, 1, model.n_critiques];
         counts.retain(|&m| m <= model.n_critiques);
         counts.dedup();
-        contestants.extend(counts.into_iter().map(|m| Contestant::with_critiques(model.name, m, means(m))));
+        contestants.extend(
+            counts.into_iter().map(|m| Contestant::with_critiques(model.name, m, means(m))),
+        );
     }
     contestants.push(length_control(pairs, LengthUnit::Words));
     contestants.push(bag_of_words_control(&session.train.pairs, pairs)?);
-    let results: Vec<ContestantResult> =
-        contestants.iter().map(|contestant| evaluate(contestant, pairs, TieRule::Wrong)).collect::<Result<_, _>>()?;
+    let results: Vec<ContestantResult> = contestants
+        .iter()
+        .map(|contestant| evaluate(contestant, pairs, TieRule::Wrong))
+        .collect::<Result<_, _>>()?;
     let comparisons = comparisons(&contestants, session)?;
-    answer(format!("{:<18} {:>9}  {:>15}  {:>9}", "contestant", "accuracy", "95 % interval", "right/n"));
+    answer(format!(
+        "{:<18} {:>9}  {:>15}  {:>9}",
+        "contestant", "accuracy", "95 % interval", "right/n"
+    ));
     for result in &results {
         match &result.accuracy {
             Some(accuracy) => answer(format!(
@@ -58,5 +72,13 @@ fn comparisons(contestants: &[Contestant], session: &Session) -> Result<Vec<Pair
     let Some(best) = best else { return Ok(Vec::new()) };
     let others = contestants.iter().filter(|other| other.name != best.name);
     let bootstrap = Bootstrap::new(session.seed().child("bootstrap"));
-    Ok(others.map(|other| compare(best, other, &session.eval.pairs, TieRule::Wrong, &bootstrap)).collect::<Result<_, _>>()?)
+    let mut comparisons = Vec::new();
+    for other in others {
+        match compare(best, other, &session.eval.pairs, TieRule::Wrong, &bootstrap) {
+            Ok(comparison) => comparisons.push(comparison),
+            Err(EvalError::NothingInCommon { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(comparisons)
 }

@@ -21,7 +21,10 @@ pub(crate) fn run(session: &mut Session, candidates: &Candidates) -> Result<Surv
     let started = Instant::now();
     let settings = &session.resolved.settings.filter;
     let mut hasher = session.hasher("filter");
-    hasher.text(candidates.key.as_str()).text(session.train.content.as_str()).text(&serde_json::to_string(settings)?);
+    hasher
+        .text(candidates.key.as_str())
+        .text(session.train.content.as_str())
+        .text(&serde_json::to_string(settings)?);
     let key = hasher.finish();
     let outcome = filter(&session.train.pairs, &candidates.critiques, settings)?;
     let verdicts: Vec<FilterVerdict> = outcome
@@ -37,10 +40,16 @@ pub(crate) fn run(session: &mut Session, candidates: &Candidates) -> Result<Surv
         .collect();
     session.store.put_verdicts(&key, &verdicts)?;
     let critiques = outcome.kept(&candidates.critiques);
-    let n_pairs = critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
+    let n_pairs =
+        critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
     let label = format!("filter by {} score", settings.score.as_str());
     session.records.funnel.push(FunnelStep { label, n_pairs, n_critiques: Some(critiques.len()) });
-    let agreement = outcome.report.scores.iter().find(|report| report.score == settings.score).and_then(critic_method::ScoreReport::agreement);
+    let agreement = outcome
+        .report
+        .scores
+        .iter()
+        .find(|report| report.score == settings.score)
+        .and_then(critic_method::ScoreReport::agreement);
     session.records.filter = Some(outcome.report);
     if critiques.is_empty() {
         return Err(Fault::data(anyhow!(
@@ -48,7 +57,8 @@ pub(crate) fn run(session: &mut Session, candidates: &Candidates) -> Result<Surv
             settings.score.as_str()
         )));
     }
-    let mut facts = vec![("critiques kept", critiques.len().to_string()), ("pairs kept", n_pairs.to_string())];
+    let mut facts =
+        vec![("critiques kept", critiques.len().to_string()), ("pairs kept", n_pairs.to_string())];
     if let Some(agreement) = agreement {
         facts.push(("label agreement", format!("{:.1} %", 100.0 * agreement)));
     }

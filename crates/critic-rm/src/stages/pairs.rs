@@ -9,25 +9,43 @@ use std::collections::HashMap;
 
 /// Reads the pairs to train on, or those held out.
 pub(crate) fn read(settings: &DataSettings, is_train: bool) -> Result<Split> {
-    let (path, limit) = if is_train { (&settings.train, settings.train_limit) } else { (&settings.eval, settings.eval_limit) };
-    let options = ReadOptions { strict: settings.strict, limit: (limit > 0).then_some(limit), format: None };
+    let (path, limit) = if is_train {
+        (&settings.train, settings.train_limit)
+    } else {
+        (&settings.eval, settings.eval_limit)
+    };
+    let options =
+        ReadOptions { strict: settings.strict, limit: (limit > 0).then_some(limit), format: None };
     let set = read_pairs(path, &options)?;
     let n_dropped = set.report.n_dropped();
     if n_dropped > 0 {
-        let reasons: Vec<String> = set.report.dropped.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
-        say(format!("{}: {n_dropped} of {} rows left out: {}", path.display(), set.report.n_seen(), reasons.join(", ")));
+        let reasons: Vec<String> =
+            set.report.dropped.iter().map(|(reason, n)| format!("{n} {reason}")).collect();
+        say(format!(
+            "{}: {n_dropped} of {} rows left out: {}",
+            path.display(),
+            set.report.n_seen(),
+            reasons.join(", ")
+        ));
     }
     let mut hasher = ContentHasher::new("pairs");
     for pair in &set.pairs {
         hasher.text(&pair.id).text(pair.content_id().as_str());
     }
-    Ok(Split { file: path.display().to_string(), pairs: set.pairs, report: set.report, content: hasher.finish() })
+    Ok(Split {
+        file: path.display().to_string(),
+        pairs: set.pairs,
+        report: set.report,
+        content: hasher.finish(),
+    })
 }
 
 /// A pair on both sides would make the held-out numbers meaningless.
 pub(crate) fn refuse_overlap(train: &Split, eval: &Split) -> Result<()> {
-    let trained: HashMap<_, &str> = train.pairs.iter().map(|pair| (pair.content_id(), pair.id.as_str())).collect();
-    let shared: Vec<&str> = eval.pairs.iter().filter_map(|pair| trained.get(&pair.content_id()).copied()).collect();
+    let trained: HashMap<_, &str> =
+        train.pairs.iter().map(|pair| (pair.content_id(), pair.id.as_str())).collect();
+    let shared: Vec<&str> =
+        eval.pairs.iter().filter_map(|pair| trained.get(&pair.content_id()).copied()).collect();
     match shared.first() {
         None => Ok(()),
         Some(first) => Err(Fault::data(anyhow!(

@@ -42,26 +42,51 @@ pub(crate) fn run(session: &mut Session, survivors: &Survivors) -> Result<Refine
             Refinement::None => "taking critiques over",
         };
         let mut meter = Meter::new(verb, wanted.len() as u64, n_done as u64);
-        let (store, pairs, cancel) = (&mut session.store, &session.train.pairs, session.cancel.clone());
+        let (store, pairs, cancel) =
+            (&mut session.store, &session.train.pairs, session.cancel.clone());
         let is_done = |pair: &str, side: Side| done.contains(&(pair.to_owned(), side));
         let mut stored = Ok(());
         let mut failures = Vec::new();
-        refine(pairs, &survivors.critiques, &mut engine, &session.prompts, &settings, &is_done, &mut |place, side, result| {
-            match result {
-                Ok(refined) => {
-                    let pair_id = &pairs[place].id;
-                    let scores: Vec<MetaScore> = refined
-                        .ranking
-                        .iter()
-                        .map(|ranked| MetaScore { pair_id: pair_id.clone(), side, index: ranked.index, score: ranked.score })
-                        .collect();
-                    stored = store.put_meta_scores(&key, &scores).and_then(|_| store.put_critiques(&key, &refined.critiques)).map(drop);
+        refine(
+            pairs,
+            &survivors.critiques,
+            &mut engine,
+            &session.prompts,
+            &settings,
+            &is_done,
+            &mut |place, side, result| {
+                match result {
+                    Ok(refined) => {
+                        let pair_id = &pairs[place].id;
+                        let scores: Vec<MetaScore> = refined
+                            .ranking
+                            .iter()
+                            .map(|ranked| MetaScore {
+                                pair_id: pair_id.clone(),
+                                side,
+                                index: ranked.index,
+                                score: ranked.score,
+                            })
+                            .collect();
+                        stored = store
+                            .put_meta_scores(&key, &scores)
+                            .and_then(|_| store.put_critiques(&key, &refined.critiques))
+                            .map(drop);
+                    }
+                    Err(error) => failures.push(format!(
+                        "{}: {}",
+                        response_id(&pairs[place].id, side),
+                        error.kind
+                    )),
                 }
-                Err(error) => failures.push(format!("{}: {}", response_id(&pairs[place].id, side), error.kind)),
-            }
-            meter.advance("");
-            if stored.is_err() || cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        })?;
+                meter.advance("");
+                if stored.is_err() || cancel.is_set() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            },
+        )?;
         seconds = meter.finish();
         stored?;
         if session.cancel.is_set() {
@@ -72,7 +97,8 @@ pub(crate) fn run(session: &mut Session, survivors: &Survivors) -> Result<Refine
         }
     }
     let critiques = session.store.critiques(&key)?;
-    let n_pairs = critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
+    let n_pairs =
+        critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
     let label = match settings.refinement {
         Refinement::None => "not refined".to_owned(),
         Refinement::Rank { keep } => format!("ranked, best {keep} of a response"),

@@ -5,8 +5,8 @@ use crate::progress::say;
 use anyhow::Result;
 use critic_eval::Accuracy;
 use critic_report::{
-    DataRecord, ItemRecord, ModelRecord, RunRecord, ScoreAgreement, SettingRecord, SplitRecord, StepPoint, TrainingCurve, html,
-    markdown,
+    DataRecord, ItemRecord, ModelRecord, RunRecord, ScoreAgreement, SettingRecord, SplitRecord,
+    StepPoint, TrainingCurve, html, markdown,
 };
 use critic_stats::TieRule;
 use critic_types::{PreferencePair, Side, atomic_file};
@@ -16,7 +16,11 @@ use std::collections::BTreeMap;
 const N_ITEMS: usize = 8;
 
 /// Writes `report.html`, `report.md` and `run-record.json`.
-pub(crate) fn run(session: &mut Session, results: &Results, predictions: &[Predictions]) -> Result<()> {
+pub(crate) fn run(
+    session: &mut Session,
+    results: &Results,
+    predictions: &[Predictions],
+) -> Result<()> {
     let record = record(session, results, predictions)?;
     let folder = session.folder.path();
     atomic_file::write(&folder.join("run-record.json"), record.to_json()?.as_bytes())?;
@@ -24,7 +28,10 @@ pub(crate) fn run(session: &mut Session, results: &Results, predictions: &[Predi
     let page = folder.join("report.html");
     atomic_file::write(&page, html(&record)?.as_bytes())?;
     say(format!("report: {}", page.display()));
-    say(format!("score a file of your own: critic-rm score FILE.jsonl --model {}", folder.display()));
+    say(format!(
+        "score a file of your own: critic-rm score FILE.jsonl --model {}",
+        folder.display()
+    ));
     Ok(())
 }
 
@@ -87,14 +94,20 @@ fn score_agreement(session: &Session) -> Result<Vec<ScoreAgreement>> {
         let mut pairs = vec![(1.0, 0.0); score.n_agree];
         pairs.extend(vec![(0.0, 0.0); score.n_ties]);
         pairs.extend(vec![(0.0, 1.0); n_below]);
-        Ok(ScoreAgreement { kind: score.score, n_pairs: report.pairs.n_seen(), accuracy: Accuracy::of(&pairs, TieRule::Wrong)? })
+        Ok(ScoreAgreement {
+            kind: score.score,
+            n_pairs: report.pairs.n_seen(),
+            accuracy: Accuracy::of(&pairs, TieRule::Wrong)?,
+        })
     };
     report.scores.iter().map(agreement).collect()
 }
 
 /// A handful of pairs of every domain: right and wrong ones, those with the widest margins first.
 fn items(session: &Session, predictions: &[Predictions]) -> Vec<ItemRecord> {
-    let Some(critic) = predictions.iter().find(|model| model.name == "critic-rm") else { return Vec::new() };
+    let Some(critic) = predictions.iter().find(|model| model.name == "critic-rm") else {
+        return Vec::new();
+    };
     let scored = critic.at(critic.n_critiques);
     let item = |pair: &PreferencePair| {
         let chosen = scored.get(&(pair.id.clone(), Side::Chosen))?.clone();
@@ -114,7 +127,9 @@ fn items(session: &Session, predictions: &[Predictions]) -> Vec<ItemRecord> {
     for item in session.eval.pairs.iter().filter_map(item) {
         groups.entry((!item.correct, item.domain.clone())).or_default().push(item);
     }
-    let margin = |item: &ItemRecord| (item.chosen_prediction.mean.value() - item.rejected_prediction.mean.value()).abs();
+    let margin = |item: &ItemRecord| {
+        (item.chosen_prediction.mean.value() - item.rejected_prediction.mean.value()).abs()
+    };
     for group in groups.values_mut() {
         group.sort_by(|a, b| margin(b).total_cmp(&margin(a)));
     }

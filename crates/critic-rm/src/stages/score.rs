@@ -42,14 +42,22 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
     let n_critiques = if model.name == "scalar" { 0 } else { chosen.n_critiques };
     let settings = ScoreSettings { n_critiques, sampling: chosen.sampling(), seed: session.seed() };
     let mut hasher = session.hasher("score");
-    hasher.text(model.key.as_str()).text(&serde_json::to_string(chosen)?).bytes(&(n_critiques as u64).to_le_bytes());
+    hasher
+        .text(model.key.as_str())
+        .text(&serde_json::to_string(chosen)?)
+        .bytes(&(n_critiques as u64).to_le_bytes());
     let key = hasher.finish();
     let mut by_response = session.store.predictions(&key)?;
     let requests: Vec<_> = score_requests(&session.eval.pairs, &settings);
-    let responses: Vec<(&str, Side)> =
-        session.eval.pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side))).collect();
-    let open: Vec<usize> =
-        (0..requests.len()).filter(|&i| !by_response.contains_key(&(responses[i].0.to_owned(), responses[i].1))).collect();
+    let responses: Vec<(&str, Side)> = session
+        .eval
+        .pairs
+        .iter()
+        .flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side)))
+        .collect();
+    let open: Vec<usize> = (0..requests.len())
+        .filter(|&i| !by_response.contains_key(&(responses[i].0.to_owned(), responses[i].1)))
+        .collect();
     let n_done = requests.len() - open.len();
     let mut seconds = 0.0;
     let mut failures = Vec::new();
@@ -57,14 +65,19 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
         let limits = session.resolved.settings.engine.clone();
         let mut engine = TrainedModel::engine(&model.folder, &session.prompts, limits)?;
         let open_requests: Vec<_> = open.iter().map(|&i| requests[i].clone()).collect();
-        let mut meter = Meter::new(&format!("scoring with {}", model.name), requests.len() as u64, n_done as u64);
+        let mut meter = Meter::new(
+            &format!("scoring with {}", model.name),
+            requests.len() as u64,
+            n_done as u64,
+        );
         let (store, cancel) = (&mut session.store, session.cancel.clone());
         let mut stored = Ok(());
         engine.score(&open_requests, &mut |index, result| {
             let (pair, side) = responses[open[index]];
-            let prediction = result
-                .map_err(|error| error.to_string())
-                .and_then(|scored| predict(&response_id(pair, side), &scored, n_critiques, true).map_err(|error| error.to_string()));
+            let prediction = result.map_err(|error| error.to_string()).and_then(|scored| {
+                predict(&response_id(pair, side), &scored, n_critiques, true)
+                    .map_err(|error| error.to_string())
+            });
             match prediction {
                 Ok(prediction) => {
                     stored = store.put_prediction(&key, pair, side, &prediction).map(drop);
@@ -73,7 +86,11 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
                 Err(reason) => failures.push(reason),
             }
             meter.advance("");
-            if stored.is_err() || cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            if stored.is_err() || cancel.is_set() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         });
         seconds = meter.finish();
         stored?;
@@ -83,7 +100,8 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
         failures.iter().take(3).for_each(|failure| say(format!("not scored: {failure}")));
     }
     let n_written: usize = by_response.values().map(|prediction| prediction.critiques.len()).sum();
-    let mut facts = vec![("responses", by_response.len().to_string()), ("critiques", n_written.to_string())];
+    let mut facts =
+        vec![("responses", by_response.len().to_string()), ("critiques", n_written.to_string())];
     if !failures.is_empty() {
         facts.push(("failed", failures.len().to_string()));
     }

@@ -65,10 +65,22 @@ impl Session {
         store.put_pairs(&format!("train {}", train.content), &train.pairs)?;
         store.put_pairs(&format!("eval {}", eval.content), &eval.pairs)?;
         let base = Rc::new(load_model(&settings.model)?);
-        let renderer = base.renderer.digest()?;
+        let renderer = base.renderer.digest();
         let prompts = Prompts::builtin();
         let records = Records::default();
-        Ok(Self { resolved, folder, store, cancel, prompts, base, renderer, train, eval, command, records })
+        Ok(Self {
+            resolved,
+            folder,
+            store,
+            cancel,
+            prompts,
+            base,
+            renderer,
+            train,
+            eval,
+            command,
+            records,
+        })
     }
 
     /// The tree of every random draw.
@@ -91,7 +103,8 @@ impl Session {
         let base = &self.base;
         let decoder = Decoder::new(&base.config, &base.weights)?;
         let limits = self.resolved.settings.engine.clone();
-        LocalEngine::new(decoder, None, base.renderer.clone(), self.prompts.clone(), limits).map_err(|error| Fault::config(error.into()))
+        LocalEngine::new(decoder, None, base.renderer.clone(), self.prompts.clone(), limits)
+            .map_err(|error| Fault::config(error.into()))
     }
 
     /// The error of an interrupted stage.
@@ -100,20 +113,44 @@ impl Session {
     }
 
     /// Notes a finished stage, for the person and for the report.
-    pub(crate) fn finish(&mut self, stage: &str, key: &ContentId, seconds: f64, resumed: bool, facts: Vec<(&str, String)>) -> Result<()> {
-        let facts: Vec<Fact> = facts.into_iter().map(|(label, value)| Fact { label: label.to_owned(), value }).collect();
+    pub(crate) fn finish(
+        &mut self,
+        stage: &str,
+        key: &ContentId,
+        seconds: f64,
+        resumed: bool,
+        facts: Vec<(&str, String)>,
+    ) -> Result<()> {
+        let facts: Vec<Fact> = facts
+            .into_iter()
+            .map(|(label, value)| Fact { label: label.to_owned(), value })
+            .collect();
         // A stage that had nothing left to do keeps the record of the sitting that did it.
-        let stored = self.store.stage(stage, key)?.and_then(|value| serde_json::from_value::<StageRecord>(value).ok());
+        let stored = self
+            .store
+            .stage(stage, key)?
+            .and_then(|value| serde_json::from_value::<StageRecord>(value).ok());
         let record = match stored {
             Some(record) => record,
             None => {
-                let record = StageRecord { name: stage.to_owned(), seconds, summary: facts, resumed };
-                self.store.finish_stage(stage, key, &serde_json::to_value(&record).context("a stage record cannot be written")?)?;
+                let record =
+                    StageRecord { name: stage.to_owned(), seconds, summary: facts, resumed };
+                self.store.finish_stage(
+                    stage,
+                    key,
+                    &serde_json::to_value(&record).context("a stage record cannot be written")?,
+                )?;
                 record
             }
         };
-        let told: Vec<String> = record.summary.iter().map(|fact| format!("{} {}", fact.value, fact.label)).collect();
-        say(format!("{:<12} {:>12}   {}", record.name, crate::progress::duration(record.seconds), told.join(" · ")));
+        let told: Vec<String> =
+            record.summary.iter().map(|fact| format!("{} {}", fact.value, fact.label)).collect();
+        say(format!(
+            "{:<12} {:>12}   {}",
+            record.name,
+            crate::progress::duration(record.seconds),
+            told.join(" · ")
+        ));
         self.records.stages.push(record);
         Ok(())
     }

@@ -8,7 +8,9 @@ use critic_model::sources::{load_folder, write_hf_folder};
 use critic_model::{Decoder, RewardHead};
 use critic_report::FunnelStep;
 use critic_text::Prompts;
-use critic_train::{CritiqueText, Ended, StepRecord, TrainConfig, TrainableModel, Trainer, build_pairs};
+use critic_train::{
+    CritiqueText, Ended, StepRecord, TrainConfig, TrainableModel, Trainer, build_pairs,
+};
 use critic_types::{ContentId, PreferencePair, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -47,25 +49,36 @@ pub(crate) struct TrainedModel {
 
 impl TrainedModel {
     /// The model as a scorer.
-    pub(crate) fn engine(folder: &Path, prompts: &Prompts, limits: critic_local::EngineLimits) -> Result<LocalEngine> {
+    pub(crate) fn engine(
+        folder: &Path,
+        prompts: &Prompts,
+        limits: critic_local::EngineLimits,
+    ) -> Result<LocalEngine> {
         let model = load_folder(folder)?;
         let weight = model.reward_head.ok_or_else(|| {
-            Fault::model(anyhow!("{} has no reward head (score.weight): name the folder of a trained reward model", folder.display()))
+            Fault::model(anyhow!(
+                "{} has no reward head (score.weight): name the folder of a trained reward model",
+                folder.display()
+            ))
         })?;
         if let Some(manifest) = read_manifest(folder)? {
-            if manifest.renderer != model.renderer.digest()? {
+            if manifest.renderer != model.renderer.digest() {
                 return Err(Fault::model(anyhow!(
                     "the tokenizer or the chat template in {} is not the one the model was trained with: restore the folder's files",
                     folder.display()
                 )));
             }
             if manifest.prompts != prompts.digest() {
-                return Err(Fault::model(anyhow!("{} was trained with other critique prompts than this program has: train it again, or use the program that trained it", folder.display())));
+                return Err(Fault::model(anyhow!(
+                    "{} was trained with other critique prompts than this program has: train it again, or use the program that trained it",
+                    folder.display()
+                )));
             }
         }
         let head = RewardHead::new(weight, model.config.d_model)?;
         let decoder = Decoder::new(&model.config, &model.weights)?;
-        LocalEngine::new(decoder, Some(head), model.renderer, prompts.clone(), limits).map_err(|error| Fault::config(error.into()))
+        LocalEngine::new(decoder, Some(head), model.renderer, prompts.clone(), limits)
+            .map_err(|error| Fault::config(error.into()))
     }
 }
 
@@ -88,7 +101,8 @@ pub(crate) fn run(session: &mut Session, refined: &Refined) -> Result<Vec<Traine
         n_pairs: with_critiques.len(),
         n_critiques: Some(with_critiques.iter().map(|(_, critiques)| critiques.len()).sum()),
     });
-    let mut trained = vec![train(session, "critic-rm", &settings.critic_rm(), &with_critiques, &refined.key)?];
+    let mut trained =
+        vec![train(session, "critic-rm", &settings.critic_rm(), &with_critiques, &refined.key)?];
     if session.resolved.settings.baseline.scalar {
         let without: Vec<_> = pairs.iter().map(|pair| (pair, Vec::new())).collect();
         let data = session.train.content.clone();
@@ -106,7 +120,11 @@ fn train(
     data: &ContentId,
 ) -> Result<TrainedModel> {
     let mut hasher = session.hasher("train");
-    hasher.text(name).text(data.as_str()).text(session.train.content.as_str()).text(&serde_json::to_string(config)?);
+    hasher
+        .text(name)
+        .text(data.as_str())
+        .text(session.train.content.as_str())
+        .text(&serde_json::to_string(config)?);
     hasher.bytes(&(pairs.len() as u64).to_le_bytes());
     let key = hasher.finish();
     let folder = session.folder.checkpoint(name);
@@ -120,8 +138,10 @@ fn train(
     let base = session.base.clone();
     let tokens = build_pairs(pairs, &base.renderer, &session.prompts, base.config.context_length)?;
     let seed = session.seed().child("train");
-    let progress_folder = session.folder.path().join("checkpoints").join(format!(".{name}-training"));
-    let trainer = Trainer::new(config, &tokens, seed, key.clone(), &progress_folder, CHECKPOINT_EVERY)?;
+    let progress_folder =
+        session.folder.path().join("checkpoints").join(format!(".{name}-training"));
+    let trainer =
+        Trainer::new(config, &tokens, seed, key.clone(), &progress_folder, CHECKPOINT_EVERY)?;
     let mut meter: Option<Meter> = None;
     let mut first_step = None;
     let cancel = session.cancel.clone();
@@ -132,7 +152,9 @@ fn train(
         || TrainableModel::new(&base.config, &base.weights, None, &seed),
         &mut |record| {
             first_step.get_or_insert(record.step);
-            let meter = meter.get_or_insert_with(|| Meter::new(&format!("training {name}"), n_steps, record.step as u64));
+            let meter = meter.get_or_insert_with(|| {
+                Meter::new(&format!("training {name}"), n_steps, record.step as u64)
+            });
             meter.advance(line(record));
             if cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         },
@@ -161,7 +183,13 @@ fn train(
     atomic_file::write(&manifest_path(&folder), &serde_json::to_vec_pretty(&manifest)?)?;
     trainer.clear_checkpoints();
     session.records.training.push((name.to_owned(), manifest.records));
-    session.finish(&format!("train {name}"), &key, seconds, first_step.is_some_and(|step| step > 0), facts)?;
+    session.finish(
+        &format!("train {name}"),
+        &key,
+        seconds,
+        first_step.is_some_and(|step| step > 0),
+        facts,
+    )?;
     Ok(trained)
 }
 
@@ -186,7 +214,8 @@ fn read_manifest(folder: &Path) -> Result<Option<Manifest>> {
 }
 
 fn facts(records: &[StepRecord]) -> Vec<(&'static str, String)> {
-    let (n_tokens, n_unshared) = records.iter().fold((0, 0), |sum, r| (sum.0 + r.n_tokens, sum.1 + r.n_unshared_tokens));
+    let (n_tokens, n_unshared) =
+        records.iter().fold((0, 0), |sum, r| (sum.0 + r.n_tokens, sum.1 + r.n_unshared_tokens));
     let seconds: f64 = records.iter().map(|record| record.seconds).sum();
     let mut facts = vec![
         ("steps", records.len().to_string()),
@@ -195,8 +224,11 @@ fn facts(records: &[StepRecord]) -> Vec<(&'static str, String)> {
         ("tokens/s", format!("{:.0}", n_tokens as f64 / seconds.max(1e-9))),
     ];
     if let Some(last) = records.last() {
-        facts.extend(last.preference_loss.map(|loss| ("nats/pair at the end", format!("{loss:.3}"))));
-        facts.extend(last.critique_loss.map(|loss| ("nats/token at the end", format!("{loss:.3}"))));
+        facts.extend(
+            last.preference_loss.map(|loss| ("nats/pair at the end", format!("{loss:.3}"))),
+        );
+        facts
+            .extend(last.critique_loss.map(|loss| ("nats/token at the end", format!("{loss:.3}"))));
     }
     facts
 }

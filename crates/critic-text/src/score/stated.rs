@@ -64,7 +64,7 @@ pub(super) fn read_statement(tokens: &[Token<'_>]) -> (Strength, Reading) {
                 return (strength, read_number(*score, after, is_plain));
             }
             [word, ..] if n_fillers < 6 && FILLERS.iter().any(|f| word.is_word(f)) => {
-                n_fillers += 1
+                n_fillers += 1;
             }
             _ => return (strength, Reading::Nothing),
         }

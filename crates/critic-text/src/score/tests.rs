@@ -2,7 +2,7 @@ use super::parse_score;
 use proptest::prelude::*;
 
 #[test]
-fn scores_are_read_as_models_write_them() {
+fn trap_11_scores_are_read_as_models_write_them() {
     let cases = [
         ("Score: 7", 7.0),
         ("Score: 8.", 8.0),
@@ -69,7 +69,7 @@ fn scores_are_read_as_models_write_them() {
 }
 
 #[test]
-fn nothing_is_read_where_no_score_is_stated() {
+fn trap_11_nothing_is_read_where_no_score_is_stated() {
     let cases = [
         "",
         "The answer is right.",

@@ -30,8 +30,14 @@ pub(crate) fn tiny_weights(config: &DecoderConfig) -> BTreeMap<String, Tensor> {
     let random = |(name, shape): (String, Vec<usize>)| {
         let node = tree.child(&name);
         let n: usize = shape.iter().product();
-        let center = if name.ends_with("norm.weight") || name.ends_with("layernorm.weight") { 1.0 } else { 0.0 };
-        let values: Vec<f32> = (0..n).map(|i| (center + 0.8 * (node.index(i as u64).uniform() - 0.5)) as f32).collect();
+        let center = if name.ends_with("norm.weight") || name.ends_with("layernorm.weight") {
+            1.0
+        } else {
+            0.0
+        };
+        let values: Vec<f32> = (0..n)
+            .map(|i| (center + 0.8 * (node.index(i as u64).uniform() - 0.5)) as f32)
+            .collect();
         (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
     };
     weight_shapes(config).into_iter().map(random).collect()
@@ -44,7 +50,11 @@ fn tiny_model(config: &DecoderConfig) -> TrainableModel {
 /// The joint loss of sequences that are run one by one, from candle's own operations above the decoder.
 fn row_by_row(model: &TrainableModel, pairs: &[PairSequences], weights: LossWeights) -> Tensor {
     let hidden = |tokens: &[u32]| {
-        let row = PairSequences { responses: [tokens.to_vec(), tokens.to_vec()], read_without_critique: true, ..Default::default() };
+        let row = PairSequences {
+            responses: [tokens.to_vec(), tokens.to_vec()],
+            read_without_critique: true,
+            ..Default::default()
+        };
         let forest = TrainingForest::build(&[row]).unwrap();
         assert_eq!(forest.tokens, tokens);
         let positions = forest.positions.clone().into();
@@ -65,19 +75,29 @@ fn row_by_row(model: &TrainableModel, pairs: &[PairSequences], weights: LossWeig
                 rewards[side].push(reward(&hidden));
                 let predicting = hidden.narrow(0, span.start - 1, span.len()).unwrap();
                 let logits = predicting.matmul(&model.decoder.lm_head().t().unwrap()).unwrap();
-                let ids = Tensor::new(&tokens[span.clone()], &Device::Cpu).unwrap().unsqueeze(1).unwrap();
-                let nats = candle_nn::ops::log_softmax(&logits, D::Minus1).unwrap().gather(&ids, 1).unwrap().sum_all().unwrap().neg().unwrap();
+                let ids =
+                    Tensor::new(&tokens[span.clone()], &Device::Cpu).unwrap().unsqueeze(1).unwrap();
+                let nats = candle_nn::ops::log_softmax(&logits, D::Minus1)
+                    .unwrap()
+                    .gather(&ids, 1)
+                    .unwrap()
+                    .sum_all()
+                    .unwrap()
+                    .neg()
+                    .unwrap();
                 sum = (sum + (nats * weights.critique).unwrap()).unwrap();
             }
         }
         if pair.read_without_critique {
-            let [chosen, rejected] = pair.responses.each_ref().map(|tokens| reward(&hidden(tokens)));
+            let [chosen, rejected] =
+                pair.responses.each_ref().map(|tokens| reward(&hidden(tokens)));
             comparisons.push((chosen, rejected));
         }
         let [chosen, rejected] = &rewards;
         if !chosen.is_empty() && !rejected.is_empty() {
             for i in 0..chosen.len().max(rejected.len()) {
-                comparisons.push((chosen[i % chosen.len()].clone(), rejected[i % rejected.len()].clone()));
+                comparisons
+                    .push((chosen[i % chosen.len()].clone(), rejected[i % rejected.len()].clone()));
             }
         }
         let n = comparisons.len() as f64;
@@ -92,20 +112,43 @@ fn row_by_row(model: &TrainableModel, pairs: &[PairSequences], weights: LossWeig
 fn pair() -> impl Strategy<Value = PairSequences> {
     let tokens = |len| prop::collection::vec(0u32..40, len);
     let critiques = || prop::collection::vec(tokens(1..5), 1..4);
-    (tokens(1..6), tokens(1..5), tokens(1..5), tokens(1..4), critiques(), critiques(), any::<bool>()).prop_map(
-        |(prompt, chosen, rejected, request, chosen_critiques, rejected_critiques, read_without_critique)| {
-            let response = |y: &[u32]| [&prompt[..], y].concat();
-            let critiqued = |y: &[u32], critiques: Vec<Vec<u32>>| {
-                let asked = [&response(y)[..], &request].concat();
-                critiques.iter().map(|z| ([&asked[..], z].concat(), asked.len()..asked.len() + z.len())).collect()
-            };
-            PairSequences {
-                responses: [response(&chosen), response(&rejected)],
-                read_without_critique,
-                critiqued: [critiqued(&chosen, chosen_critiques), critiqued(&rejected, rejected_critiques)],
-            }
-        },
+    (
+        tokens(1..6),
+        tokens(1..5),
+        tokens(1..5),
+        tokens(1..4),
+        critiques(),
+        critiques(),
+        any::<bool>(),
     )
+        .prop_map(
+            |(
+                prompt,
+                chosen,
+                rejected,
+                request,
+                chosen_critiques,
+                rejected_critiques,
+                read_without_critique,
+            )| {
+                let response = |y: &[u32]| [&prompt[..], y].concat();
+                let critiqued = |y: &[u32], critiques: Vec<Vec<u32>>| {
+                    let asked = [&response(y)[..], &request].concat();
+                    critiques
+                        .iter()
+                        .map(|z| ([&asked[..], z].concat(), asked.len()..asked.len() + z.len()))
+                        .collect()
+                };
+                PairSequences {
+                    responses: [response(&chosen), response(&rejected)],
+                    read_without_critique,
+                    critiqued: [
+                        critiqued(&chosen, chosen_critiques),
+                        critiqued(&rejected, rejected_critiques),
+                    ],
+                }
+            },
+        )
 }
 
 proptest! {
@@ -148,5 +191,8 @@ fn the_weights_of_both_forms_follow_their_formulas() {
     assert_eq!(convex, LossWeights { critique: 0.075, preference: 0.05 });
     let additive = LossWeights::new(JointForm::Additive, 0.75, 10, 5);
     assert_eq!(additive, LossWeights { critique: 0.075, preference: 0.2 });
-    assert_eq!(LossWeights::new(JointForm::Convex, 1.0, 0, 0), LossWeights { critique: 0.0, preference: 0.0 });
+    assert_eq!(
+        LossWeights::new(JointForm::Convex, 1.0, 0, 0),
+        LossWeights { critique: 0.0, preference: 0.0 }
+    );
 }

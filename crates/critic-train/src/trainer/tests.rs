@@ -29,9 +29,15 @@ fn pairs(n: u32) -> Vec<TrainPair> {
         .map(|i| {
             let response = |mark: u32| vec![1, 2 + i % 3, mark, 9];
             let critiqued = |mark: u32| {
-                (0..2).map(|j| ([response(mark), vec![5, 20 + mark + j, 9]].concat(), 5..7)).collect::<Vec<_>>()
+                (0..2)
+                    .map(|j| ([response(mark), vec![5, 20 + mark + j, 9]].concat(), 5..7))
+                    .collect::<Vec<_>>()
             };
-            TrainPair { id: format!("p{i}"), responses: [response(7), response(8)], critiqued: [critiqued(7), critiqued(8)] }
+            TrainPair {
+                id: format!("p{i}"),
+                responses: [response(7), response(8)],
+                critiqued: [critiqued(7), critiqued(8)],
+            }
         })
         .collect()
 }
@@ -40,14 +46,28 @@ fn key(name: &str) -> ContentId {
     ContentHasher::new(name).finish()
 }
 
-fn train(config: &TrainConfig, pairs: &[TrainPair], folder: &Path, stop_after: Option<usize>) -> Result<Ended, TrainError> {
+fn train(
+    config: &TrainConfig,
+    pairs: &[TrainPair],
+    folder: &Path,
+    stop_after: Option<usize>,
+) -> Result<Ended, TrainError> {
     let decoder = tiny_config(Architecture::Llama, true);
-    let trainer = Trainer::new(config, pairs, SeedTree::new(4), key("run"), folder, Duration::ZERO)?;
+    let trainer =
+        Trainer::new(config, pairs, SeedTree::new(4), key("run"), folder, Duration::ZERO)?;
     let mut n_steps = 0;
-    trainer.run(&decoder, || TrainableModel::new(&decoder, &tiny_weights(&decoder), None, &SeedTree::new(4)), &mut |_| {
-        n_steps += 1;
-        if Some(n_steps) == stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })
+    trainer.run(
+        &decoder,
+        || TrainableModel::new(&decoder, &tiny_weights(&decoder), None, &SeedTree::new(4)),
+        &mut |_| {
+            n_steps += 1;
+            if Some(n_steps) == stop_after {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        },
+    )
 }
 
 fn finished(ended: Ended) -> (BTreeMap<String, Vec<f32>>, Vec<StepRecord>) {
@@ -55,7 +75,13 @@ fn finished(ended: Ended) -> (BTreeMap<String, Vec<f32>>, Vec<StepRecord>) {
     records.iter_mut().for_each(|record| record.seconds = 0.0);
     let (mut weights, head) = model.into_weights();
     weights.insert(REWARD_HEAD.to_owned(), head);
-    (weights.iter().map(|(name, tensor)| (name.clone(), tensor.flatten_all().unwrap().to_vec1().unwrap())).collect(), records)
+    (
+        weights
+            .iter()
+            .map(|(name, tensor)| (name.clone(), tensor.flatten_all().unwrap().to_vec1().unwrap()))
+            .collect(),
+        records,
+    )
 }
 
 #[test]
@@ -68,7 +94,10 @@ fn both_losses_fall_and_the_pairs_are_ranked() {
     let last = &records[35];
     assert!(last.preference_loss.unwrap() < 0.6, "{last:?}");
     assert!((last.accuracy.unwrap() - 1.0).abs() < 1e-12);
-    assert!((records[0].critique_weight - 1.0).abs() < 1e-12 && (last.critique_weight - 0.1).abs() < 1e-12);
+    assert!(
+        (records[0].critique_weight - 1.0).abs() < 1e-12
+            && (last.critique_weight - 0.1).abs() < 1e-12
+    );
 }
 
 #[test]
@@ -96,7 +125,10 @@ fn how_a_step_is_cut_into_packs_does_not_matter() {
     let (whole, cut) = (run(64), run(14));
     assert!(cut[0].n_tokens > whole[0].n_tokens, "nothing was cut");
     for (a, b) in whole.iter().zip(&cut) {
-        assert!((a.joint_loss - b.joint_loss).abs() < 1e-5 && (a.grad_norm - b.grad_norm).abs() < 1e-4 * a.grad_norm);
+        assert!(
+            (a.joint_loss - b.joint_loss).abs() < 1e-5
+                && (a.grad_norm - b.grad_norm).abs() < 1e-4 * a.grad_norm
+        );
     }
 }
 
@@ -135,8 +167,16 @@ fn a_pair_beyond_the_pack_is_named() {
 #[test]
 fn the_scalar_baseline_is_the_same_trainer_without_critiques() {
     let folder = tempfile::tempdir().unwrap();
-    let config = TrainConfig { critique_weight: CritiqueWeight::Constant { weight: 0.0 }, critique_dropout: 1.0, epochs: 8, ..config() };
-    let data: Vec<TrainPair> = pairs(6).into_iter().map(|pair| TrainPair { critiqued: [vec![], vec![]], ..pair }).collect();
+    let config = TrainConfig {
+        critique_weight: CritiqueWeight::Constant { weight: 0.0 },
+        critique_dropout: 1.0,
+        epochs: 8,
+        ..config()
+    };
+    let data: Vec<TrainPair> = pairs(6)
+        .into_iter()
+        .map(|pair| TrainPair { critiqued: [vec![], vec![]], ..pair })
+        .collect();
     let (_, records) = finished(train(&config, &data, folder.path(), None).unwrap());
     assert!(records.iter().all(|record| record.critique_loss.is_none()));
     assert!(records.last().unwrap().preference_loss < records[0].preference_loss);

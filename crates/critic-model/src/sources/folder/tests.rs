@@ -19,7 +19,8 @@ fn put(folder: &TempDir, file: &str, text: &str) {
 }
 
 fn edit(folder: &TempDir, file: &str, change: impl FnOnce(&mut Value)) {
-    let mut value: Value = serde_json::from_slice(&fs::read(folder.path().join(file)).unwrap()).unwrap();
+    let mut value: Value =
+        serde_json::from_slice(&fs::read(folder.path().join(file)).unwrap()).unwrap();
     change(&mut value);
     put(folder, file, &value.to_string());
 }
@@ -35,14 +36,21 @@ fn shards_are_joined() {
     fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let mut map = serde_json::Map::new();
     for (i, file) in ["model-1.safetensors", "model-2.safetensors"].into_iter().enumerate() {
-        let part: BTreeMap<&str, &candle_core::Tensor> =
-            whole.weights.iter().skip(i).step_by(2).map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let part: BTreeMap<&str, &candle_core::Tensor> = whole
+            .weights
+            .iter()
+            .skip(i)
+            .step_by(2)
+            .map(|(name, tensor)| (name.as_str(), tensor))
+            .collect();
         map.extend(part.keys().map(|name| (String::from(*name), json!(file))));
         safetensors_file::write(&folder.path().join(file), &part).unwrap();
     }
     put(&folder, INDEX, &json!({"metadata": {}, "weight_map": map}).to_string());
     let sharded = load_folder(folder.path()).unwrap();
-    assert!(whole.weights.iter().all(|(name, tensor)| bits(tensor) == bits(&sharded.weights[name])));
+    assert!(
+        whole.weights.iter().all(|(name, tensor)| bits(tensor) == bits(&sharded.weights[name]))
+    );
     assert_ne!(sharded.identity.digest, whole.identity.digest);
     fs::remove_file(folder.path().join("model-2.safetensors")).unwrap();
     assert!(message(&folder).contains("has no model-2.safetensors"));
@@ -71,7 +79,12 @@ fn each_missing_file_is_named() {
 
 #[test]
 fn broken_files_are_errors_that_name_them() {
-    for (file, text) in [("config.json", "{"), ("tokenizer.json", "{}"), ("tokenizer_config.json", "{"), ("chat_template.json", "{")] {
+    for (file, text) in [
+        ("config.json", "{"),
+        ("tokenizer.json", "{}"),
+        ("tokenizer_config.json", "{"),
+        ("chat_template.json", "{"),
+    ] {
         let folder = written();
         put(&folder, file, text);
         assert!(message(&folder).contains(file), "{}", message(&folder));
@@ -88,14 +101,19 @@ fn weights_of_another_architecture_are_refused() {
     let folder = written();
     edit(&folder, "config.json", |config| config["intermediate_size"] = json!(24));
     let message = message(&folder);
-    assert!(message.contains("model.layers.0.mlp.up_proj.weight [20, 12], expected [24, 12]"), "{message}");
+    assert!(
+        message.contains("model.layers.0.mlp.up_proj.weight [20, 12], expected [24, 12]"),
+        "{message}"
+    );
 }
 
 #[test]
 fn the_chat_template_is_found_wherever_it_stands() {
     let folder = written();
     let template = |text: &str| format!("{text}{TEMPLATE}");
-    let source = |folder: &TempDir| load_folder(folder.path()).unwrap().renderer.template().source().to_owned();
+    let source = |folder: &TempDir| {
+        load_folder(folder.path()).unwrap().renderer.template().source().to_owned()
+    };
     assert_eq!(source(&folder), TEMPLATE);
     let named = json!([{"name": "tool_use", "template": "x"}, {"name": "default", "template": template("list")}]);
     edit(&folder, "tokenizer_config.json", |config| config["chat_template"] = named);

