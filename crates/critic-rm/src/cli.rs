@@ -19,20 +19,28 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// The whole loop: critiques, filter, refinement, training, scores, evaluation, report.
+    #[command(args_override_self = true)]
     Run(RunArgs),
     /// Stage 1a: write N candidate critiques of every response.
+    #[command(args_override_self = true)]
     Critique(RunArgs),
     /// Stage 1b: keep the critiques that agree with the preference label.
+    #[command(args_override_self = true)]
     Filter(RunArgs),
     /// Stage 1c: rank or summarize the critiques that are left.
+    #[command(args_override_self = true)]
     Refine(RunArgs),
     /// Stage 2: train the model jointly on critiques and preference.
+    #[command(args_override_self = true)]
     Train(RunArgs),
     /// Score held-out pairs of a run, or any file of prompts and responses.
+    #[command(args_override_self = true)]
     Score(ScoreArgs),
     /// Compare the trained model with its controls on held-out pairs.
+    #[command(args_override_self = true)]
     Eval(RunArgs),
     /// Write the report of a run.
+    #[command(args_override_self = true)]
     Report(RunArgs),
     /// Models: fetch, list, describe.
     #[command(subcommand)]

