@@ -324,7 +324,7 @@ impl<'a> Scheduler<'a> {
             match use_ {
                 RewardUse::Prompt { job } => self.running[job].reward = Some(reward),
                 RewardUse::Leaf { job, leaf } => {
-                    self.running[job].leaves[leaf].reward = Some(reward)
+                    self.running[job].leaves[leaf].reward = Some(reward);
                 }
             }
         }
@@ -369,7 +369,7 @@ impl<'a> Scheduler<'a> {
                     }
                 }
                 (LogitUse::Next { job, leaf }, Read::Tokens(tokens)) => {
-                    self.grow(job, leaf, tokens[0])
+                    self.grow(job, leaf, tokens[0]);
                 }
                 (LogitUse::Choice { job, leaf, tail, choice, .. }, Read::LogProb(value)) => {
                     self.running[job].leaves[leaf].log_probs[tail][choice] += value;

@@ -1,5 +1,7 @@
 //! Results of the local engine depend on the request alone: not on its neighbours, the limits or the order.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use critic_engine::{
     ChoiceRequest, Completion, EngineError, EngineErrorKind, GenerateRequest, Generator, Probe,
     ProbeTurn, Sampling, ScoreRequest, ScoredResponse, Scorer, collect,

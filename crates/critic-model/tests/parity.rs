@@ -1,5 +1,7 @@
 //! Decoders against transformers (f32) on tiny random models: `reference/tiny_models.py` made the numbers.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use candle_core::Tensor;
 use critic_forest::{PairSequences, TrainingForest};
 use critic_model::sources::{LoadedModel, load_folder, load_gguf};

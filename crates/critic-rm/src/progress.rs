@@ -17,7 +17,6 @@ impl Cancel {
         let seen = flag.clone();
         let handler = move || {
             if seen.swap(true, Ordering::SeqCst) {
-                #[expect(clippy::exit, reason = "the second Ctrl-C ends the program at once")]
                 std::process::exit(8);
             }
             say("stopping after the item in flight; press Ctrl-C again to stop at once");

@@ -251,7 +251,7 @@ fn merge(
         let key_path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match (base.get_mut(key), value) {
             (Some(Value::Table(below)), Value::Table(above)) => {
-                merge(below, above, &key_path, origin, origins)
+                merge(below, above, &key_path, origin, origins);
             }
             _ => {
                 base.insert(key.clone(), value.clone());

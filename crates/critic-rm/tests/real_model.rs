@@ -1,6 +1,9 @@
 //! SmolLM2-135M-Instruct against transformers (f32, the same dequantised weights). `.ci/run` runs these:
 //! `cargo test --release -- --ignored`. They fetch the model into the cache.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "a test says what it left out")]
+
 use critic_engine::{GenerateRequest, Generator, Sampling, collect};
 use critic_forest::{PairSequences, TrainingForest};
 use critic_local::{EngineLimits, LocalEngine};

@@ -1,5 +1,7 @@
 //! The real program on a tiny random model: the whole loop, interruptions, bad input.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -17,7 +17,7 @@ pub enum Ended {
     /// All steps were taken.
     Finished {
         /// The trained model.
-        model: TrainableModel,
+        model: Box<TrainableModel>,
         /// Every step, those before a resumption included.
         records: Vec<StepRecord>,
     },
@@ -116,7 +116,7 @@ impl<'a> Trainer<'a> {
                 return Ok(Ended::Interrupted { n_steps: progress.records.len() });
             }
         }
-        Ok(Ended::Finished { model: progress.model, records: progress.records })
+        Ok(Ended::Finished { model: Box::new(progress.model), records: progress.records })
     }
 
     /// Removes the checkpoints of this run; call it once the trained model is stored.

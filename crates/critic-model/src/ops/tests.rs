@@ -99,17 +99,19 @@ fn rope_has_the_gradients_of_a_rotation() {
 fn forest_attention_has_the_gradients_of_dense_masked_attention() {
     let shape = AttentionShape { n_heads: 4, n_kv_heads: 2, head_dim: 8, scale: 8f32.powf(-0.5) };
     // Root 0..3, children 3..5 and 5..9, grandchild 9..11 of the second child.
-    let run = |rows: std::ops::Range<usize>, prefix: Vec<std::ops::Range<usize>>| QueryRun {
+    let run = |rows: std::ops::Range<usize>, prefix: &[std::ops::Range<usize>]| QueryRun {
         query_start: rows.start,
         query_len: rows.len(),
         own_start: rows.start,
-        prefix,
+        prefix: prefix.to_vec(),
     };
+    let root = 0..3;
+    let above = std::slice::from_ref(&root);
     let runs: Arc<[QueryRun]> = Arc::from(vec![
-        run(0..3, vec![]),
-        run(3..5, vec![0..3]),
-        run(5..9, vec![0..3]),
-        run(9..11, vec![0..3, 5..9]),
+        run(0..3, &[]),
+        run(3..5, above),
+        run(5..9, above),
+        run(9..11, &[0..3, 5..9]),
     ]);
     let n = 11;
     let (q, k, v) = (random("q", &[n, 32]), random("k", &[n, 16]), random("v", &[n, 16]));

@@ -124,7 +124,7 @@ fn download(
         match received.recv_timeout(patience) {
             Ok(Event::Alive) => patience = STALL,
             Ok(Event::Bytes { file, done, total }) => {
-                progress(Progress { label: &file, done, total: Some(total) })
+                progress(Progress { label: &file, done, total: Some(total) });
             }
             Ok(Event::Ended(ended)) => return ended.map_err(fault),
             Err(RecvTimeoutError::Timeout) => {

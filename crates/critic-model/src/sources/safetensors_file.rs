@@ -194,4 +194,19 @@ mod tests {
         let integers = r#"{"w":{"dtype":"I32","shape":[2],"data_offsets":[0,8]}}"#;
         assert!(message(&file(integers, &[0; 8])).contains("I32"));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_it_panic(length in 0u64..200, header in ".{0,80}", at in 0usize..54, byte: u8) {
+            let mut free = length.to_le_bytes().to_vec();
+            free.extend_from_slice(header.as_bytes());
+            let mut nearly = file(r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#, &[0; 8]);
+            nearly[8 + at] = byte;
+            for bytes in [free, nearly] {
+                let file = tempfile::NamedTempFile::new().unwrap();
+                atomic_file::write(file.path(), &bytes).unwrap();
+                let _ = read(file.path(), &mut BTreeMap::new());
+            }
+        }
+    }
 }

@@ -48,7 +48,7 @@ pub(crate) fn check_shapes<'a>(
         match found.remove(name.as_str()) {
             None => mismatch.missing.push((name, expected)),
             Some(dims) if dims != expected => {
-                mismatch.misshaped.push((name, dims.to_vec(), expected))
+                mismatch.misshaped.push((name, dims.to_vec(), expected));
             }
             Some(_) => {}
         }

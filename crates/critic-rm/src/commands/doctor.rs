@@ -6,7 +6,7 @@ use std::process::Command;
 /// Says what this machine offers, what is missing, and how to get it.
 pub(crate) fn doctor() -> Result<()> {
     let line = |ok: bool, what: &str, found: String| {
-        answer(format!("{} {what:<14} {found}", if ok { "ok     " } else { "missing" }))
+        answer(format!("{} {what:<14} {found}", if ok { "ok     " } else { "missing" }));
     };
     line(true, "program", format!("critic-rm {}", env!("CARGO_PKG_VERSION")));
     line(true, "processor", processor());

@@ -308,3 +308,13 @@ fn quantised_weights_come_back_within_their_step() {
         .unwrap();
     assert!(row.iter().zip(&read).all(|(x, y)| (x - y).abs() <= 0.5 / 127.0), "{read:?}");
 }
+
+proptest::proptest! {
+    #[test]
+    fn no_broken_byte_makes_it_panic(at in 0usize..2200, byte: u8) {
+        let mut bytes = bytes(&llama());
+        bytes[at] = byte;
+        // Whatever the byte means, the answer is a model or an error.
+        let _ = load_bytes(&bytes);
+    }
+}

@@ -18,7 +18,7 @@ fn serve(files: BTreeMap<&'static str, Vec<u8>>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     thread::spawn(move || {
-        listener.incoming().for_each(|stream| answer(&mut stream.unwrap(), &files))
+        listener.incoming().for_each(|stream| answer(&mut stream.unwrap(), &files));
     });
     endpoint
 }

