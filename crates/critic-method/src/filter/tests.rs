@@ -208,22 +208,22 @@ fn parameters_out_of_range_are_refused() {
 fn a_run_file_names_the_rule() {
     let read = |text: &str| toml::from_str::<FilterRule>(text);
     let rules = [
-        ("rule = 'pair_mean'", FilterRule::PairMean),
-        ("rule = 'pair_margin'\ndelta = 0.5", FilterRule::PairMargin { delta: 0.5 }),
-        ("rule = 'per_critique'", FilterRule::PerCritique),
-        ("rule = 'cross'", FilterRule::Cross),
-        ("rule = 'majority'\ntau = 0.5", FilterRule::Majority { tau: 0.5 }),
-        ("rule = 'none'", FilterRule::None),
+        ("kind = 'pair_mean'", FilterRule::PairMean),
+        ("kind = 'pair_margin'\ndelta = 0.5", FilterRule::PairMargin { delta: 0.5 }),
+        ("kind = 'per_critique'", FilterRule::PerCritique),
+        ("kind = 'cross'", FilterRule::Cross),
+        ("kind = 'majority'\ntau = 0.5", FilterRule::Majority { tau: 0.5 }),
+        ("kind = 'none'", FilterRule::None),
     ];
     for (text, rule) in rules {
         assert_eq!(read(text).unwrap(), rule);
         assert_eq!(read(&toml::to_string(&rule).unwrap()).unwrap(), rule);
     }
     for text in [
-        "rule = 'pair_mean'\ndelta = 1.0",
-        "rule = 'cross'\ntau = 1.0",
-        "rule = 'pair_margin'",
-        "rule = 'best'",
+        "kind = 'pair_mean'\ndelta = 1.0",
+        "kind = 'cross'\ntau = 1.0",
+        "kind = 'pair_margin'",
+        "kind = 'best'",
     ] {
         assert!(read(text).is_err(), "{text}");
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::testing::{Backwards, candidate, certain, pair, sampling};
 use critic_engine::scripted::Scripted;
-use critic_types::Provenance;
+use critic_types::{Conversation, Provenance, Role};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -45,12 +45,17 @@ fn survivors(pair_id: &str, side: Side, n: usize) -> Vec<Candidate> {
     (0..n).map(|i| candidate(pair_id, side, i, Some(5.0))).collect()
 }
 
+/// The critique that a meta-judge is asked about: the assistant's last turn.
+fn judged(conversation: &Conversation) -> &str {
+    let mut turns = conversation.messages().iter().rev();
+    turns.find(|turn| turn.role == Role::Assistant).map_or("", |turn| turn.content.as_str())
+}
+
 /// A meta-judge that gives these scores to critiques 0, 1, ….
 fn judge(scores: &'static [usize]) -> Scripted {
     Scripted::answering(|_, _| String::new()).choosing(move |conversation, _| {
-        let asked = conversation.last_user_text();
         let index = (0..scores.len())
-            .find(|i| asked.contains(&format!("critique {i} of")))
+            .find(|i| judged(conversation).contains(&format!("critique {i} of")))
             .expect("the critique stands in the prompt");
         certain(scores[index])
     })
@@ -127,7 +132,7 @@ fn a_failed_meta_judgement_costs_its_critique_only() {
 #[test]
 fn a_critique_without_meta_score_is_counted() {
     let mut engine = Scripted::answering(|_, _| String::new()).choosing(|conversation, _| {
-        let good = conversation.last_user_text().contains("critique 1 of");
+        let good = judged(conversation).contains("critique 1 of");
         if good { certain(4) } else { vec![f64::NEG_INFINITY; 10] }
     });
     let results = run(
