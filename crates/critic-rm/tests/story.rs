@@ -256,6 +256,30 @@ fn rows_that_cannot_be_used_are_counted_and_the_rest_goes_on() {
 }
 
 #[test]
+fn a_pair_beyond_the_context_is_counted_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = std::fs::read_to_string(root("examples/train.jsonl")).unwrap();
+    let mut rows: Vec<String> = good.lines().take(5).map(str::to_owned).collect();
+    let long = "word ".repeat(900);
+    rows.push(format!(
+        "{{\"id\":\"long\",\"prompt\":\"{long}\",\"chosen\":\"yes\",\"rejected\":\"no\"}}"
+    ));
+    let data = folder.path().join("long.jsonl");
+    critic_types::atomic_file::write(&data, rows.join("\n").as_bytes()).unwrap();
+    let out = folder.path().join("run");
+    let file = data.display().to_string();
+    let stderr = succeeds(run("train", &out, &["--data", &file])).stderr;
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(stderr.contains("no critiques of long/chosen"), "{stderr}");
+    assert!(stderr.contains("1 of 6 pairs were left out of training critic-rm"), "{stderr}");
+    fails(
+        run("train", &folder.path().join("strict"), &["--data", &file, "--strict"]),
+        3,
+        &["pair `long`", "context is 512"],
+    );
+}
+
+#[test]
 fn the_small_commands_answer() {
     let explain =
         String::from_utf8(succeeds(critic_rm(&["run", "--explain", "--seed", "7"])).stdout)

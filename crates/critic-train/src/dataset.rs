@@ -1,5 +1,5 @@
 use crate::TrainError;
-use critic_forest::PairSequences;
+use critic_forest::{PairSequences, TrainingForest};
 use critic_text::{Ending, Prompts, Renderer};
 use critic_types::{Conversation, PreferencePair, SeedTree, Side};
 use std::ops::Range;
@@ -24,21 +24,33 @@ pub struct TrainPair {
     pub critiqued: [Vec<(Vec<u32>, Range<usize>)>; 2],
 }
 
-/// Renders pairs and their critiques.
+/// Renders pairs and their critiques; a pair that cannot be trained on is its error, for the caller to
+/// count.
 ///
-/// # Errors
-/// [`TrainError::Render`] when the template refuses a pair, [`TrainError::BeyondContext`] when a sequence
-/// is longer than `context`.
+/// - [`TrainError::Render`] when the template refuses it,
+/// - [`TrainError::BeyondContext`] when a sequence is longer than `context`,
+/// - [`TrainError::PairTooLong`] when it has more distinct tokens, all critiques included, than
+///   `tokens_per_pack`.
 pub fn build_pairs(
     pairs: &[(&PreferencePair, Vec<CritiqueText>)],
     renderer: &Renderer,
     prompts: &Prompts,
     context: usize,
-) -> Result<Vec<TrainPair>, TrainError> {
-    pairs
-        .iter()
-        .map(|(pair, critiques)| build_pair(pair, critiques, renderer, prompts, context))
-        .collect()
+    tokens_per_pack: usize,
+) -> Vec<Result<TrainPair, TrainError>> {
+    let build = |(pair, critiques): &(&PreferencePair, Vec<CritiqueText>)| {
+        let built = build_pair(pair, critiques, renderer, prompts, context)?;
+        let n_tokens = built.n_tokens()?;
+        if n_tokens > tokens_per_pack {
+            return Err(TrainError::PairTooLong {
+                pair_id: pair.id.clone(),
+                n_tokens,
+                budget: tokens_per_pack,
+            });
+        }
+        Ok(built)
+    };
+    pairs.iter().map(build).collect()
 }
 
 fn build_pair(
@@ -76,6 +88,16 @@ fn build_pair(
 }
 
 impl TrainPair {
+    /// Distinct tokens of both responses and all critiques.
+    fn n_tokens(&self) -> Result<usize, TrainError> {
+        let all = PairSequences {
+            responses: self.responses.clone(),
+            read_without_critique: true,
+            critiqued: self.critiqued.clone(),
+        };
+        Ok(TrainingForest::build(&[all])?.n_tokens())
+    }
+
     /// What one epoch trains on: `n` critiques of each response (0: all), other ones than the epoch
     /// before while there are others, and the reward without critique where the draw says so or where
     /// a side has no critiques.

@@ -1,7 +1,7 @@
 use super::refine::Refined;
 use super::session::Session;
 use crate::exit::Fault;
-use crate::progress::Meter;
+use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
 use critic_model::sources::{load_folder, write_hf_folder};
@@ -136,7 +136,26 @@ fn train(
         return Ok(trained);
     }
     let base = session.base.clone();
-    let tokens = build_pairs(pairs, &base.renderer, &session.prompts, base.config.context_length)?;
+    let (context, budget) = (base.config.context_length, config.tokens_per_pack);
+    let mut tokens = Vec::with_capacity(pairs.len());
+    let mut left_out = Vec::new();
+    for built in build_pairs(pairs, &base.renderer, &session.prompts, context, budget) {
+        match built {
+            Ok(pair) => tokens.push(pair),
+            Err(error) if session.resolved.settings.data.strict => return Err(error.into()),
+            Err(error) => left_out.push(error.to_string()),
+        }
+    }
+    left_out.iter().take(3).for_each(|reason| say(format!("not trained on: {reason}")));
+    if !left_out.is_empty() {
+        let note = format!(
+            "{} of {} pairs were left out of training {name}: too long or not renderable.",
+            left_out.len(),
+            pairs.len()
+        );
+        say(&note);
+        session.records.notes.push(note);
+    }
     let seed = session.seed().child("train");
     let progress_folder =
         session.folder.path().join("checkpoints").join(format!(".{name}-training"));
