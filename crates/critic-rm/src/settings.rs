@@ -313,7 +313,7 @@ mod tests {
     #[test]
     fn the_defaults_resolve() {
         let resolved = set(&[]).unwrap();
-        assert_eq!(resolved.settings.critique.n_candidates, 4);
+        assert_eq!(resolved.settings.critique.n_candidates, 3);
         assert!(resolved.values.iter().all(|(_, _, origin)| origin == "default"));
     }
 
