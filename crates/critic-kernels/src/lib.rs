@@ -13,6 +13,7 @@ pub mod attention;
 pub mod cross_entropy;
 mod error;
 pub mod isa;
+pub mod linear;
 pub mod matmul;
 pub mod rms_norm;
 pub mod rope;
