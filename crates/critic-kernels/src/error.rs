@@ -48,6 +48,20 @@ pub enum KernelError {
         /// The first value that is too large.
         limit: usize,
     },
+    /// An index is less than the one before it.
+    #[error(
+        "{operand}[{index}] is {found}, it must not be less than {before}, which stands before it"
+    )]
+    Decreasing {
+        /// The operand that holds the index.
+        operand: &'static str,
+        /// Where in the operand it stands.
+        index: usize,
+        /// The value found.
+        found: usize,
+        /// The value before it.
+        before: usize,
+    },
     /// The runs of queries overlap, or leave queries out.
     #[error(
         "the runs must partition the queries: {found} begins a run or ends the last one, {expected} was due"
@@ -83,6 +97,11 @@ pub(crate) fn check_length(
     } else {
         Err(KernelError::WrongLength { operand, found, expected })
     }
+}
+
+/// The numbers of a matrix, `usize::MAX` where that is too large, which no slice's length is.
+pub(crate) fn area(rows: usize, columns: usize) -> usize {
+    rows.saturating_mul(columns)
 }
 
 /// The number of rows of `width` in a slice of length `found`.

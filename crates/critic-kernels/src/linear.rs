@@ -3,7 +3,7 @@
 //! For training: the fastest product at hand. Where a row's bits may not depend on the other rows, see
 //! [`crate::matmul::nt_row_invariant`].
 
-use crate::error::{KernelError, check_length};
+use crate::error::{KernelError, area, check_length};
 use crate::matmul::product;
 
 /// The weight of a linear layer, `[n_out, n_in]`, in the form that its products read.
@@ -38,11 +38,11 @@ pub fn forward(
     update: Update,
 ) -> Result<(), KernelError> {
     let [m, k, n] = sizes;
-    check_length("x", x.len(), m * k)?;
-    check_length("y", y.len(), m * n)?;
+    check_length("x", x.len(), area(m, k))?;
+    check_length("y", y.len(), area(m, n))?;
     match weight {
         Weight::F32(weight) => {
-            check_length("weight", weight.len(), n * k)?;
+            check_length("weight", weight.len(), area(n, k))?;
             product([m, k, n], x, [k, 1], weight, [1, k], y, update == Update::Add);
         }
     }
@@ -64,11 +64,11 @@ pub fn backward_input(
     update: Update,
 ) -> Result<(), KernelError> {
     let [m, k, n] = sizes;
-    check_length("grad_y", grad_y.len(), m * n)?;
-    check_length("grad_x", grad_x.len(), m * k)?;
+    check_length("grad_y", grad_y.len(), area(m, n))?;
+    check_length("grad_x", grad_x.len(), area(m, k))?;
     match weight {
         Weight::F32(weight) => {
-            check_length("weight", weight.len(), n * k)?;
+            check_length("weight", weight.len(), area(n, k))?;
             product([m, n, k], grad_y, [n, 1], weight, [k, 1], grad_x, update == Update::Add);
         }
     }
@@ -89,9 +89,9 @@ pub fn backward_weight(
     grad_weight: &mut [f32],
 ) -> Result<(), KernelError> {
     let [m, k, n] = sizes;
-    check_length("grad_y", grad_y.len(), m * n)?;
-    check_length("x", x.len(), m * k)?;
-    check_length("grad_weight", grad_weight.len(), n * k)?;
+    check_length("grad_y", grad_y.len(), area(m, n))?;
+    check_length("x", x.len(), area(m, k))?;
+    check_length("grad_weight", grad_weight.len(), area(n, k))?;
     product([n, m, k], grad_y, [1, n], x, [k, 1], grad_weight, true);
     Ok(())
 }

@@ -9,6 +9,8 @@ use crate::simd::{Kernel, Simd, dispatch, dot};
 const ROWS_PER_SUM: usize = 64;
 /// Numbers that are worth a task of their own.
 const TASK: usize = 1 << 13;
+/// Numbers of a row whose products with the weight are held at a time.
+const STRIP: usize = 256;
 
 /// `out = x · weight / sqrt(mean(x²) + eps)`, row by row.
 ///
@@ -28,7 +30,33 @@ pub fn forward(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) -> Result<(
     Ok(())
 }
 
-/// Gradients of [`forward`]; both are overwritten.
+/// `x += delta`, then [`forward`] of `x`: a residual connection and the norm after it, in one pass.
+///
+/// # Shapes
+/// `x`, `delta` and `out`: `[n_rows, width]`, `weight`: `[width]`.
+///
+/// # Errors
+/// Where the lengths do not fit; `x` is untouched then.
+pub fn add_forward(
+    x: &mut [f32],
+    delta: &[f32],
+    weight: &[f32],
+    eps: f32,
+    out: &mut [f32],
+) -> Result<(), KernelError> {
+    let width = weight.len();
+    count_rows("x", x.len(), width)?;
+    check_length("delta", delta.len(), x.len())?;
+    check_length("out", out.len(), x.len())?;
+    let rows = (TASK / width).max(1) * width;
+    out.par_chunks_mut(rows)
+        .zip(x.par_chunks_mut(rows))
+        .zip(delta.par_chunks(rows))
+        .for_each(|((out, x), delta)| dispatch(AddForward { x, delta, weight, eps, out }));
+    Ok(())
+}
+
+/// Gradients of [`forward`], added to what `grad_x` and `grad_weight` hold.
 ///
 /// # Shapes
 /// `x`, `grad_out`, `grad_x`: `[n_rows, width]`, `weight` and `grad_weight`: `[width]`.
@@ -49,18 +77,16 @@ pub fn backward(
     check_length("grad_x", grad_x.len(), x.len())?;
     check_length("grad_weight", grad_weight.len(), width)?;
     let rows = ROWS_PER_SUM * width;
-    let sums: Vec<Vec<f32>> = grad_x
+    let mut sums = vec![0.0; x.len().div_ceil(rows) * width];
+    grad_x
         .par_chunks_mut(rows)
+        .zip(sums.par_chunks_mut(width))
         .zip(x.par_chunks(rows))
         .zip(grad_out.par_chunks(rows))
-        .map(|((grad_x, x), grad_out)| {
-            let mut grad_weight = vec![0.0; width];
-            dispatch(Backward { x, weight, eps, grad_out, grad_x, grad_weight: &mut grad_weight });
-            grad_weight
-        })
-        .collect();
-    grad_weight.fill(0.0);
-    for sum in &sums {
+        .for_each(|(((grad_x, grad_weight), x), grad_out)| {
+            dispatch(Backward { x, weight, eps, grad_out, grad_x, grad_weight });
+        });
+    for sum in sums.chunks_exact(width) {
         grad_weight.iter_mut().zip(sum).for_each(|(to, x)| *to += x);
     }
     Ok(())
@@ -85,10 +111,37 @@ impl Kernel for Forward<'_> {
     fn run<S: Simd>(self, simd: S) {
         let width = self.weight.len();
         for (out, x) in self.out.chunks_exact_mut(width).zip(self.x.chunks_exact(width)) {
-            let inverse = inverse_rms(simd, x, self.eps);
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(self.weight) {
-                *out = x * inverse * weight;
-            }
+            normalise(simd, x, self.weight, self.eps, out);
+        }
+    }
+}
+
+#[inline(always)]
+fn normalise<S: Simd>(simd: S, x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
+    let inverse = inverse_rms(simd, x, eps);
+    for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+        *out = x * inverse * weight;
+    }
+}
+
+struct AddForward<'a> {
+    x: &'a mut [f32],
+    delta: &'a [f32],
+    weight: &'a [f32],
+    eps: f32,
+    out: &'a mut [f32],
+}
+
+impl Kernel for AddForward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        let width = self.weight.len();
+        let rows = self.out.chunks_exact_mut(width).zip(self.x.chunks_exact_mut(width));
+        for ((out, x), delta) in rows.zip(self.delta.chunks_exact(width)) {
+            x.iter_mut().zip(delta).for_each(|(x, delta)| *x += delta);
+            normalise(simd, x, self.weight, self.eps, out);
         }
     }
 }
@@ -111,17 +164,32 @@ impl Kernel for Backward<'_> {
         let rows = self.grad_x.chunks_exact_mut(width).zip(self.x.chunks_exact(width));
         for ((grad_x, x), grad_out) in rows.zip(self.grad_out.chunks_exact(width)) {
             let inverse = inverse_rms(simd, x, self.eps);
+            let shrink = projection(simd, grad_out, self.weight, x) * inverse * inverse;
+            let shrink = shrink / width as f32;
+            let (weight, grad_weight) = (&self.weight[..width], &mut self.grad_weight[..width]);
+            let (grad_x, x, grad_out) = (&mut grad_x[..width], &x[..width], &grad_out[..width]);
             for i in 0..width {
-                grad_x[i] = grad_out[i] * self.weight[i];
-            }
-            let shrink = dot(simd, grad_x, x) * inverse * inverse / width as f32;
-            for i in 0..width {
-                let normalised = x[i] * inverse;
-                self.grad_weight[i] += grad_out[i] * normalised;
-                grad_x[i] = (grad_x[i] - x[i] * shrink) * inverse;
+                grad_weight[i] += grad_out[i] * (x[i] * inverse);
+                grad_x[i] += (grad_out[i] * weight[i] - x[i] * shrink) * inverse;
             }
         }
     }
+}
+
+/// `Σ grad · weight · x`, in an order that depends on the length alone.
+#[inline(always)]
+fn projection<S: Simd>(simd: S, grad: &[f32], weight: &[f32], x: &[f32]) -> f32 {
+    let mut products = [0.0; STRIP];
+    let mut sum = 0.0;
+    let strips = grad.chunks(STRIP).zip(weight.chunks(STRIP)).zip(x.chunks(STRIP));
+    for ((grad, weight), x) in strips {
+        let products = &mut products[..x.len()];
+        for ((to, grad), weight) in products.iter_mut().zip(grad).zip(weight) {
+            *to = grad * weight;
+        }
+        sum += dot(simd, products, x);
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -156,10 +224,10 @@ mod tests {
 
     #[test]
     fn backward_equals_finite_differences() {
-        for (rows, width) in [(1, 1), (3, 7), (67, 5), (2, 33)] {
+        for (rows, width) in [(1, 1), (3, 7), (67, 5), (2, 33), (1, STRIP + 3)] {
             let (x, weight) = (numbers(rows * width, 3), numbers(width, 4));
             let grad_out = numbers(x.len(), 5);
-            let (mut grad_x, mut grad_weight) = (vec![f32::NAN; x.len()], vec![f32::NAN; width]);
+            let (mut grad_x, mut grad_weight) = (vec![0.0; x.len()], vec![0.0; width]);
             backward(&x, &weight, 1e-3, &grad_out, &mut grad_x, &mut grad_weight).unwrap();
             let loss = |x: &[f64], weight: &[f64]| -> f64 {
                 let out = reference(x, weight, 1e-3);
@@ -218,8 +286,50 @@ mod tests {
         assert_eq!(error, KernelError::WrongLength { operand: "out", found: 3, expected: 6 });
         assert!(forward(&[], &[], 1e-6, &mut []).is_err());
         forward(&[], &[1.0], 1e-6, &mut []).unwrap();
-        let mut grad_weight = [f32::NAN];
+        let mut grad_weight = [3.0];
         backward(&[], &[1.0], 1e-6, &[], &mut [], &mut grad_weight).unwrap();
-        assert_eq!(grad_weight, [0.0]);
+        assert_eq!(grad_weight, [3.0]);
+        let mut x = [1.0; 4];
+        assert!(add_forward(&mut x, &[1.0; 2], &[1.0; 2], 1e-6, &mut [0.0; 4]).is_err());
+        assert_eq!(x, [1.0; 4]);
+    }
+
+    #[test]
+    fn adding_first_equals_the_sum_and_then_the_norm() {
+        let (before, delta, weight) = (numbers(50 * 61, 13), numbers(50 * 61, 14), numbers(61, 15));
+        let (mut x, mut out) = (before.clone(), vec![f32::NAN; 50 * 61]);
+        add_forward(&mut x, &delta, &weight, 1e-6, &mut out).unwrap();
+        let sum: Vec<f32> = before.iter().zip(&delta).map(|(x, delta)| x + delta).collect();
+        let mut expected = vec![f32::NAN; sum.len()];
+        forward(&sum, &weight, 1e-6, &mut expected).unwrap();
+        assert_eq!((bits(&x), bits(&out)), (bits(&sum), bits(&expected)));
+    }
+
+    #[test]
+    fn gradients_are_added_to_those_that_stand_there() {
+        let (x, weight, grad_out) = (numbers(3 * 7, 16), numbers(7, 17), numbers(3 * 7, 18));
+        let run = |start: f32| {
+            let (mut grad_x, mut grad_weight) = (vec![start; 21], vec![start; 7]);
+            backward(&x, &weight, 1e-6, &grad_out, &mut grad_x, &mut grad_weight).unwrap();
+            [grad_x, grad_weight].concat()
+        };
+        let expected: Vec<f64> = wide(&run(0.0)).iter().map(|x| x + 2.0).collect();
+        assert_close(&run(2.0), &expected, 1e-6);
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_in_its_row_and_reaches_the_gradients() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut x = numbers(2 * 19, 19);
+            x[3] = bad;
+            let (weight, mut out) = (numbers(19, 20), vec![0.0; 2 * 19]);
+            forward(&x, &weight, 1e-6, &mut out).unwrap();
+            assert!(out[3].is_nan() && out[19..].iter().all(|x| x.is_finite()));
+            let (mut grad_x, mut grad_weight) = (vec![0.0; 2 * 19], vec![0.0; 19]);
+            let grad_out = numbers(2 * 19, 21);
+            backward(&x, &weight, 1e-6, &grad_out, &mut grad_x, &mut grad_weight).unwrap();
+            assert!(grad_x[3].is_nan() && grad_weight[3].is_nan());
+            assert!(grad_x[19..].iter().all(|x| x.is_finite()));
+        }
     }
 }

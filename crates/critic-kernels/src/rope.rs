@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use crate::error::{KernelError, check_length, count_rows};
+use crate::simd::{Kernel, Simd, dispatch};
 
 /// Tokens of a parallel piece of work.
 const TOKENS_PER_TASK: usize = 32;
@@ -52,40 +53,37 @@ impl RopeTable {
 /// halves of a head.
 ///
 /// # Shapes
-/// `x` and `out`: `[n_tokens, n_heads · head_dim]`, `positions`: `[n_tokens]`.
+/// `x`: `[n_tokens, n_heads · head_dim]`, `positions`: `[n_tokens]`.
 ///
 /// # Errors
 /// Where the lengths do not fit, or a position lies beyond the table.
-pub fn forward(
-    x: &[f32],
+pub fn forward_in_place(
+    x: &mut [f32],
     positions: &[u32],
     n_heads: usize,
     table: &RopeTable,
-    out: &mut [f32],
 ) -> Result<(), KernelError> {
     check("x", x, positions, n_heads, table)?;
-    check_length("out", out.len(), x.len())?;
-    rotate::<false>(x, positions, n_heads, table, out);
+    rotate::<false>(x, positions, n_heads, table);
     Ok(())
 }
 
-/// Gradient of [`forward`], the rotation by the opposite angles; overwritten.
+/// Turns the gradient of [`forward_in_place`]'s result into that of its operand, by rotating it
+/// by the opposite angles.
 ///
 /// # Shapes
-/// `grad_out` and `grad_x`: `[n_tokens, n_heads · head_dim]`, `positions`: `[n_tokens]`.
+/// `grad`: `[n_tokens, n_heads · head_dim]`, `positions`: `[n_tokens]`.
 ///
 /// # Errors
 /// Where the lengths do not fit, or a position lies beyond the table.
-pub fn backward(
-    grad_out: &[f32],
+pub fn backward_in_place(
+    grad: &mut [f32],
     positions: &[u32],
     n_heads: usize,
     table: &RopeTable,
-    grad_x: &mut [f32],
 ) -> Result<(), KernelError> {
-    check("grad_out", grad_out, positions, n_heads, table)?;
-    check_length("grad_x", grad_x.len(), grad_out.len())?;
-    rotate::<true>(grad_out, positions, n_heads, table, grad_x);
+    check("grad", grad, positions, n_heads, table)?;
+    rotate::<true>(grad, positions, n_heads, table);
     Ok(())
 }
 
@@ -111,27 +109,40 @@ fn check(
     Ok(())
 }
 
-fn rotate<const BACK: bool>(
-    x: &[f32],
-    positions: &[u32],
-    n_heads: usize,
-    table: &RopeTable,
-    out: &mut [f32],
-) {
-    let (half, width) = (table.half, n_heads * table.head_dim());
-    let tokens = out.par_chunks_mut(width).zip(x.par_chunks(width)).zip(positions);
-    tokens.with_min_len(TOKENS_PER_TASK).for_each(|((out, x), &position)| {
-        let angles = position as usize * half..(position as usize + 1) * half;
-        let (cos, sin) = (&table.cos[angles.clone()], &table.sin[angles]);
-        for (out, x) in out.chunks_exact_mut(2 * half).zip(x.chunks_exact(2 * half)) {
-            let ((out1, out2), (x1, x2)) = (out.split_at_mut(half), x.split_at(half));
-            for i in 0..half {
-                let sin = if BACK { -sin[i] } else { sin[i] };
-                out1[i] = x1[i] * cos[i] - x2[i] * sin;
-                out2[i] = x2[i] * cos[i] + x1[i] * sin;
+fn rotate<const BACK: bool>(x: &mut [f32], positions: &[u32], n_heads: usize, table: &RopeTable) {
+    let width = n_heads * table.head_dim();
+    x.par_chunks_mut(TOKENS_PER_TASK * width)
+        .zip(positions.par_chunks(TOKENS_PER_TASK))
+        .for_each(|(x, positions)| dispatch(Rotate::<BACK> { x, positions, table, width }));
+}
+
+struct Rotate<'a, const BACK: bool> {
+    x: &'a mut [f32],
+    positions: &'a [u32],
+    table: &'a RopeTable,
+    width: usize,
+}
+
+impl<const BACK: bool> Kernel for Rotate<'_, BACK> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, _: S) {
+        let half = self.table.half;
+        for (x, &position) in self.x.chunks_exact_mut(self.width).zip(self.positions) {
+            let first = position as usize * half;
+            let cos = &self.table.cos[first..][..half];
+            let sin = &self.table.sin[first..][..half];
+            for x in x.chunks_exact_mut(2 * half) {
+                let (x1, x2) = x.split_at_mut(half);
+                let (x1, x2) = (&mut x1[..half], &mut x2[..half]);
+                for i in 0..half {
+                    let sin = if BACK { -sin[i] } else { sin[i] };
+                    (x1[i], x2[i]) = (x1[i] * cos[i] - x2[i] * sin, x2[i] * cos[i] + x1[i] * sin);
+                }
             }
         }
-    });
+    }
 }
 
 #[cfg(test)]
@@ -166,8 +177,8 @@ mod tests {
             [(&[0u32, 5, 5, 63][..], 3, 4), (&[1], 1, 1), (&[9, 2, 40], 2, 32)]
         {
             let x = numbers(positions.len() * n_heads * 2 * half, 1);
-            let mut out = vec![f32::NAN; x.len()];
-            forward(&x, positions, n_heads, &table(half, 64), &mut out).unwrap();
+            let mut out = x.clone();
+            forward_in_place(&mut out, positions, n_heads, &table(half, 64)).unwrap();
             assert_close(&out, &reference(&wide(&x), positions, n_heads, half), 1e-5);
         }
     }
@@ -176,15 +187,15 @@ mod tests {
     fn backward_is_the_transpose_of_forward() {
         let (positions, table) = ([3, 17, 17, 0, 60], table(5, 61));
         let (x, grad_out) = (numbers(5 * 2 * 10, 2), numbers(5 * 2 * 10, 3));
-        let (mut out, mut grad_x) = (vec![f32::NAN; x.len()], vec![f32::NAN; x.len()]);
-        forward(&x, &positions, 2, &table, &mut out).unwrap();
-        backward(&grad_out, &positions, 2, &table, &mut grad_x).unwrap();
+        let (mut out, mut grad_x) = (x.clone(), grad_out.clone());
+        forward_in_place(&mut out, &positions, 2, &table).unwrap();
+        backward_in_place(&mut grad_x, &positions, 2, &table).unwrap();
         let product = |a: &[f32], b: &[f32]| -> f64 {
             a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()
         };
         assert!((product(&out, &grad_out) - product(&x, &grad_x)).abs() < 1e-5);
-        let mut back = vec![f32::NAN; x.len()];
-        backward(&out, &positions, 2, &table, &mut back).unwrap();
+        let mut back = out;
+        backward_in_place(&mut back, &positions, 2, &table).unwrap();
         assert_close(&back, &wide(&x), 1e-6);
     }
 
@@ -193,14 +204,16 @@ mod tests {
         let (table, positions) = (table(4, 100), (0..100).collect::<Vec<u32>>());
         let x = numbers(100 * 24, 4);
         let run = |threads| {
-            let mut out = vec![0.0; x.len()];
-            with_threads(threads, || forward(&x, &positions, 3, &table, &mut out).unwrap());
+            let mut out = x.clone();
+            with_threads(threads, || {
+                forward_in_place(&mut out, &positions, 3, &table).unwrap();
+            });
             bits(&out)
         };
         let all = run(1);
         assert_eq!(all, run(2));
-        let mut alone = vec![0.0; 24];
-        forward(&x[71 * 24..72 * 24], &[71], 3, &table, &mut alone).unwrap();
+        let mut alone = x[71 * 24..72 * 24].to_vec();
+        forward_in_place(&mut alone, &[71], 3, &table).unwrap();
         assert_eq!(bits(&alone), all[71 * 24..72 * 24]);
     }
 
@@ -208,13 +221,13 @@ mod tests {
     fn wrong_lengths_and_positions_beyond_the_table_are_errors() {
         let table = table(2, 10);
         assert_eq!((table.head_dim(), table.n_positions()), (4, 10));
-        let error = forward(&[0.0; 8], &[0, 10], 1, &table, &mut [0.0; 8]).unwrap_err();
+        let error = forward_in_place(&mut [0.0; 8], &[0, 10], 1, &table).unwrap_err();
         let expected =
             KernelError::OutOfRange { operand: "positions", index: 1, found: 10, limit: 10 };
         assert_eq!(error, expected);
-        assert!(forward(&[0.0; 8], &[0], 1, &table, &mut [0.0; 8]).is_err());
-        assert!(forward(&[0.0; 6], &[0], 1, &table, &mut [0.0; 6]).is_err());
-        assert!(forward(&[0.0; 4], &[0], 1, &table, &mut [0.0; 8]).is_err());
-        forward(&[], &[], 1, &table, &mut []).unwrap();
+        assert!(forward_in_place(&mut [0.0; 8], &[0], 1, &table).is_err());
+        assert!(forward_in_place(&mut [0.0; 6], &[0], 1, &table).is_err());
+        assert!(backward_in_place(&mut [0.0; 4], &[0], 0, &table).is_err());
+        forward_in_place(&mut [], &[], 1, &table).unwrap();
     }
 }

@@ -22,30 +22,25 @@ pub fn forward(gate: &[f32], up: &[f32], out: &mut [f32]) -> Result<(), KernelEr
     Ok(())
 }
 
-/// Gradients of [`forward`]; both are overwritten.
+/// Gradients of [`forward`], each in the place of an operand.
+///
+/// On return `gate` holds the gradient of the gate, `up` that of `up`, and `grad_inner`, which
+/// comes with the gradient of the result, holds the result itself: the operand of the projection
+/// that follows, whose weight's gradient needs it.
 ///
 /// # Errors
 /// Where the lengths differ.
-pub fn backward(
-    gate: &[f32],
-    up: &[f32],
-    grad_out: &[f32],
-    grad_gate: &mut [f32],
-    grad_up: &mut [f32],
+pub fn backward_in_place(
+    gate: &mut [f32],
+    up: &mut [f32],
+    grad_inner: &mut [f32],
 ) -> Result<(), KernelError> {
     check_length("up", up.len(), gate.len())?;
-    check_length("grad_out", grad_out.len(), gate.len())?;
-    check_length("grad_gate", grad_gate.len(), gate.len())?;
-    check_length("grad_up", grad_up.len(), gate.len())?;
-    grad_gate
-        .par_chunks_mut(CHUNK)
-        .zip(grad_up.par_chunks_mut(CHUNK))
-        .zip(gate.par_chunks(CHUNK))
-        .zip(up.par_chunks(CHUNK))
-        .zip(grad_out.par_chunks(CHUNK))
-        .for_each(|((((grad_gate, grad_up), gate), up), grad_out)| {
-            dispatch(Backward { gate, up, grad_out, grad_gate, grad_up });
-        });
+    check_length("grad_inner", grad_inner.len(), gate.len())?;
+    gate.par_chunks_mut(CHUNK)
+        .zip(up.par_chunks_mut(CHUNK))
+        .zip(grad_inner.par_chunks_mut(CHUNK))
+        .for_each(|((gate, up), grad_inner)| dispatch(Backward { gate, up, grad_inner }));
     Ok(())
 }
 
@@ -72,11 +67,9 @@ impl Kernel for Forward<'_> {
 }
 
 struct Backward<'a> {
-    gate: &'a [f32],
-    up: &'a [f32],
-    grad_out: &'a [f32],
-    grad_gate: &'a mut [f32],
-    grad_up: &'a mut [f32],
+    gate: &'a mut [f32],
+    up: &'a mut [f32],
+    grad_inner: &'a mut [f32],
 }
 
 impl Kernel for Backward<'_> {
@@ -85,13 +78,14 @@ impl Kernel for Backward<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let n = self.gate.len();
-        let (up, grad_out) = (&self.up[..n], &self.grad_out[..n]);
-        let (grad_gate, grad_up) = (&mut self.grad_gate[..n], &mut self.grad_up[..n]);
+        let (gates, ups, inner) = (self.gate, &mut self.up[..n], &mut self.grad_inner[..n]);
         for i in 0..n {
-            let gate = self.gate[i];
+            let (gate, up, grad) = (gates[i], ups[i], inner[i]);
             let sigmoid = sigmoid(simd, gate);
-            grad_up[i] = grad_out[i] * gate * sigmoid;
-            grad_gate[i] = grad_out[i] * up[i] * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+            let silu = gate * sigmoid;
+            gates[i] = grad * up * sigmoid * (1.0 + gate * (1.0 - sigmoid));
+            ups[i] = grad * silu;
+            inner[i] = silu * up;
         }
     }
 }
@@ -126,8 +120,12 @@ mod tests {
     fn backward_equals_finite_differences() {
         for (n, scale) in [(1, 1.0), (61, 1.0), (61, 10.0), (61, 80.0)] {
             let (gate, up, grad_out) = (scaled(n, scale, 3), numbers(n, 4), numbers(n, 5));
-            let (mut grad_gate, mut grad_up) = (vec![f32::NAN; n], vec![f32::NAN; n]);
-            backward(&gate, &up, &grad_out, &mut grad_gate, &mut grad_up).unwrap();
+            let (mut grad_gate, mut grad_up, mut inner) =
+                (gate.clone(), up.clone(), grad_out.clone());
+            backward_in_place(&mut grad_gate, &mut grad_up, &mut inner).unwrap();
+            let mut expected = vec![f32::NAN; n];
+            forward(&gate, &up, &mut expected).unwrap();
+            assert_eq!(bits(&inner), bits(&expected));
             let loss = |gate: &[f64], up: &[f64]| -> f64 {
                 reference(gate, up).iter().zip(&grad_out).map(|(x, g)| x * f64::from(*g)).sum()
             };
@@ -139,10 +137,8 @@ mod tests {
     #[test]
     fn extreme_gates_give_finite_numbers() {
         let gate = [80.0, -80.0, 1e4, -1e4, 1e-30, -1e-30, 0.0];
-        let (up, grad_out) = ([1.0; 7], [1.0; 7]);
-        let (mut out, mut grad_gate, mut grad_up) = ([f32::NAN; 7], [f32::NAN; 7], [f32::NAN; 7]);
-        forward(&gate, &up, &mut out).unwrap();
-        backward(&gate, &up, &grad_out, &mut grad_gate, &mut grad_up).unwrap();
+        let (mut out, mut grad_gate, mut grad_up) = ([1.0; 7], gate, [1.0; 7]);
+        backward_in_place(&mut grad_gate, &mut grad_up, &mut out).unwrap();
         assert_eq!((out[0], out[2], out[6]), (80.0, 1e4, 0.0));
         assert_eq!((grad_gate[0], grad_gate[2], grad_gate[6]), (1.0, 1.0, 0.5));
         for x in [out, grad_gate, grad_up] {
@@ -174,7 +170,16 @@ mod tests {
         let error = forward(&[0.0; 2], &[0.0; 3], &mut [0.0; 2]).unwrap_err();
         assert_eq!(error, KernelError::WrongLength { operand: "up", found: 3, expected: 2 });
         assert!(forward(&[0.0; 2], &[0.0; 2], &mut [0.0; 1]).is_err());
-        let mut grad = [0.0; 2];
-        assert!(backward(&[0.0; 2], &[0.0; 2], &[0.0; 2], &mut [0.0; 1], &mut grad).is_err());
+        assert!(backward_in_place(&mut [0.0; 2], &mut [0.0; 2], &mut [0.0; 1]).is_err());
+        assert!(backward_in_place(&mut [0.0; 2], &mut [0.0; 1], &mut [0.0; 2]).is_err());
+    }
+
+    #[test]
+    fn what_is_not_finite_does_not_become_a_number() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let (mut gate, mut up, mut inner) = ([bad; 3], [1.0; 3], [1.0; 3]);
+            backward_in_place(&mut gate, &mut up, &mut inner).unwrap();
+            assert!([gate, up, inner].iter().flatten().all(|x| !x.is_finite()), "{bad}");
+        }
     }
 }

@@ -1,191 +1,222 @@
 //! The language-model head fused with its cross entropy.
 //!
-//! The logits are computed a chunk of rows at a time, so `[n_targets, vocabulary]` never exists.
+//! Logits are computed for the rows that predict something, a chunk of them at a time, so
+//! `[n_rows, vocab_size]` never exists. A row may predict several tokens, where continuations of
+//! one prefix branch; its logits are computed once.
+
+mod softmax;
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::error::{KernelError, check_length, count_rows};
-use crate::matmul::product;
-use crate::simd::{Kernel, Simd, dispatch, exp, max, sum};
+use crate::error::{KernelError, area, check_length};
+use crate::linear::{self, Update, Weight};
+use crate::simd::dispatch;
+use softmax::{Gradient, LogSumExp};
 
 /// Logits held at a time.
 const CHUNK_LOGITS: usize = 1 << 24;
 
-/// `Σᵢ row_weightᵢ · nllᵢ` in nats; each row's negative log likelihood is written to `nll`.
-///
-/// # Shapes
-/// `hidden`: `[n_targets, d]`, `weight`: `[vocabulary, d]`, the others: `[n_targets]`.
-///
-/// # Errors
-/// Where the lengths do not fit, or a target is no row of `weight`.
-pub fn forward(
-    hidden: &[f32],
-    weight: &[f32],
-    d: usize,
-    targets: &[u32],
-    row_weight: &[f32],
-    nll: &mut [f32],
-) -> Result<f64, KernelError> {
-    let vocabulary = check(hidden, weight, d, targets, row_weight, nll)?;
-    let rows = chunk_rows(vocabulary);
-    let mut logits = vec![0.0; rows.min(targets.len()) * vocabulary];
-    for start in (0..targets.len()).step_by(rows) {
-        let n = rows.min(targets.len() - start);
-        let logits = &mut logits[..n * vocabulary];
-        let hidden = &hidden[start * d..(start + n) * d];
-        product([n, d, vocabulary], hidden, [d, 1], weight, [1, d], logits, false);
-        logits
-            .par_chunks_mut(vocabulary)
-            .zip(&mut nll[start..start + n])
-            .zip(&targets[start..start + n])
-            .for_each(|((row, nll), &target)| {
-                *nll = dispatch(Softmax { logits: row, target: target as usize }).nll;
-            });
-    }
-    Ok(weighted_sum(nll, row_weight))
+/// A token that a row is to predict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// The row of `hidden`.
+    pub row: u32,
+    /// The token, a row of the LM head.
+    pub token: u32,
 }
 
-/// As [`forward`], with the gradients of that weighted sum; both are overwritten.
+/// Room for a chunk's logits; it grows to what a call needs and is kept for the next.
+#[derive(Debug, Clone, Default)]
+pub struct Scratch {
+    logits: Vec<f32>,
+    hidden: Vec<f32>,
+    grad_hidden: Vec<f32>,
+    rows: Vec<Row>,
+}
+
+/// A row of a chunk.
+#[derive(Debug, Clone)]
+struct Row {
+    /// Its place in `hidden`.
+    row: usize,
+    /// Its targets.
+    targets: Range<usize>,
+    log_sum_exp: f64,
+}
+
+/// `Σ −ln P(token | row)` over the targets in nats; each target's own goes to `nll`.
 ///
 /// # Shapes
-/// As [`forward`]; `grad_hidden` as `hidden`, `grad_weight` as `weight`.
+/// `hidden`: `[n_rows, d_model]`, `lm_head`: `[vocab_size, d_model]`, `nll`: `[n_targets]`, with
+/// `sizes` = `[n_rows, d_model, vocab_size]`. The targets' rows do not decrease.
 ///
 /// # Errors
-/// Where the lengths do not fit, or a target is no row of `weight`.
-pub fn forward_backward(
+/// Where the lengths do not fit, a row or a token is out of range, or the rows decrease.
+pub fn forward(
+    sizes: [usize; 3],
     hidden: &[f32],
-    weight: &[f32],
-    d: usize,
-    targets: &[u32],
-    row_weight: &[f32],
+    lm_head: Weight<'_>,
+    targets: &[Target],
+    nll: &mut [f32],
+    scratch: &mut Scratch,
+) -> Result<f64, KernelError> {
+    check(sizes, hidden, targets, nll)?;
+    let [_, d_model, vocab_size] = sizes;
+    let mut done = 0;
+    while done < targets.len() {
+        done = scratch.gather(targets, done, sizes, hidden);
+        let chunk = [scratch.rows.len(), d_model, vocab_size];
+        linear::forward(chunk, &scratch.hidden, lm_head, &mut scratch.logits, Update::Write)?;
+        scratch.read_targets(targets, vocab_size, nll);
+        scratch.logits.par_chunks_mut(vocab_size).zip(&mut scratch.rows).for_each(
+            |(logits, row)| row.log_sum_exp = dispatch(LogSumExp { logits }).log_sum_exp(),
+        );
+        scratch.write_nll(nll);
+    }
+    Ok(nll.iter().copied().map(f64::from).sum())
+}
+
+/// As [`forward`], with the gradients of `loss_weight` times that sum.
+///
+/// `grad_hidden` is overwritten (rows without a target get zeros), `grad_lm_head` is added to.
+///
+/// # Shapes
+/// As [`forward`]; `grad_hidden` as `hidden`, `grad_lm_head` as `lm_head`.
+///
+/// # Errors
+/// As [`forward`].
+pub fn forward_backward(
+    sizes: [usize; 3],
+    hidden: &[f32],
+    lm_head: Weight<'_>,
+    targets: &[Target],
+    loss_weight: f32,
     nll: &mut [f32],
     grad_hidden: &mut [f32],
-    grad_weight: &mut [f32],
+    grad_lm_head: &mut [f32],
+    scratch: &mut Scratch,
 ) -> Result<f64, KernelError> {
-    let vocabulary = check(hidden, weight, d, targets, row_weight, nll)?;
+    check(sizes, hidden, targets, nll)?;
+    let [_, d_model, vocab_size] = sizes;
     check_length("grad_hidden", grad_hidden.len(), hidden.len())?;
-    check_length("grad_weight", grad_weight.len(), weight.len())?;
-    let rows = chunk_rows(vocabulary);
-    let mut logits = vec![0.0; rows.min(targets.len()) * vocabulary];
-    if targets.is_empty() {
-        grad_weight.fill(0.0);
-    }
-    for start in (0..targets.len()).step_by(rows) {
-        let n = rows.min(targets.len() - start);
-        let logits = &mut logits[..n * vocabulary];
-        let chunk = start * d..(start + n) * d;
-        product([n, d, vocabulary], &hidden[chunk.clone()], [d, 1], weight, [1, d], logits, false);
-        logits
-            .par_chunks_mut(vocabulary)
-            .zip(&mut nll[start..start + n])
-            .zip(&targets[start..start + n])
-            .zip(&row_weight[start..start + n])
-            .for_each(|(((row, nll), &target), &row_weight)| {
-                let target = target as usize;
-                *nll = dispatch(Gradient { logits: row, target, row_weight });
-            });
-        let grad_hidden = &mut grad_hidden[chunk.clone()];
-        product([n, vocabulary, d], logits, [vocabulary, 1], weight, [d, 1], grad_hidden, false);
-        let hidden = &hidden[chunk];
-        product(
-            [vocabulary, n, d],
-            logits,
-            [1, vocabulary],
-            hidden,
-            [d, 1],
-            grad_weight,
-            start > 0,
+    check_length("grad_lm_head", grad_lm_head.len(), area(vocab_size, d_model))?;
+    grad_hidden.fill(0.0);
+    let mut done = 0;
+    while done < targets.len() {
+        done = scratch.gather(targets, done, sizes, hidden);
+        let chunk = [scratch.rows.len(), d_model, vocab_size];
+        linear::forward(chunk, &scratch.hidden, lm_head, &mut scratch.logits, Update::Write)?;
+        scratch.read_targets(targets, vocab_size, nll);
+        scratch.logits.par_chunks_mut(vocab_size).zip(&mut scratch.rows).for_each(
+            |(logits, row)| {
+                let targets = &targets[row.targets.clone()];
+                row.log_sum_exp = dispatch(Gradient { logits, targets, loss_weight });
+            },
         );
+        scratch.write_nll(nll);
+        let (logits, to) = (&scratch.logits, &mut scratch.grad_hidden);
+        linear::backward_input(chunk, logits, lm_head, to, Update::Write)?;
+        linear::backward_weight(chunk, logits, &scratch.hidden, grad_lm_head)?;
+        scratch.scatter(d_model, grad_hidden);
     }
-    Ok(weighted_sum(nll, row_weight))
+    Ok(nll.iter().copied().map(f64::from).sum())
+}
+
+impl Scratch {
+    /// Takes the rows of a chunk from `hidden`, those of the targets from `first` on; gives the
+    /// first target of the next chunk.
+    fn gather(
+        &mut self,
+        targets: &[Target],
+        first: usize,
+        [_, d_model, vocab_size]: [usize; 3],
+        hidden: &[f32],
+    ) -> usize {
+        let most = chunk_rows(vocab_size);
+        self.rows.clear();
+        self.hidden.clear();
+        for (index, target) in targets.iter().enumerate().skip(first) {
+            let row = target.row as usize;
+            if let Some(last) = self.rows.last_mut().filter(|last| last.row == row) {
+                last.targets.end = index + 1;
+                continue;
+            }
+            if self.rows.len() == most {
+                break;
+            }
+            self.rows.push(Row { row, targets: index..index + 1, log_sum_exp: 0.0 });
+            self.hidden.extend_from_slice(&hidden[row * d_model..][..d_model]);
+        }
+        self.logits.resize(self.rows.len() * vocab_size, 0.0);
+        self.grad_hidden.resize(self.hidden.len(), 0.0);
+        self.rows.last().map_or(first, |row| row.targets.end)
+    }
+
+    /// Puts every target's logit into `nll`, before the logits are overwritten.
+    fn read_targets(&self, targets: &[Target], vocab_size: usize, nll: &mut [f32]) {
+        for (row, logits) in self.rows.iter().zip(self.logits.chunks_exact(vocab_size)) {
+            for index in row.targets.clone() {
+                nll[index] = logits[targets[index].token as usize];
+            }
+        }
+    }
+
+    /// Turns every target's logit into its nats.
+    fn write_nll(&self, nll: &mut [f32]) {
+        for row in &self.rows {
+            for nll in &mut nll[row.targets.clone()] {
+                *nll = (row.log_sum_exp - f64::from(*nll)) as f32;
+            }
+        }
+    }
+
+    /// Puts the chunk's gradients to their places.
+    fn scatter(&self, d_model: usize, grad_hidden: &mut [f32]) {
+        for (at, row) in self.rows.iter().enumerate() {
+            let from = &self.grad_hidden[at * d_model..][..d_model];
+            grad_hidden[row.row * d_model..][..d_model].copy_from_slice(from);
+        }
+    }
 }
 
 fn check(
+    [n_rows, d_model, vocab_size]: [usize; 3],
     hidden: &[f32],
-    weight: &[f32],
-    d: usize,
-    targets: &[u32],
-    row_weight: &[f32],
+    targets: &[Target],
     nll: &[f32],
-) -> Result<usize, KernelError> {
-    let vocabulary = count_rows("weight", weight.len(), d)?;
-    check_length("hidden", hidden.len(), targets.len() * d)?;
-    check_length("row_weight", row_weight.len(), targets.len())?;
+) -> Result<(), KernelError> {
+    check_length("hidden", hidden.len(), area(n_rows, d_model))?;
     check_length("nll", nll.len(), targets.len())?;
-    for (index, &target) in targets.iter().enumerate() {
-        if target as usize >= vocabulary {
-            return Err(KernelError::OutOfRange {
-                operand: "targets",
+    let mut before = 0;
+    for (index, &Target { row, token }) in targets.iter().enumerate() {
+        let found = row as usize;
+        if found >= n_rows {
+            let operand = "rows of targets";
+            return Err(KernelError::OutOfRange { operand, index, found, limit: n_rows });
+        }
+        if found < before {
+            return Err(KernelError::Decreasing {
+                operand: "rows of targets",
                 index,
-                found: target as usize,
-                limit: vocabulary,
+                found,
+                before,
             });
         }
+        before = found;
+        let found = token as usize;
+        if found >= vocab_size {
+            let operand = "tokens of targets";
+            return Err(KernelError::OutOfRange { operand, index, found, limit: vocab_size });
+        }
     }
-    Ok(vocabulary)
+    Ok(())
 }
 
 /// Rows of a chunk: a function of the vocabulary alone, so the sums have one order.
-fn chunk_rows(vocabulary: usize) -> usize {
-    (CHUNK_LOGITS / vocabulary.max(1)).clamp(16, 512)
-}
-
-/// Numbers whose sum is taken in `f32`; such sums are added in `f64`.
-const SUM_LENGTH: usize = 1024;
-
-/// Turns logits into `exp(logit − max)`.
-struct Softmax<'a> {
-    logits: &'a mut [f32],
-    target: usize,
-}
-
-/// What is left of a row of logits.
-struct SoftmaxSum {
-    nll: f32,
-    sum: f32,
-}
-
-impl Kernel for Softmax<'_> {
-    type Output = SoftmaxSum;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> SoftmaxSum {
-        let max = max(simd, self.logits);
-        let target_logit = f64::from(self.logits[self.target]);
-        let mut total = 0.0f64;
-        for logits in self.logits.chunks_mut(SUM_LENGTH) {
-            for logit in logits.iter_mut() {
-                *logit = exp(simd, *logit - max);
-            }
-            total += f64::from(sum(simd, logits));
-        }
-        SoftmaxSum { nll: (total.ln() + f64::from(max) - target_logit) as f32, sum: total as f32 }
-    }
-}
-
-/// Turns logits into the gradient of the row's weighted nats; gives the nats.
-struct Gradient<'a> {
-    logits: &'a mut [f32],
-    target: usize,
-    row_weight: f32,
-}
-
-impl Kernel for Gradient<'_> {
-    type Output = f32;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, simd: S) -> f32 {
-        let Self { logits, target, row_weight } = self;
-        let SoftmaxSum { nll, sum } = Softmax { logits, target }.run(simd);
-        let scale = row_weight / sum;
-        logits.iter_mut().for_each(|p| *p *= scale);
-        logits[target] -= row_weight;
-        nll
-    }
-}
-
-fn weighted_sum(nll: &[f32], row_weight: &[f32]) -> f64 {
-    nll.iter().zip(row_weight).map(|(nll, w)| f64::from(*nll) * f64::from(*w)).sum()
+fn chunk_rows(vocab_size: usize) -> usize {
+    (CHUNK_LOGITS / vocab_size.max(1)).clamp(16, 512)
 }
 
 #[cfg(test)]

@@ -1,99 +1,150 @@
+use proptest::prelude::*;
+
+use super::softmax::SUM_LENGTH;
 use super::*;
 use crate::simd::dispatch_on;
 use crate::testing::{ISAS, assert_close, bits, differences, numbers, wide, with_threads};
 
 struct Case {
+    sizes: [usize; 3],
     hidden: Vec<f32>,
-    weight: Vec<f32>,
-    d: usize,
-    targets: Vec<u32>,
-    row_weight: Vec<f32>,
+    lm_head: Vec<f32>,
+    targets: Vec<Target>,
+    loss_weight: f32,
 }
 
 struct Found {
-    loss: f64,
+    sum: f64,
     nll: Vec<f32>,
     grad_hidden: Vec<f32>,
-    grad_weight: Vec<f32>,
+    grad_lm_head: Vec<f32>,
 }
 
 impl Case {
-    fn new(n: usize, d: usize, vocabulary: usize) -> Self {
-        let targets = (0..n).map(|i| ((i * 31 + 7) % vocabulary) as u32).collect();
-        let row_weight = numbers(n, 3).iter().map(|x| x.abs()).collect();
-        let (hidden, weight) = (numbers(n * d, 1), numbers(vocabulary * d, 2));
-        Self { hidden, weight, d, targets, row_weight }
+    /// Of every seven rows one has no target, one has two and one has three.
+    fn new(n_rows: usize, d_model: usize, vocab_size: usize) -> Self {
+        let mut targets = Vec::new();
+        for row in 0..n_rows {
+            let n: usize = [1, 2, 1, 0, 3, 1, 1][row % 7];
+            let token = |i: usize| ((row * 31 + i * 5 + 7) % vocab_size) as u32;
+            targets.extend((0..n).map(|i| Target { row: row as u32, token: token(i) }));
+        }
+        let sizes = [n_rows, d_model, vocab_size];
+        let (hidden, lm_head) = (numbers(n_rows * d_model, 1), numbers(vocab_size * d_model, 2));
+        Self { sizes, hidden, lm_head, targets, loss_weight: 0.37 }
     }
 
     fn run(&self) -> Found {
-        let Self { hidden, weight, d, targets, row_weight } = self;
-        let mut nll = vec![f32::NAN; targets.len()];
-        let mut grad_hidden = vec![f32::NAN; hidden.len()];
-        let mut grad_weight = vec![f32::NAN; weight.len()];
-        let loss = forward_backward(
-            hidden,
-            weight,
-            *d,
-            targets,
-            row_weight,
-            &mut nll,
-            &mut grad_hidden,
-            &mut grad_weight,
-        )
-        .unwrap();
-        Found { loss, nll, grad_hidden, grad_weight }
+        self.run_with(&mut Scratch::default())
     }
 
-    /// Nats by row, the gradients of their weighted sum.
+    fn run_with(&self, scratch: &mut Scratch) -> Found {
+        let mut nll = vec![f32::NAN; self.targets.len()];
+        let mut grad_hidden = vec![f32::NAN; self.hidden.len()];
+        let mut grad_lm_head = vec![0.0; self.lm_head.len()];
+        let sum = forward_backward(
+            self.sizes,
+            &self.hidden,
+            Weight::F32(&self.lm_head),
+            &self.targets,
+            self.loss_weight,
+            &mut nll,
+            &mut grad_hidden,
+            &mut grad_lm_head,
+            scratch,
+        )
+        .unwrap();
+        Found { sum, nll, grad_hidden, grad_lm_head }
+    }
+
+    fn forward(&self) -> (Result<f64, KernelError>, Vec<f32>) {
+        let mut nll = vec![f32::NAN; self.targets.len()];
+        let (lm_head, scratch) = (Weight::F32(&self.lm_head), &mut Scratch::default());
+        let sum = forward(self.sizes, &self.hidden, lm_head, &self.targets, &mut nll, scratch);
+        (sum, nll)
+    }
+
+    /// Nats by target, the gradients of their weighted sum.
     fn reference(&self) -> (Vec<f64>, Vec<f64>, Vec<f64>) {
-        let (hidden, weight, d) = (wide(&self.hidden), wide(&self.weight), self.d);
+        let [_, d, _] = self.sizes;
+        let (hidden, lm_head) = (wide(&self.hidden), wide(&self.lm_head));
         let mut nll = Vec::new();
-        let (mut grad_hidden, mut grad_weight) = (vec![0.0; hidden.len()], vec![0.0; weight.len()]);
-        for (i, &target) in self.targets.iter().enumerate() {
-            let row = i * d..(i + 1) * d;
-            let logits: Vec<f64> = weight
+        let (mut grad_hidden, mut grad_head) = (vec![0.0; hidden.len()], vec![0.0; lm_head.len()]);
+        for target in &self.targets {
+            let row = target.row as usize * d..(target.row as usize + 1) * d;
+            let logits: Vec<f64> = lm_head
                 .chunks_exact(d)
                 .map(|w| w.iter().zip(&hidden[row.clone()]).map(|(w, h)| w * h).sum())
                 .collect();
             let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
-            nll.push(max + sum.ln() - logits[target as usize]);
+            nll.push(max + sum.ln() - logits[target.token as usize]);
             for (token, logit) in logits.iter().enumerate() {
-                let one = f64::from(u8::from(token == target as usize));
-                let grad = ((logit - max).exp() / sum - one) * f64::from(self.row_weight[i]);
+                let one = f64::from(u8::from(token == target.token as usize));
+                let grad = ((logit - max).exp() / sum - one) * f64::from(self.loss_weight);
                 for c in 0..d {
-                    grad_hidden[i * d + c] += grad * weight[token * d + c];
-                    grad_weight[token * d + c] += grad * hidden[i * d + c];
+                    grad_hidden[row.start + c] += grad * lm_head[token * d + c];
+                    grad_head[token * d + c] += grad * hidden[row.start + c];
                 }
             }
         }
-        (nll, grad_hidden, grad_weight)
+        (nll, grad_hidden, grad_head)
     }
 
     fn check(&self) {
         let found = self.run();
-        let (nll, grad_hidden, grad_weight) = self.reference();
+        let (nll, grad_hidden, grad_lm_head) = self.reference();
         assert_close(&found.nll, &nll, 1e-5);
         assert_close(&found.grad_hidden, &grad_hidden, 1e-4);
-        assert_close(&found.grad_weight, &grad_weight, 1e-4);
-        let loss: f64 = nll.iter().zip(wide(&self.row_weight)).map(|(nll, w)| nll * w).sum();
-        assert!((found.loss - loss).abs() <= 1e-5 * loss.abs());
-        let Self { hidden, weight, d, targets, row_weight } = self;
-        let mut nll = vec![f32::NAN; targets.len()];
-        let forward = forward(hidden, weight, *d, targets, row_weight, &mut nll).unwrap();
-        assert_eq!((forward, bits(&nll)), (found.loss, bits(&found.nll)));
+        assert_close(&found.grad_lm_head, &grad_lm_head, 1e-4);
+        let sum: f64 = nll.iter().sum();
+        assert!((found.sum - sum).abs() <= 1e-5 * sum.abs());
+        let (forward, nll) = self.forward();
+        assert_eq!((forward, bits(&nll)), (Ok(found.sum), bits(&found.nll)));
     }
 }
 
 #[test]
 fn loss_and_gradients_equal_the_formula_also_across_chunks() {
-    for (n, d, vocabulary) in [(1, 1, 1), (3, 7, 5), (13, 5, 1100), (1, 16, 61)] {
-        Case::new(n, d, vocabulary).check();
+    for (n, d, vocab_size) in [(1, 1, 1), (3, 7, 5), (13, 5, 1100), (1, 16, 61)] {
+        Case::new(n, d, vocab_size).check();
     }
     let rows = chunk_rows(11);
-    for n in [rows - 1, rows, rows + 1, 2 * rows + 1] {
+    for n in [rows, rows + rows / 6, 2 * rows + rows / 2] {
         Case::new(n, 3, 11).check();
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_targets_have_the_formulas_gradients(
+        d in 1usize..40,
+        vocab_size in 1usize..90,
+        rows in proptest::collection::vec(proptest::collection::vec(any::<u32>(), 0..4), 1..30),
+    ) {
+        let mut case = Case::new(rows.len(), d, vocab_size);
+        case.targets.clear();
+        for (row, tokens) in rows.iter().enumerate() {
+            let target = |token: &u32| {
+                Target { row: row as u32, token: token % vocab_size as u32 }
+            };
+            case.targets.extend(tokens.iter().map(target));
+        }
+        case.check();
+    }
+}
+
+#[test]
+fn a_scratch_that_has_been_used_changes_no_bit() {
+    let (large, small) = (Case::new(40, 9, 70), Case::new(7, 5, 11));
+    let mut scratch = Scratch::default();
+    large.run_with(&mut scratch);
+    let (found, expected) = (small.run_with(&mut scratch), small.run());
+    assert_eq!(bits(&found.nll), bits(&expected.nll));
+    assert_eq!(bits(&found.grad_hidden), bits(&expected.grad_hidden));
+    assert_eq!(bits(&found.grad_lm_head), bits(&expected.grad_lm_head));
 }
 
 #[test]
@@ -107,18 +158,18 @@ fn extreme_logits_stay_finite() {
 
 #[test]
 fn the_gradient_equals_finite_differences() {
-    let case = Case::new(3, 4, 6);
+    let case = Case::new(5, 4, 6);
     let found = case.run();
     let loss = |hidden: &[f64]| -> f64 {
-        let rows = hidden.chunks_exact(4).zip(&case.targets).zip(&case.row_weight);
-        rows.map(|((hidden, &target), w)| {
+        let nll = |target: &Target| {
+            let hidden = &hidden[target.row as usize * 4..][..4];
             let logit = |row: &[f32]| -> f64 {
                 row.iter().zip(hidden).map(|(w, h)| f64::from(*w) * h).sum()
             };
-            let sum: f64 = case.weight.chunks_exact(4).map(|row| logit(row).exp()).sum();
-            (sum.ln() - logit(&case.weight[target as usize * 4..][..4])) * f64::from(*w)
-        })
-        .sum()
+            let sum: f64 = case.lm_head.chunks_exact(4).map(|row| logit(row).exp()).sum();
+            sum.ln() - logit(&case.lm_head[target.token as usize * 4..][..4])
+        };
+        case.targets.iter().map(nll).sum::<f64>() * f64::from(case.loss_weight)
     };
     assert_close(&found.grad_hidden, &differences(&case.hidden, loss), 1e-4);
 }
@@ -128,8 +179,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let case = Case::new(600, 64, 130);
     let run = |threads| {
         let found = with_threads(threads, || case.run());
-        let gradients = (bits(&found.grad_hidden), bits(&found.grad_weight));
-        (found.loss.to_bits(), bits(&found.nll), gradients)
+        let gradients = (bits(&found.grad_hidden), bits(&found.grad_lm_head));
+        (found.sum.to_bits(), bits(&found.nll), gradients)
     };
     assert_eq!(run(1), run(2));
 }
@@ -140,44 +191,87 @@ fn every_instruction_set_agrees() {
     let max = wide(&logits).into_iter().fold(f64::NEG_INFINITY, f64::max);
     let sum: f64 = wide(&logits).iter().map(|x| (x - max).exp()).sum();
     let mut expected: Vec<f64> =
-        wide(&logits).iter().map(|x| 0.5 * (x - max).exp() / sum).collect();
-    expected[3] -= 0.5;
+        wide(&logits).iter().map(|x| 2.0 * 0.5 * (x - max).exp() / sum).collect();
+    expected[3] -= 1.0;
+    let targets = &[Target { row: 0, token: 3 }; 2];
     for isa in ISAS {
         let mut row = logits.clone();
-        let gradient = Gradient { logits: &mut row, target: 3, row_weight: 0.5 };
-        let nll = dispatch_on(isa, gradient);
-        assert_close(&[nll], &[max + sum.ln() - f64::from(logits[3])], 1e-5);
+        let gradient = Gradient { logits: &mut row, targets, loss_weight: 0.5 };
+        let log_sum_exp = dispatch_on(isa, gradient);
+        assert!((log_sum_exp - max - sum.ln()).abs() < 1e-5);
         assert_close(&row, &expected, 1e-5);
     }
 }
 
 #[test]
-fn a_logit_that_is_not_a_number_reaches_the_loss() {
-    let mut case = Case::new(2, 3, 5);
-    case.hidden[1] = f32::NAN;
-    let found = case.run();
-    assert!(found.nll[0].is_nan() && found.nll[1].is_finite() && found.loss.is_nan());
+fn what_is_not_a_number_reaches_the_loss_and_the_gradients_of_its_row() {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut case = Case::new(3, 3, 5);
+        case.hidden[1] = bad;
+        let found = case.run();
+        assert!(found.nll[0].is_nan() && found.nll[1].is_finite() && found.sum.is_nan());
+        assert!(found.grad_hidden[..3].iter().all(|x| x.is_nan()));
+        assert!(found.grad_hidden[3..].iter().all(|x| x.is_finite()));
+        assert!(found.grad_lm_head.iter().any(|x| x.is_nan()));
+    }
+}
+
+#[test]
+fn gradients_of_the_head_are_added_to_those_that_stand_there() {
+    let case = Case::new(4, 3, 5);
+    let expected: Vec<f64> = wide(&case.run().grad_lm_head).iter().map(|x| x + 2.0).collect();
+    let (mut nll, mut grad_hidden) = (vec![0.0; case.targets.len()], vec![0.0; 12]);
+    let mut grad_lm_head = vec![2.0; 15];
+    forward_backward(
+        case.sizes,
+        &case.hidden,
+        Weight::F32(&case.lm_head),
+        &case.targets,
+        case.loss_weight,
+        &mut nll,
+        &mut grad_hidden,
+        &mut grad_lm_head,
+        &mut Scratch::default(),
+    )
+    .unwrap();
+    assert_close(&grad_lm_head, &expected, 1e-6);
 }
 
 #[test]
 fn wrong_lengths_and_targets_out_of_range_are_errors() {
-    let mut case = Case::new(4, 3, 5);
-    let mut nll = [0.0; 4];
-    case.targets[2] = 5;
-    let Case { hidden, weight, d, targets, row_weight } = &case;
-    let error = forward(hidden, weight, *d, targets, row_weight, &mut nll).unwrap_err();
-    let expected = KernelError::OutOfRange { operand: "targets", index: 2, found: 5, limit: 5 };
-    assert_eq!(error, expected);
-    let targets = [0; 4];
-    assert!(forward(&hidden[1..], weight, 3, &targets, row_weight, &mut nll).is_err());
-    assert!(forward(hidden, &weight[1..], 3, &targets, row_weight, &mut nll).is_err());
-    assert!(forward(hidden, weight, 3, &targets, &row_weight[1..], &mut nll).is_err());
-    assert!(forward(hidden, weight, 3, &targets, row_weight, &mut nll[1..]).is_err());
-    assert!(forward(hidden, weight, 0, &targets, row_weight, &mut nll).is_err());
+    let error = |change: &dyn Fn(&mut Case)| {
+        let mut case = Case::new(4, 3, 5);
+        change(&mut case);
+        case.forward().0.unwrap_err()
+    };
+    assert_eq!(
+        error(&|case| case.targets[2].token = 5),
+        KernelError::OutOfRange { operand: "tokens of targets", index: 2, found: 5, limit: 5 }
+    );
+    assert_eq!(
+        error(&|case| case.targets[1].row = 4),
+        KernelError::OutOfRange { operand: "rows of targets", index: 1, found: 4, limit: 4 }
+    );
+    assert_eq!(
+        error(&|case| case.targets.swap(0, 1)),
+        KernelError::Decreasing { operand: "rows of targets", index: 1, found: 0, before: 1 }
+    );
+    assert_eq!(
+        error(&|case| case.sizes[1] = usize::MAX),
+        KernelError::WrongLength { operand: "hidden", found: 12, expected: usize::MAX }
+    );
+    error(&|case| case.hidden.truncate(11));
+    error(&|case| case.lm_head.truncate(14));
+    let case = Case::new(4, 3, 5);
+    let (lm_head, scratch) = (Weight::F32(&case.lm_head), &mut Scratch::default());
+    assert!(forward(case.sizes, &case.hidden, lm_head, &case.targets, &mut [], scratch).is_err());
 }
 
 #[test]
 fn no_targets_have_no_loss_and_no_gradient() {
-    let found = Case::new(0, 3, 5).run();
-    assert_eq!((found.loss, found.grad_weight), (0.0, vec![0.0; 15]));
+    let mut case = Case::new(2, 3, 5);
+    case.targets.clear();
+    let found = case.run();
+    assert_eq!((found.sum, found.grad_hidden), (0.0, vec![0.0; 6]));
+    assert_eq!(found.grad_lm_head, vec![0.0; 15]);
 }

@@ -5,7 +5,7 @@ mod row_invariant;
 
 pub use row_invariant::nt_row_invariant;
 
-use crate::error::{KernelError, check_length};
+use crate::error::{KernelError, area, check_length};
 
 /// `out[m,n] = a[m,k] · b[n,k]ᵀ`, a linear layer's forward.
 ///
@@ -66,9 +66,9 @@ fn check(
     b: &[f32],
     out: &[f32],
 ) -> Result<(), KernelError> {
-    check_length("a", a.len(), m * k)?;
-    check_length("b", b.len(), k * n)?;
-    check_length("out", out.len(), m * n)
+    check_length("a", a.len(), area(m, k))?;
+    check_length("b", b.len(), area(k, n))?;
+    check_length("out", out.len(), area(m, n))
 }
 
 /// `out = a · b`, or `out += a · b` where `accumulate` is set; strides as `[row, column]`.
@@ -88,12 +88,14 @@ pub(crate) fn product(
         if rows == 0 || columns == 0 {
             0
         } else {
-            (rows - 1) * strides[0] + (columns - 1) * strides[1] + 1
+            area(rows - 1, strides[0])
+                .saturating_add(area(columns - 1, strides[1]))
+                .saturating_add(1)
         }
     };
     assert!(last(m, k, a_strides) <= a.len());
     assert!(last(k, n, b_strides) <= b.len());
-    assert!(m * n == out.len());
+    assert!(area(m, n) == out.len());
     // SAFETY: gemm reads a[i·rs + j·cs] for i < m, j < k, b likewise for k × n, and reads and
     // writes out[i·n + j] for i < m, j < n. The assertions above keep each within its slice, and
     // `out` is borrowed mutably, so it overlaps neither operand.

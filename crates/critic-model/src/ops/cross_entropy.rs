@@ -1,6 +1,7 @@
 use super::{kernel, operand, tensor_like};
 use candle_core::{CpuStorage, CustomOp2, Error, Layout, Result, Shape, Tensor};
-use critic_kernels::cross_entropy as kernels;
+use critic_kernels::cross_entropy::{self as kernels, Scratch, Target};
+use critic_kernels::linear::Weight;
 use std::sync::{Arc, Mutex};
 
 struct CritiqueNll {
@@ -46,28 +47,34 @@ impl CustomOp2 for CritiqueNll {
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (n_rows, d_model) = l1.shape().dims2()?;
-        let row_weight = vec![1.0; n_rows];
-        let mut nll = vec![0.0; n_rows];
+        let (vocab_size, _) = l2.shape().dims2()?;
+        let sizes = [n_rows, d_model, vocab_size];
+        let target = |(row, &token): (usize, &u32)| Target { row: row as u32, token };
+        let targets: Vec<Target> = self.targets.iter().enumerate().map(target).collect();
+        let mut nll = vec![0.0; targets.len()];
         let (hidden, weight) = (operand(s1, l1)?, operand(s2, l2)?);
+        let lm_head = Weight::F32(weight);
+        let mut scratch = Scratch::default();
         let sum = if self.with_gradient {
             let mut grad_hidden = vec![0.0; hidden.len()];
             let mut grad_weight = vec![0.0; weight.len()];
             let sum = kernels::forward_backward(
+                sizes,
                 hidden,
-                weight,
-                d_model,
-                &self.targets,
-                &row_weight,
+                lm_head,
+                &targets,
+                1.0,
                 &mut nll,
                 &mut grad_hidden,
                 &mut grad_weight,
+                &mut scratch,
             )
             .map_err(kernel)?;
             *self.gradients.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
                 Some((grad_hidden, grad_weight));
             sum
         } else {
-            kernels::forward(hidden, weight, d_model, &self.targets, &row_weight, &mut nll)
+            kernels::forward(sizes, hidden, lm_head, &targets, &mut nll, &mut scratch)
                 .map_err(kernel)?
         };
         Ok((CpuStorage::F32(vec![sum as f32]), Shape::from(())))

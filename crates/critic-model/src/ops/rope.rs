@@ -33,24 +33,16 @@ impl CustomOp1 for Rope {
     }
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let mut out = vec![0.0; layout.shape().elem_count()];
-        kernels::forward(
-            operand(storage, layout)?,
-            &self.positions,
-            self.n_heads,
-            &self.table,
-            &mut out,
-        )
-        .map_err(kernel)?;
+        let mut out = operand(storage, layout)?.to_vec();
+        kernels::forward_in_place(&mut out, &self.positions, self.n_heads, &self.table)
+            .map_err(kernel)?;
         Ok((CpuStorage::F32(out), layout.shape().clone()))
     }
 
     fn bwd(&self, x: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let mut grad_x = vec![0.0; x.elem_count()];
-        with_values(grad, |grad| {
-            kernels::backward(grad, &self.positions, self.n_heads, &self.table, &mut grad_x)
-                .map_err(kernel)
-        })?;
+        let mut grad_x = with_values(grad, |grad| Ok(grad.to_vec()))?;
+        kernels::backward_in_place(&mut grad_x, &self.positions, self.n_heads, &self.table)
+            .map_err(kernel)?;
         Ok(Some(tensor_like(grad_x, x)?))
     }
 }

@@ -39,15 +39,9 @@ impl CustomOp2 for SwiGlu {
         _res: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let mut grad_gate = vec![0.0; gate.elem_count()];
-        let mut grad_up = vec![0.0; up.elem_count()];
-        with_values(gate, |gate| {
-            with_values(up, |up| {
-                with_values(grad, |grad| {
-                    kernels::backward(gate, up, grad, &mut grad_gate, &mut grad_up).map_err(kernel)
-                })
-            })
-        })?;
+        let copy = |x: &Tensor| with_values(x, |x| Ok(x.to_vec()));
+        let (mut grad_gate, mut grad_up, mut inner) = (copy(gate)?, copy(up)?, copy(grad)?);
+        kernels::backward_in_place(&mut grad_gate, &mut grad_up, &mut inner).map_err(kernel)?;
         Ok((Some(tensor_like(grad_gate, gate)?), Some(tensor_like(grad_up, up)?)))
     }
 }
