@@ -1,6 +1,6 @@
-use candle_core::{Result, Tensor};
+use critic_kernels::KernelError;
 use critic_kernels::attention::{self, AttentionShape, QueryRun};
-use critic_model::{Attention, with_values};
+use critic_model::Attention;
 
 /// Keys and values of every layer by row of the forest.
 #[derive(Debug)]
@@ -46,29 +46,20 @@ impl Attention for CachedAttention<'_> {
         &mut self,
         layer_idx: usize,
         shape: AttentionShape,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-    ) -> Result<Tensor> {
+        q: &[f32],
+        k: &[f32],
+        v: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), KernelError> {
         let width = self.arena.width;
-        for (new, kept) in
-            [(k, &mut self.arena.keys[layer_idx]), (v, &mut self.arena.values[layer_idx])]
-        {
-            with_values(new, |new| {
-                for (row, source) in self.rows.iter().zip(new.chunks_exact(width)) {
-                    kept[row * width..(row + 1) * width].copy_from_slice(source);
-                }
-                Ok(())
-            })?;
+        let KvArena { keys, values, .. } = &mut *self.arena;
+        let (keys, values) = (&mut keys[layer_idx], &mut values[layer_idx]);
+        for (new, kept) in [(k, &mut *keys), (v, &mut *values)] {
+            for (row, source) in self.rows.iter().zip(new.chunks_exact(width)) {
+                kept[row * width..(row + 1) * width].copy_from_slice(source);
+            }
         }
-        let (n_tokens, q_width) = q.dims2()?;
-        let mut out = vec![0.0; n_tokens * q_width];
-        let mut log_sum_exp = vec![0.0; n_tokens * shape.n_heads];
-        let (keys, values) = (&self.arena.keys[layer_idx], &self.arena.values[layer_idx]);
-        with_values(q, |q| {
-            attention::forward(&shape, self.runs, q, keys, values, &mut out, &mut log_sum_exp)
-                .map_err(candle_core::Error::wrap)
-        })?;
-        Tensor::from_vec(out, (n_tokens, q_width), q.device())
+        let mut log_sum_exp = vec![0.0; self.rows.len() * shape.n_heads];
+        attention::forward(&shape, self.runs, q, keys, values, out, &mut log_sum_exp)
     }
 }

@@ -5,10 +5,9 @@ use crate::batch::{Batch, LogitUse, RewardUse};
 use crate::engine::EngineLimits;
 use crate::job::{Finished, FinishedLeaf, Job, Leaf, LeafState, Running};
 use crate::sampler::sample;
-use candle_core::{Result, Tensor};
 use critic_engine::{EngineError, EngineErrorKind};
 use critic_forest::{Forest, ForestError, NodeId};
-use critic_model::{Decoder, RewardHead, with_values};
+use critic_model::{Decoder, ModelError, RewardHead};
 use critic_types::FinishReason;
 use rayon::prelude::*;
 use std::collections::VecDeque;
@@ -295,31 +294,31 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Runs the batch and takes in what is read from it.
-    fn compute(&mut self, batch: &Batch) -> Result<()> {
+    fn compute(&mut self, batch: &Batch) -> Result<(), ModelError> {
         self.arena.reserve_rows(self.forest.n_rows());
-        let positions = batch.positions.clone().into();
         let mut attention =
             CachedAttention { arena: &mut *self.arena, rows: &batch.rows, runs: &batch.runs };
-        let hidden = self.decoder.hidden(&batch.tokens, &positions, &mut attention)?;
+        let hidden = self.decoder.hidden(&batch.tokens, &batch.positions, &mut attention)?;
         self.take_rewards(batch, &hidden)?;
+        let mut logits = Vec::new();
         for chunk in batch.logits.chunks(LOGIT_CHUNK) {
-            let logits = critic_model::ops::linear(
-                &gather(&hidden, chunk.iter().map(|&(index, _)| index))?,
-                self.decoder.lm_head(),
-            )?;
-            with_values(&logits, |logits| {
-                self.take_logits(chunk, logits);
-                Ok(())
-            })?;
+            let rows = self.gather(&hidden, chunk.iter().map(|&(index, _)| index));
+            self.decoder.logits(&rows, &mut logits)?;
+            self.take_logits(chunk, &logits);
         }
         Ok(())
     }
 
-    fn take_rewards(&mut self, batch: &Batch, hidden: &Tensor) -> Result<()> {
+    /// The hidden states at these places of a batch.
+    fn gather(&self, hidden: &[f32], places: impl Iterator<Item = usize>) -> Vec<f32> {
+        let d_model = self.decoder.config().d_model;
+        places.flat_map(|place| &hidden[place * d_model..][..d_model]).copied().collect()
+    }
+
+    fn take_rewards(&mut self, batch: &Batch, hidden: &[f32]) -> Result<(), ModelError> {
         let Some(head) = self.head.filter(|_| !batch.rewards.is_empty()) else { return Ok(()) };
-        let rewards = head
-            .rewards(&gather(hidden, batch.rewards.iter().map(|&(index, _)| index))?)?
-            .to_vec1::<f32>()?;
+        let places = batch.rewards.iter().map(|&(index, _)| index);
+        let rewards = head.rewards(&self.gather(hidden, places))?;
         for (&(_, use_), reward) in batch.rewards.iter().zip(rewards) {
             match use_ {
                 RewardUse::Prompt { job } => self.running[job].reward = Some(reward),
@@ -468,13 +467,6 @@ fn finished(running: &Running) -> Finished {
 
 fn out_of_memory(job: &Job, limit: usize) -> EngineErrorKind {
     EngineErrorKind::OutOfMemory { n_tokens: job.prompt.len() + job.n.max(1) * job.n_new(), limit }
-}
-
-/// Rows of a tensor, in order.
-fn gather(hidden: &Tensor, rows: impl Iterator<Item = usize>) -> Result<Tensor> {
-    let rows: Vec<u32> = rows.map(|row| row as u32).collect();
-    let n = rows.len();
-    hidden.index_select(&Tensor::from_vec(rows, n, hidden.device())?, 0)
 }
 
 /// ln P(token) under the softmax of these logits, nats; NaN when a logit is.

@@ -9,7 +9,7 @@ use critic_engine::{
 use critic_forest::{PairSequences, TrainingForest};
 use critic_local::{EngineLimits, LocalEngine};
 use critic_model::sources::{LoadedModel, load_folder};
-use critic_model::{Decoder, ForestAttention, RewardHead, ops};
+use critic_model::{Decoder, ForestAttention, RewardHead};
 use critic_text::{Ending, Prompts};
 use critic_types::{Conversation, FinishReason, Role, SeedTree};
 use std::ops::ControlFlow;
@@ -28,7 +28,7 @@ fn model() -> LoadedModel {
 
 fn engine(limits: &EngineLimits) -> LocalEngine {
     let model = model();
-    let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2)).unwrap();
+    let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2));
     let head = RewardHead::new(head, model.config.d_model).unwrap();
     let decoder = Decoder::new(&model.config, &model.weights).unwrap();
     LocalEngine::new(decoder, Some(head), model.renderer, Prompts::builtin(), limits.clone())
@@ -125,7 +125,7 @@ fn texts_and_probabilities_have_the_same_bits_under_any_limits() {
 #[test]
 fn a_reward_is_that_of_the_whole_sequence_run_at_once() {
     let model = model();
-    let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2)).unwrap();
+    let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2));
     let head = RewardHead::new(head, model.config.d_model).unwrap();
     let decoder = Decoder::new(&model.config, &model.weights).unwrap();
     let at_once = |conversation: &Conversation| {
@@ -136,11 +136,11 @@ fn a_reward_is_that_of_the_whole_sequence_run_at_once() {
             ..Default::default()
         };
         let forest = TrainingForest::build(&[row]).unwrap();
-        let positions = forest.positions.clone().into();
-        let hidden =
-            decoder.hidden(&forest.tokens, &positions, &mut ForestAttention::new(&forest)).unwrap();
-        let last = hidden.narrow(0, forest.n_tokens() - 1, 1).unwrap();
-        f64::from(head.rewards(&last).unwrap().to_vec1::<f32>().unwrap()[0])
+        let hidden = decoder
+            .hidden(&forest.tokens, &forest.positions, &mut ForestAttention::new(&forest))
+            .unwrap();
+        let last = &hidden[hidden.len() - model.config.d_model..];
+        f64::from(head.rewards(last).unwrap()[0])
     };
     let requests = scores();
     for (request, scored) in requests.iter().zip(score(&mut engine(&WIDE), &requests)) {
@@ -175,13 +175,19 @@ fn a_probability_is_that_of_the_choice_appended_to_the_prompt() {
             ..Default::default()
         };
         let forest = TrainingForest::build(&[row]).unwrap();
-        let positions = forest.positions.clone().into();
         let hidden =
-            decoder.hidden(&tokens, &positions, &mut ForestAttention::new(&forest)).unwrap();
-        let predicting = hidden.narrow(0, prompt.len() - 1, continuation.len()).unwrap();
-        let targets = continuation.into();
-        let nats = ops::critique_nll_sum(&predicting, decoder.lm_head(), &targets, false).unwrap();
-        let expected = -f64::from(nats.to_scalar::<f32>().unwrap());
+            decoder.hidden(&tokens, &forest.positions, &mut ForestAttention::new(&forest)).unwrap();
+        let predicting = &hidden[(prompt.len() - 1) * model.config.d_model..];
+        let mut logits = Vec::new();
+        decoder.logits(predicting, &mut logits).unwrap();
+        let expected: f64 = logits
+            .chunks_exact(model.config.vocab_size)
+            .zip(&continuation)
+            .map(|(row, &token)| {
+                let sum: f64 = row.iter().map(|&logit| f64::from(logit).exp()).sum();
+                f64::from(row[token as usize]) - sum.ln()
+            })
+            .sum();
         assert!((found - expected).abs() < 1e-4, "{choice}: {found} is not {expected}");
     }
 }

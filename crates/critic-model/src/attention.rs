@@ -1,8 +1,6 @@
-use crate::ops;
-use candle_core::{Result, Tensor};
 use critic_forest::TrainingForest;
-use critic_kernels::attention::{AttentionShape, QueryRun};
-use std::sync::Arc;
+use critic_kernels::KernelError;
+use critic_kernels::attention::{self, AttentionShape, QueryRun};
 
 /// How the tokens of a batch see each other: the only operation of a [`Decoder`](crate::Decoder) that
 /// knows the forest.
@@ -10,9 +8,8 @@ pub trait Attention {
     /// Attends in one layer.
     ///
     /// # Shapes
-    /// - `q`: `[n_tokens, n_heads · head_dim]`
+    /// - `q`, `out`: `[n_tokens, n_heads · head_dim]`
     /// - `k`, `v`: `[n_tokens, n_kv_heads · head_dim]`
-    /// - returns the shape of `q`
     ///
     /// # Errors
     /// When the shapes do not fit.
@@ -20,28 +17,34 @@ pub trait Attention {
         &mut self,
         layer_idx: usize,
         shape: AttentionShape,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-    ) -> Result<Tensor>;
+        q: &[f32],
+        k: &[f32],
+        v: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), KernelError>;
 }
 
-/// Attention over a batch that holds every key it needs: training and scoring of whole forests.
+/// Attention over a batch that holds every key it needs: whole forests.
 #[derive(Debug, Clone)]
 pub struct ForestAttention {
-    runs: Arc<[QueryRun]>,
+    runs: Vec<QueryRun>,
+}
+
+/// The runs of queries of a forest whose keys are its own rows.
+pub fn query_runs(forest: &TrainingForest) -> Vec<QueryRun> {
+    let run = |segment: &critic_forest::Segment| QueryRun {
+        query_start: segment.rows.start,
+        query_len: segment.rows.len(),
+        prefix: segment.prefix.clone(),
+        own_start: segment.rows.start,
+    };
+    forest.segments.iter().map(run).collect()
 }
 
 impl ForestAttention {
     /// Attention over the segments of a forest.
     pub fn new(forest: &TrainingForest) -> Self {
-        let runs = forest.segments.iter().map(|segment| QueryRun {
-            query_start: segment.rows.start,
-            query_len: segment.rows.len(),
-            prefix: segment.prefix.clone(),
-            own_start: segment.rows.start,
-        });
-        Self { runs: runs.collect() }
+        Self { runs: query_runs(forest) }
     }
 }
 
@@ -50,10 +53,12 @@ impl Attention for ForestAttention {
         &mut self,
         _layer_idx: usize,
         shape: AttentionShape,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-    ) -> Result<Tensor> {
-        ops::forest_attention(shape, &self.runs, q, k, v)
+        q: &[f32],
+        k: &[f32],
+        v: &[f32],
+        out: &mut [f32],
+    ) -> Result<(), KernelError> {
+        let mut log_sum_exp = vec![0.0; q.len() / shape.head_dim.max(1)];
+        attention::forward(&shape, &self.runs, q, k, v, out, &mut log_sum_exp)
     }
 }

@@ -4,6 +4,7 @@ mod hf_json;
 
 use crate::decoder::weight_shapes;
 use crate::error::ModelError;
+use critic_kernels::attention::AttentionShape;
 
 /// Families of decoders that [`Decoder`](crate::Decoder) computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,6 +110,16 @@ impl DecoderConfig {
                 }
             })
             .collect()
+    }
+
+    /// How its heads attend: scaled by 1 / √head_dim.
+    pub fn attention_shape(&self) -> AttentionShape {
+        AttentionShape {
+            n_heads: self.n_heads,
+            n_kv_heads: self.n_kv_heads,
+            head_dim: self.head_dim,
+            scale: (self.head_dim as f32).powf(-0.5),
+        }
     }
 
     /// Number of weights, tied ones once, without a reward head.

@@ -1,35 +1,34 @@
 use crate::attention::Attention;
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
-use crate::ops;
-use candle_core::{Device, Result, Tensor};
-use critic_kernels::attention::AttentionShape;
-use critic_kernels::rope::RopeTable;
+use crate::weight::Weight;
+use critic_kernels::rope::{self, RopeTable};
+use critic_kernels::{KernelError, matmul, rms_norm, swiglu};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A pre-norm transformer decoder without heads: Llama and Qwen2 (transformers' `LlamaModel`, `Qwen2Model`).
 ///
-/// It maps a flat list of tokens to hidden states; which tokens see each other is the business of the
-/// [`Attention`] it is given.
+/// For inference: it maps a flat list of tokens to hidden states; which tokens see each other is the
+/// business of the [`Attention`] it is given. Training has [`backprop`](crate::backprop).
 #[derive(Debug, Clone)]
 pub struct Decoder {
     config: DecoderConfig,
-    embedding: Tensor,
+    embedding: Weight,
     layers: Vec<Layer>,
-    norm: Tensor,
-    lm_head: Option<Tensor>,
+    norm: Weight,
+    lm_head: Option<Weight>,
     rope: Arc<RopeTable>,
 }
 
 #[derive(Debug, Clone)]
 struct Layer {
-    input_norm: Tensor,
+    input_norm: Weight,
     q: Projection,
     k: Projection,
     v: Projection,
     o: Projection,
-    post_attention_norm: Tensor,
+    post_attention_norm: Weight,
     gate: Projection,
     up: Projection,
     down: Projection,
@@ -37,17 +36,29 @@ struct Layer {
 
 #[derive(Debug, Clone)]
 struct Projection {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: Weight,
+    bias: Option<Weight>,
 }
 
 impl Projection {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = ops::linear(x, &self.weight)?;
-        match &self.bias {
-            Some(bias) => y.broadcast_add(bias),
-            None => Ok(y),
+    /// `x · weightᵀ + bias` for `n` rows; a row's bits do not depend on the other rows.
+    fn forward(&self, n: usize, x: &[f32], out: &mut Vec<f32>) -> Result<(), KernelError> {
+        let &[n_out, n_in] = self.weight.shape() else {
+            unreachable!("the shape of a projection is checked when the decoder is made")
+        };
+        out.resize(n * n_out, 0.0);
+        matmul::nt_row_invariant(n, n_in, n_out, x, self.weight.values(), out)?;
+        if let Some(bias) = &self.bias {
+            add_bias(bias.values(), out);
         }
+        Ok(())
+    }
+}
+
+/// Adds `bias` to every row of `x`.
+pub(crate) fn add_bias(bias: &[f32], x: &mut [f32]) {
+    for row in x.chunks_exact_mut(bias.len().max(1)) {
+        row.iter_mut().zip(bias).for_each(|(x, bias)| *x += bias);
     }
 }
 
@@ -89,34 +100,33 @@ impl Decoder {
     /// [`ModelError`] naming a weight that is missing or has another shape.
     pub fn new(
         config: &DecoderConfig,
-        weights: &BTreeMap<String, Tensor>,
-    ) -> std::result::Result<Self, ModelError> {
+        weights: &BTreeMap<String, Weight>,
+    ) -> Result<Self, ModelError> {
         let shapes = weight_shapes(config);
-        let get = |name: &str| -> std::result::Result<Tensor, ModelError> {
+        let get = |name: &str| -> Result<Weight, ModelError> {
             let expected = &shapes[name];
             match weights.get(name) {
                 None => Err(ModelError::MissingWeight {
                     name: name.to_owned(),
                     expected: expected.clone(),
                 }),
-                Some(tensor) if tensor.dims() != expected.as_slice() => {
+                Some(weight) if weight.shape() != expected.as_slice() => {
                     Err(ModelError::WeightShape {
                         name: name.to_owned(),
-                        found: tensor.dims().to_vec(),
+                        found: weight.shape().to_vec(),
                         expected: expected.clone(),
                     })
                 }
-                Some(tensor) => Ok(tensor.clone()),
+                Some(weight) => Ok(weight.clone()),
             }
         };
         let layers = (0..config.n_layers)
             .map(|layer| {
                 let at = |name: &str| get(&format!("model.layers.{layer}.{name}"));
-                let projection =
-                    |name: &str, bias: bool| -> std::result::Result<Projection, ModelError> {
-                        let bias = bias.then(|| at(&format!("{name}.bias"))).transpose()?;
-                        Ok(Projection { weight: at(&format!("{name}.weight"))?, bias })
-                    };
+                let projection = |name: &str, bias: bool| -> Result<Projection, ModelError> {
+                    let bias = bias.then(|| at(&format!("{name}.bias"))).transpose()?;
+                    Ok(Projection { weight: at(&format!("{name}.weight"))?, bias })
+                };
                 Ok(Layer {
                     input_norm: at("input_layernorm.weight")?,
                     q: projection("self_attn.q_proj", config.qkv_bias)?,
@@ -129,7 +139,7 @@ impl Decoder {
                     down: projection("mlp.down_proj", false)?,
                 })
             })
-            .collect::<std::result::Result<Vec<Layer>, ModelError>>()?;
+            .collect::<Result<Vec<Layer>, ModelError>>()?;
         Ok(Self {
             embedding: get("model.embed_tokens.weight")?,
             layers,
@@ -146,11 +156,11 @@ impl Decoder {
     }
 
     /// The LM head, `[vocab_size, d_model]`; the embedding itself when they are tied.
-    pub fn lm_head(&self) -> &Tensor {
+    pub fn lm_head(&self) -> &Weight {
         self.lm_head.as_ref().unwrap_or(&self.embedding)
     }
 
-    /// Hidden states after the final norm.
+    /// Hidden states after the final norm; a token's bits depend on its own path alone.
     ///
     /// # Shapes
     /// - `tokens`, `positions`: `[n_tokens]`
@@ -161,29 +171,68 @@ impl Decoder {
     pub fn hidden(
         &self,
         tokens: &[u32],
-        positions: &Arc<[u32]>,
+        positions: &[u32],
         attention: &mut dyn Attention,
-    ) -> Result<Tensor> {
+    ) -> Result<Vec<f32>, ModelError> {
         let config = &self.config;
-        let shape = AttentionShape {
-            n_heads: config.n_heads,
-            n_kv_heads: config.n_kv_heads,
-            head_dim: config.head_dim,
-            scale: (config.head_dim as f32).powf(-0.5),
-        };
-        let ids = Tensor::from_slice(tokens, tokens.len(), &Device::Cpu)?;
-        let mut x = self.embedding.index_select(&ids, 0)?;
+        let (n, eps) = (tokens.len(), config.rms_norm_eps);
+        let shape = config.attention_shape();
+        let mut x = vec![0.0; n * config.d_model];
+        embed(self.embedding.values(), config.d_model, tokens, &mut x)?;
+        let mut h = vec![0.0; x.len()];
+        let [mut q, mut k, mut v, mut gate, mut up, mut inner, mut delta] =
+            [const { Vec::new() }; 7];
+        let mut attended = vec![0.0; n * config.n_heads * config.head_dim];
         for (layer_idx, layer) in self.layers.iter().enumerate() {
-            let h = ops::rms_norm(&x, &layer.input_norm, config.rms_norm_eps)?;
-            let q = ops::rope(&layer.q.forward(&h)?, positions, config.n_heads, &self.rope)?;
-            let k = ops::rope(&layer.k.forward(&h)?, positions, config.n_kv_heads, &self.rope)?;
-            let v = layer.v.forward(&h)?;
-            let attended = attention.attend(layer_idx, shape, &q, &k, &v)?;
-            x = (x + layer.o.forward(&attended)?)?;
-            let h = ops::rms_norm(&x, &layer.post_attention_norm, config.rms_norm_eps)?;
-            let inner = ops::swiglu(&layer.gate.forward(&h)?, &layer.up.forward(&h)?)?;
-            x = (x + layer.down.forward(&inner)?)?;
+            rms_norm::forward(&x, layer.input_norm.values(), eps, &mut h)?;
+            layer.q.forward(n, &h, &mut q)?;
+            layer.k.forward(n, &h, &mut k)?;
+            layer.v.forward(n, &h, &mut v)?;
+            rope::forward_in_place(&mut q, positions, config.n_heads, &self.rope)?;
+            rope::forward_in_place(&mut k, positions, config.n_kv_heads, &self.rope)?;
+            attention.attend(layer_idx, shape, &q, &k, &v, &mut attended)?;
+            layer.o.forward(n, &attended, &mut delta)?;
+            let norm = layer.post_attention_norm.values();
+            rms_norm::add_forward(&mut x, &delta, norm, eps, &mut h)?;
+            layer.gate.forward(n, &h, &mut gate)?;
+            layer.up.forward(n, &h, &mut up)?;
+            inner.resize(gate.len(), 0.0);
+            swiglu::forward(&gate, &up, &mut inner)?;
+            layer.down.forward(n, &inner, &mut delta)?;
+            x.iter_mut().zip(&delta).for_each(|(x, delta)| *x += delta);
         }
-        ops::rms_norm(&x, &self.norm, config.rms_norm_eps)
+        rms_norm::forward(&x, self.norm.values(), eps, &mut h)?;
+        Ok(h)
     }
+
+    /// Logits of hidden states; a row's bits do not depend on the other rows.
+    ///
+    /// # Shapes
+    /// - `hidden`: `[n, d_model]`
+    /// - `logits`: `[n, vocab_size]`, overwritten
+    ///
+    /// # Errors
+    /// When `hidden` is not whole rows.
+    pub fn logits(&self, hidden: &[f32], logits: &mut Vec<f32>) -> Result<(), ModelError> {
+        let (d, n_out) = (self.config.d_model, self.config.vocab_size);
+        let n = hidden.len() / d;
+        logits.resize(n * n_out, 0.0);
+        matmul::nt_row_invariant(n, d, n_out, hidden, self.lm_head().values(), logits)?;
+        Ok(())
+    }
+}
+
+/// Rows of the embedding.
+pub(crate) fn embed(
+    embedding: &[f32],
+    d_model: usize,
+    tokens: &[u32],
+    out: &mut [f32],
+) -> Result<(), ModelError> {
+    let vocab_size = embedding.len() / d_model;
+    for (&token, out) in tokens.iter().zip(out.chunks_exact_mut(d_model)) {
+        let row = embedding.chunks_exact(d_model).nth(token as usize);
+        out.copy_from_slice(row.ok_or(ModelError::UnknownToken { token, vocab_size })?);
+    }
+    Ok(())
 }

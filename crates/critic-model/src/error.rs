@@ -1,4 +1,5 @@
 use crate::config::Architecture;
+use critic_kernels::KernelError;
 use critic_text::TextError;
 use critic_types::atomic_file::WriteError;
 use std::io;
@@ -29,6 +30,33 @@ pub enum ModelError {
         /// The shape it should have.
         expected: Vec<usize>,
     },
+    /// A token that the embedding has no row for.
+    #[error(
+        "token {token} is not in the vocabulary of {vocab_size}: use the model's own tokenizer"
+    )]
+    UnknownToken {
+        /// The token.
+        token: u32,
+        /// Rows of the embedding.
+        vocab_size: usize,
+    },
+    /// A weight that the architecture does not have.
+    #[error("the architecture has no weight {name}: use weights and config.json of one model")]
+    UnknownWeight {
+        /// Its name.
+        name: String,
+    },
+    /// A row that a batch does not have.
+    #[error("row {row} is to be read of a batch of {n_rows} rows: read rows that it has")]
+    NoSuchRow {
+        /// The row.
+        row: usize,
+        /// Rows of the batch.
+        n_rows: usize,
+    },
+    /// A kernel refused its operands.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
     /// A file's weights are not those of the architecture beside them.
     #[error("{} does not hold the weights of its architecture: {mismatch}; use weights and config of one model", path.display())]
     WeightsMismatch {

@@ -1,19 +1,20 @@
-//! Decoders and heads on candle.
+//! Decoders and heads, to run and to train; weights in and out.
 //!
 //! [`Decoder`] maps a flat list of tokens to hidden states; an [`Attention`] says which tokens see each
-//! other, and [`RewardHead`] reads rewards. [`ops`] are the differentiable operations underneath,
-//! [`sources`] where weights come from and go to.
+//! other, and [`RewardHead`] reads rewards. [`backprop`] trains them; [`sources`] is where weights come
+//! from and go to.
 
 mod attention;
+pub mod backprop;
 pub mod config;
 mod decoder;
 mod error;
-pub mod ops;
 mod reward_head;
 pub mod sources;
+mod weight;
 
-pub use attention::{Attention, ForestAttention};
+pub use attention::{Attention, ForestAttention, query_runs};
 pub use decoder::{Decoder, weight_shapes};
 pub use error::ModelError;
-pub use ops::with_values;
 pub use reward_head::{REWARD_HEAD, RewardHead};
+pub use weight::Weight;

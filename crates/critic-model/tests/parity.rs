@@ -2,10 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use candle_core::Tensor;
 use critic_forest::{PairSequences, TrainingForest};
 use critic_model::sources::{LoadedModel, load_folder, load_gguf};
-use critic_model::{Decoder, ForestAttention, ops};
+use critic_model::{Decoder, ForestAttention};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -22,15 +21,15 @@ fn golden(name: &str) -> PathBuf {
 }
 
 /// Hidden states of one sequence.
-fn hidden(decoder: &Decoder, tokens: &[u32]) -> Tensor {
+fn hidden(decoder: &Decoder, tokens: &[u32]) -> Vec<f32> {
     let pair = PairSequences {
         responses: [tokens.to_vec(), tokens.to_vec()],
         read_without_critique: true,
         ..PairSequences::default()
     };
     let forest = TrainingForest::build(&[pair]).unwrap();
-    let positions = forest.positions.clone().into();
-    decoder.hidden(&forest.tokens, &positions, &mut ForestAttention::new(&forest)).unwrap()
+    let mut attention = ForestAttention::new(&forest);
+    decoder.hidden(&forest.tokens, &forest.positions, &mut attention).unwrap()
 }
 
 #[track_caller]
@@ -51,19 +50,21 @@ fn check(model: &LoadedModel, expected: &str) {
     let rows: Vec<Expected> =
         serde_json::from_slice(&std::fs::read(golden(expected)).unwrap()).unwrap();
     assert_eq!(rows.len(), 4);
+    let (d_model, vocab_size) = (model.config.d_model, model.config.vocab_size);
+    let mut logits = Vec::new();
     for row in rows {
         let states = hidden(&decoder, &row.ids);
-        let logits = ops::linear(&states, decoder.lm_head()).unwrap().to_vec2::<f32>().unwrap();
-        for (found, expected) in logits.iter().zip(&row.logits) {
+        decoder.logits(&states, &mut logits).unwrap();
+        for (found, expected) in logits.chunks_exact(vocab_size).zip(&row.logits) {
             close(found, expected);
         }
-        close(&states.get(row.ids.len() - 1).unwrap().to_vec1::<f32>().unwrap(), &row.last_hidden);
+        close(&states[(row.ids.len() - 1) * d_model..], &row.last_hidden);
         let mut tokens = row.ids.clone();
         for _ in 0..row.greedy.len() {
             let states = hidden(&decoder, &tokens);
-            let last = states.narrow(0, tokens.len() - 1, 1).unwrap();
-            let logits = ops::linear(&last, decoder.lm_head()).unwrap();
-            tokens.push(logits.argmax(1).unwrap().to_vec1::<u32>().unwrap()[0]);
+            decoder.logits(&states[(tokens.len() - 1) * d_model..], &mut logits).unwrap();
+            let likeliest = (0..vocab_size).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+            tokens.push(likeliest.unwrap() as u32);
         }
         assert_eq!(tokens[row.ids.len()..], row.greedy);
     }

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use critic_engine::Sampling;
 use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
+use critic_model::backprop::Activations;
 use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,6 +68,7 @@ pub(crate) struct TrainSettings {
     epochs: usize,
     pairs_per_step: usize,
     tokens_per_pack: usize,
+    activations: Activations,
     learning_rate: LearningRate,
     reward_head_learning_rate: f64,
     weight_decay: f64,
@@ -89,6 +91,7 @@ impl TrainSettings {
             epochs: self.epochs,
             pairs_per_step: self.pairs_per_step,
             tokens_per_pack: self.tokens_per_pack,
+            activations: self.activations,
             learning_rate: self.learning_rate,
             reward_head_learning_rate: self.reward_head_learning_rate,
             weight_decay: self.weight_decay,

@@ -8,7 +8,7 @@ use critic_engine::{GenerateRequest, Generator, Sampling, collect};
 use critic_forest::{PairSequences, TrainingForest};
 use critic_local::{EngineLimits, LocalEngine};
 use critic_model::sources::{LoadedModel, ModelRef, load};
-use critic_model::{Decoder, ForestAttention, ops};
+use critic_model::{Decoder, ForestAttention};
 use critic_text::{Ending, Prompts};
 use critic_types::{Conversation, Message, SeedTree};
 use flate2::read::GzDecoder;
@@ -133,12 +133,12 @@ fn logits_equal_transformers_on_ten_texts() {
             ..PairSequences::default()
         };
         let forest = TrainingForest::build(&[row]).unwrap();
-        let positions = forest.positions.clone().into();
-        let hidden =
-            decoder.hidden(&text.ids, &positions, &mut ForestAttention::new(&forest)).unwrap();
-        let logits = ops::linear(&hidden, decoder.lm_head()).unwrap().to_vec2::<f32>().unwrap();
+        let mut attention = ForestAttention::new(&forest);
+        let hidden = decoder.hidden(&text.ids, &forest.positions, &mut attention).unwrap();
+        let mut logits = Vec::new();
+        decoder.logits(&hidden, &mut logits).unwrap();
         for ((found, expected_row), log_sum_exp) in
-            logits.iter().zip(&text.logits).zip(&text.logsumexp)
+            logits.chunks_exact(decoder.config().vocab_size).zip(&text.logits).zip(&text.logsumexp)
         {
             let scale = expected_row.iter().fold(0f32, |max, x| max.max(x.abs()));
             for (&column, expected) in expected.columns.iter().zip(expected_row) {
@@ -151,7 +151,7 @@ fn logits_equal_transformers_on_ten_texts() {
                 "{found} is not {log_sum_exp}"
             );
         }
-        let found = hidden.get(text.ids.len() - 1).unwrap().to_vec1::<f32>().unwrap();
+        let found = &hidden[(text.ids.len() - 1) * decoder.config().d_model..];
         let scale = text.last_hidden.iter().fold(0f32, |max, x| max.max(x.abs()));
         for (found, expected) in found.iter().zip(&text.last_hidden) {
             assert!((found - expected).abs() <= 1e-3 * scale, "{found} is not {expected}");

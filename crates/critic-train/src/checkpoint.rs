@@ -1,15 +1,17 @@
 use crate::optimizer::{Moments, Optimizer};
 use crate::{StepRecord, TrainError, TrainableModel};
-use candle_core::{Device, Tensor, Var};
-use critic_model::{config::DecoderConfig, with_values};
+use critic_model::backprop::Parameters;
+use critic_model::config::DecoderConfig;
+use critic_model::sources::{read_arrays, write_arrays};
+use critic_model::{REWARD_HEAD, Weight};
 use critic_types::{ContentId, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The newest layout of a training checkpoint that this build reads and writes.
-const FORMAT_VERSION: u32 = 1;
+const FORMAT_VERSION: u32 = 2;
 
 /// What a checkpoint holds besides tensors.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,30 +57,28 @@ impl Checkpoints {
             }
         };
         fs::create_dir_all(&target).map_err(|e| at(&target)(&e))?;
-        let weights: BTreeMap<&String, &Tensor> =
-            progress.model.parameters.iter().map(|(n, v)| (n, v.as_tensor())).collect();
-        write_tensors(&target.join("weights.safetensors"), weights)?;
-        let mut moments = BTreeMap::new();
-        for (name, state) in &progress.optimizer.moments {
-            moments.insert(
-                format!("first.{name}"),
-                Tensor::from_slice(&state.first, state.first.len(), &Device::Cpu)?,
-            );
-            moments.insert(
-                format!("second.{name}"),
-                Tensor::from_slice(&state.second, state.second.len(), &Device::Cpu)?,
-            );
+        let parameters = &progress.model.parameters;
+        let mut weights: BTreeMap<&str, (&[usize], &[f32])> = BTreeMap::new();
+        let mut names = Vec::new();
+        let mut n_updates = BTreeMap::new();
+        for (id, state) in parameters.ids().zip(&progress.optimizer.moments) {
+            let name = parameters.name(id);
+            weights.insert(name, (parameters.shape(id), parameters.values(id)));
+            names.push([format!("first.{name}"), format!("second.{name}")]);
+            n_updates.insert(name.to_owned(), state.n_updates);
         }
-        write_tensors(&target.join("moments.safetensors"), &moments)?;
+        let mut moments: BTreeMap<&str, (&[usize], &[f32])> = BTreeMap::new();
+        let ids_and_names = parameters.ids().zip(&names).zip(&progress.optimizer.moments);
+        for ((id, [first, second]), state) in ids_and_names {
+            moments.insert(first, (parameters.shape(id), &state.first));
+            moments.insert(second, (parameters.shape(id), &state.second));
+        }
+        write_arrays(&target.join("weights.safetensors"), &weights)?;
+        write_arrays(&target.join("moments.safetensors"), &moments)?;
         let state = State {
             format_version: FORMAT_VERSION,
             run: run.clone(),
-            n_updates: progress
-                .optimizer
-                .moments
-                .iter()
-                .map(|(name, m)| (name.clone(), m.n_updates))
-                .collect(),
+            n_updates,
             records: progress.records.clone(),
         };
         let json = serde_json::to_vec(&state).map_err(|e| at(&target)(&e))?;
@@ -112,40 +112,39 @@ impl Checkpoints {
         if state.run != *run {
             return Ok(None);
         }
-        let read = |file: &str| -> Result<BTreeMap<String, Tensor>, TrainError> {
-            let tensors = candle_core::safetensors::load(folder.join(file), &Device::Cpu);
-            Ok(tensors.map_err(|e| fault(file, e.to_string()))?.into_iter().collect())
+        let read = |file: &str| -> Result<BTreeMap<String, Weight>, TrainError> {
+            let mut arrays = BTreeMap::new();
+            match read_arrays(&folder.join(file), &mut arrays) {
+                Ok(_) => Ok(arrays),
+                Err(error) => Err(fault(file, error.to_string())),
+            }
         };
-        let mut parameters = BTreeMap::new();
-        for (name, tensor) in read("weights.safetensors")? {
-            parameters.insert(name, Var::from_tensor(&tensor)?);
-        }
-        let model = TrainableModel::over(config, parameters)?;
+        let mut weights = read("weights.safetensors")?;
+        let head = weights.remove(REWARD_HEAD);
+        let head = head
+            .ok_or_else(|| fault("weights.safetensors", format!("`{REWARD_HEAD}` is missing")))?;
+        let parameters = Parameters::new(config, weights, head)?;
         let mut moments = read("moments.safetensors")?;
-        let mut optimizer = Optimizer::new(&model.parameters);
-        for (name, slot) in &mut optimizer.moments {
-            let mut take = |part: &str, length: usize| -> Result<Vec<f32>, TrainError> {
+        let mut optimizer = Optimizer { moments: Vec::new() };
+        for id in parameters.ids() {
+            let (name, shape) = (parameters.name(id), parameters.shape(id));
+            let mut take = |part: &str| -> Result<Vec<f32>, TrainError> {
                 let key = format!("{part}.{name}");
-                let tensor = moments.remove(&key).filter(|tensor| tensor.dims() == [length]);
-                let tensor = tensor.ok_or_else(|| {
-                    fault(
-                        "moments.safetensors",
-                        format!("`{key}` is missing or not of length {length}"),
-                    )
+                let array = moments.remove(&key).filter(|array| array.shape() == shape);
+                let array = array.ok_or_else(|| {
+                    let reason = format!("`{key}` is missing or not of shape {shape:?}");
+                    fault("moments.safetensors", reason)
                 })?;
-                Ok(with_values(&tensor, |values| Ok(values.to_vec()))?)
+                Ok(array.into_values())
             };
-            let length = slot.first.len();
             let n_updates = *state
                 .n_updates
                 .get(name)
                 .ok_or_else(|| fault("state.json", format!("`{name}` is missing")))?;
-            *slot = Moments {
-                n_updates,
-                first: take("first", length)?,
-                second: take("second", length)?,
-            };
+            let (first, second) = (take("first")?, take("second")?);
+            optimizer.moments.push(Moments { n_updates, first, second });
         }
+        let model = TrainableModel { parameters };
         Ok(Some(Progress { model, optimizer, records: state.records }))
     }
 
@@ -165,20 +164,4 @@ impl Checkpoints {
             }
         }
     }
-}
-
-/// Writes tensors and waits until they are on the disk.
-fn write_tensors<'a, K>(
-    path: &Path,
-    tensors: impl IntoIterator<Item = (K, &'a Tensor)>,
-) -> Result<(), TrainError>
-where
-    K: AsRef<str> + Ord + std::fmt::Display,
-{
-    let fault = |reason: String| TrainError::Checkpoint {
-        path: path.to_owned(),
-        reason: format!("could not be written: {reason}"),
-    };
-    safetensors::serialize_to_file(tensors, None, path).map_err(|e| fault(e.to_string()))?;
-    File::open(path).and_then(|file| file.sync_all()).map_err(|e| fault(e.to_string()))
 }

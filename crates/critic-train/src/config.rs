@@ -1,4 +1,5 @@
 use crate::{CritiqueWeight, LearningRate, TrainError};
+use critic_model::backprop::Activations;
 use serde::{Deserialize, Serialize};
 
 /// How the two losses are joined.
@@ -21,6 +22,8 @@ pub struct TrainConfig {
     pub pairs_per_step: usize,
     /// The most distinct tokens of one forward and backward pass; a step takes several where it must.
     pub tokens_per_pack: usize,
+    /// What the forward pass keeps for the backward pass.
+    pub activations: Activations,
     /// Rate of the decoder and the LM head.
     pub learning_rate: LearningRate,
     /// Peak rate of the reward head, which starts from random.

@@ -1,5 +1,6 @@
 use critic_forest::ForestError;
 use critic_model::ModelError;
+use critic_stats::StatsError;
 use critic_text::TextError;
 use critic_types::atomic_file::WriteError;
 use std::path::PathBuf;
@@ -81,9 +82,9 @@ pub enum TrainError {
     /// A forest could not be built.
     #[error(transparent)]
     Forest(#[from] ForestError),
-    /// The arithmetic failed.
-    #[error("training step failed: {0}")]
-    Tensor(#[from] candle_core::Error),
+    /// A reward is not finite.
+    #[error(transparent)]
+    Reward(#[from] StatsError),
     /// A kernel refused its operands.
     #[error(transparent)]
     Kernel(#[from] critic_kernels::KernelError),

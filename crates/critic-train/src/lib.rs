@@ -22,7 +22,7 @@ pub use critique_weight::CritiqueWeight;
 pub use dataset::{CritiqueText, TrainPair, build_pairs};
 pub use error::TrainError;
 pub use learning_rate::LearningRate;
-pub use loss::{LossSums, LossWeights, joint_loss};
+pub use loss::{JointLoss, LossSums, LossWeights};
 pub use model::TrainableModel;
 pub use optimizer::Optimizer;
 pub use record::StepRecord;

@@ -1,7 +1,11 @@
-use crate::{JointForm, TrainError, TrainableModel};
-use candle_core::Tensor;
+use crate::{JointForm, TrainError};
 use critic_forest::TrainingForest;
-use critic_model::{Attention, ForestAttention, ops};
+use critic_kernels::cross_entropy::{self, Target};
+use critic_kernels::matmul;
+use critic_model::backprop::{Activations, Batch, Gradients, Parameters, Pass};
+use critic_model::query_runs;
+use critic_stats::bradley_terry::pairwise_nll;
+use critic_stats::log_sigmoid;
 
 /// What each summed loss is multiplied by in the joint loss of a step.
 ///
@@ -64,85 +68,149 @@ impl std::ops::AddAssign for LossSums {
     }
 }
 
-/// The joint loss of a forest and its parts.
-///
-/// L = w_c · Σ −ln P(critique token) + w_p · Σ_pairs mean_comparisons softplus(−(r⁺ − r⁻)).
-/// Critic-RM §3.2.3 (Eq. 4, 5 and the joint loss; the numbering is our reading). The tensor carries the
-/// graph and is absent when both weights are zero.
-///
-/// # Errors
-/// [`TrainError::Tensor`] when a reward is not finite or a shape does not fit.
-pub fn joint_loss(
-    model: &TrainableModel,
-    forest: &TrainingForest,
-    weights: LossWeights,
-) -> Result<(Option<Tensor>, LossSums), TrainError> {
-    joint_loss_with(model, forest, weights, &mut ForestAttention::new(forest))
+/// The joint loss of forests and its gradients; its memory is used again by the next forest.
+#[derive(Debug)]
+pub struct JointLoss {
+    pass: Pass,
+    cross_entropy: cross_entropy::Scratch,
+    /// Nats of each target.
+    nll: Vec<f32>,
+    /// Of the hidden states that are read: first those with a target, then those with a reward.
+    grad_hidden: Vec<f32>,
 }
 
-/// [`joint_loss`] under another attention.
-pub(crate) fn joint_loss_with(
-    model: &TrainableModel,
+impl JointLoss {
+    /// The joint loss of models of so many layers.
+    pub fn new(activations: Activations, n_layers: usize) -> Self {
+        Self {
+            pass: Pass::new(activations, n_layers),
+            cross_entropy: cross_entropy::Scratch::default(),
+            nll: Vec::new(),
+            grad_hidden: Vec::new(),
+        }
+    }
+
+    /// The losses of a forest; the gradients of the joint loss are added to `gradients`.
+    ///
+    /// L = w_c · Σ −ln P(critique token) + w_p · Σ_pairs mean_comparisons softplus(−(r⁺ − r⁻)).
+    /// Critic-RM §3.2.3 (Eq. 4, 5 and the joint loss; the numbering is our reading). A loss whose weight is
+    /// zero is given and has no gradient.
+    ///
+    /// # Errors
+    /// [`TrainError::Reward`] when a reward is not finite; [`TrainError::Model`] when the forest does not
+    /// fit the model.
+    pub fn add(
+        &mut self,
+        parameters: &Parameters,
+        forest: &TrainingForest,
+        weights: LossWeights,
+        gradients: &mut Gradients,
+    ) -> Result<LossSums, TrainError> {
+        let d_model = parameters.config().d_model;
+        let mut read: Vec<usize> = forest.targets.iter().map(|target| target.row).collect();
+        read.sort_unstable();
+        read.dedup();
+        let n_predicting = read.len();
+        let mut targets: Vec<Target> = Vec::with_capacity(forest.targets.len());
+        for target in &forest.targets {
+            // Every target's row is among those that are read.
+            let row = read.partition_point(|&row| row < target.row) as u32;
+            targets.push(Target { row, token: target.token });
+        }
+        targets.sort_by_key(|target| target.row);
+        read.extend_from_slice(&forest.reward_rows);
+
+        let runs = query_runs(forest);
+        let (tokens, positions) = (forest.tokens.as_slice(), forest.positions.as_slice());
+        let batch = Batch { tokens, positions, runs: &runs, read: &read };
+        let hidden = self.pass.forward(parameters, &batch)?;
+        self.grad_hidden.clear();
+        self.grad_hidden.resize(hidden.len(), 0.0);
+        let (predicting, rewarded) = hidden.split_at(n_predicting * d_model);
+        let (grad_predicting, grad_rewarded) =
+            self.grad_hidden.split_at_mut(n_predicting * d_model);
+
+        let mut sums = LossSums::default();
+        if !targets.is_empty() {
+            let lm_head = parameters.lm_head();
+            let sizes = [n_predicting, d_model, parameters.config().vocab_size];
+            let matrix = parameters.matrix(lm_head);
+            self.nll.resize(targets.len(), 0.0);
+            sums.n_critique_tokens = targets.len();
+            sums.critique_nats = if weights.critique == 0.0 {
+                cross_entropy::forward(
+                    sizes,
+                    predicting,
+                    matrix,
+                    &targets,
+                    &mut self.nll,
+                    &mut self.cross_entropy,
+                )?
+            } else {
+                cross_entropy::forward_backward(
+                    sizes,
+                    predicting,
+                    matrix,
+                    &targets,
+                    weights.critique as f32,
+                    &mut self.nll,
+                    grad_predicting,
+                    gradients.add_to(lm_head),
+                    &mut self.cross_entropy,
+                )?
+            };
+        }
+        add_preference(parameters, forest, weights, rewarded, grad_rewarded, gradients, &mut sums)?;
+        if weights.critique != 0.0 && !targets.is_empty()
+            || weights.preference != 0.0 && sums.n_comparisons > 0
+        {
+            self.pass.backward(parameters, &batch, &self.grad_hidden, gradients)?;
+        }
+        Ok(sums)
+    }
+}
+
+/// The preference loss of rewards read from `hidden`, and its gradients.
+fn add_preference(
+    parameters: &Parameters,
     forest: &TrainingForest,
     weights: LossWeights,
-    attention: &mut dyn Attention,
-) -> Result<(Option<Tensor>, LossSums), TrainError> {
-    let positions = forest.positions.clone().into();
-    let hidden = model.decoder.hidden(&forest.tokens, &positions, attention)?;
-    let gather = |rows: Vec<u32>| -> candle_core::Result<Tensor> {
-        let n = rows.len();
-        hidden.index_select(&Tensor::from_vec(rows, n, hidden.device())?, 0)
-    };
-    let mut sums = LossSums::default();
-    let mut joint: Option<Tensor> = None;
-    let mut add = |loss: &Tensor, weight: f64| -> candle_core::Result<()> {
-        let weighted = (loss * weight)?;
-        joint = Some(match joint.take() {
-            Some(sum) => (sum + weighted)?,
-            None => weighted,
-        });
-        Ok(())
-    };
-    if !forest.targets.is_empty() {
-        let rows = gather(forest.targets.iter().map(|target| target.row as u32).collect())?;
-        let targets = forest.targets.iter().map(|target| target.token).collect();
-        let nats = ops::critique_nll_sum(
-            &rows,
-            model.decoder.lm_head(),
-            &targets,
-            weights.critique != 0.0,
-        )?;
-        sums.critique_nats = f64::from(nats.to_scalar::<f32>()?);
-        sums.n_critique_tokens = forest.targets.len();
-        if weights.critique != 0.0 {
-            add(&nats, weights.critique)?;
+    hidden: &[f32],
+    grad_hidden: &mut [f32],
+    gradients: &mut Gradients,
+    sums: &mut LossSums,
+) -> Result<(), TrainError> {
+    let (d_model, n) = (parameters.config().d_model, forest.reward_rows.len());
+    let head = parameters.values(parameters.reward_head());
+    let mut rewards = vec![0.0; n];
+    matmul::nt_row_invariant(n, d_model, 1, hidden, head, &mut rewards)?;
+    let mut slopes = vec![0.0; n];
+    for pair in forest.comparisons.iter().filter(|pair| !pair.is_empty()) {
+        let share = 1.0 / pair.len() as f64;
+        sums.n_pairs += 1;
+        sums.n_comparisons += pair.len();
+        for &(chosen, rejected) in pair {
+            let (plus, minus) = (f64::from(rewards[chosen]), f64::from(rewards[rejected]));
+            sums.preference_nats += share * pairwise_nll(plus, minus)?;
+            sums.n_correct += usize::from(plus > minus);
+            // d/dm softplus(−m) = −σ(−m)
+            let slope = -log_sigmoid(minus - plus).exp() * share * weights.preference;
+            slopes[chosen] += slope;
+            slopes[rejected] -= slope;
         }
     }
-    let comparisons: Vec<(usize, usize, f64)> = forest
-        .comparisons
-        .iter()
-        .flat_map(|pair| {
-            pair.iter().map(|&(chosen, rejected)| (chosen, rejected, 1.0 / pair.len() as f64))
-        })
-        .collect();
-    if !comparisons.is_empty() {
-        let rewards = model
-            .head
-            .rewards(&gather(forest.reward_rows.iter().map(|&row| row as u32).collect())?)?;
-        let values = rewards.to_vec1::<f32>()?;
-        sums.n_pairs = forest.comparisons.iter().filter(|pair| !pair.is_empty()).count();
-        sums.n_comparisons = comparisons.len();
-        sums.n_correct = comparisons
-            .iter()
-            .filter(|&&(chosen, rejected, _)| values[chosen] > values[rejected])
-            .count();
-        let nats = ops::preference_nll_sum(&rewards, comparisons)?;
-        sums.preference_nats = f64::from(nats.to_scalar::<f32>()?);
-        if weights.preference != 0.0 {
-            add(&nats, weights.preference)?;
+    if weights.preference == 0.0 || sums.n_comparisons == 0 {
+        return Ok(());
+    }
+    let grad_head = gradients.add_to(parameters.reward_head());
+    let rows = hidden.chunks_exact(d_model).zip(grad_hidden.chunks_exact_mut(d_model));
+    for (slope, (hidden, grad_hidden)) in slopes.into_iter().map(|slope| slope as f32).zip(rows) {
+        for i in 0..d_model {
+            grad_head[i] += slope * hidden[i];
+            grad_hidden[i] = slope * head[i];
         }
     }
-    Ok((joint, sums))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 use crate::checkpoint::{Checkpoints, Progress};
-use crate::loss::{LossSums, LossWeights, joint_loss};
+use crate::loss::{JointLoss, LossSums, LossWeights};
 use crate::optimizer::Optimizer;
 use crate::{StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
-use candle_core::Tensor;
 use critic_forest::{PairSequences, TrainingForest, pack};
-use critic_model::{REWARD_HEAD, config::DecoderConfig, with_values};
+use critic_model::backprop::{Gradients, Parameters};
+use critic_model::config::DecoderConfig;
 use critic_types::{ContentId, SeedTree};
-use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -26,6 +25,13 @@ pub enum Ended {
         /// Steps taken so far.
         n_steps: usize,
     },
+}
+
+/// The memory of a step, used again by the next.
+#[derive(Debug)]
+struct Work {
+    gradients: Gradients,
+    joint_loss: JointLoss,
 }
 
 /// The training loop.
@@ -102,9 +108,13 @@ impl<'a> Trainer<'a> {
                 }
             }
         };
+        let mut work = Work {
+            gradients: Gradients::new(&progress.model.parameters),
+            joint_loss: JointLoss::new(self.config.activations, config.n_layers),
+        };
         let mut saved = Instant::now();
         while progress.records.len() < self.n_steps() {
-            let record = self.step(&mut progress)?;
+            let record = self.step(&mut progress, &mut work)?;
             progress.records.push(record);
             let stop = progress.records.last().is_some_and(|record| on_step(record).is_break());
             let unfinished = progress.records.len() < self.n_steps();
@@ -134,7 +144,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// One optimizer step: forests under the token budget, gradients summed, one update.
-    fn step(&self, progress: &mut Progress) -> Result<StepRecord, TrainError> {
+    fn step(&self, progress: &mut Progress, work: &mut Work) -> Result<StepRecord, TrainError> {
         let started = Instant::now();
         let step = progress.records.len();
         let epoch = step / self.steps_per_epoch();
@@ -151,13 +161,10 @@ impl<'a> Trainer<'a> {
             LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs);
 
         let mut sums = LossSums::default();
-        let mut gradients: BTreeMap<String, Tensor> = BTreeMap::new();
+        let Work { gradients, joint_loss: losses } = work;
+        gradients.clear();
         for forest in &forests {
-            let (joint, parts) = joint_loss(&progress.model, forest, weights)?;
-            sums += parts;
-            if let Some(joint) = joint {
-                accumulate(&progress.model, &joint, &mut gradients)?;
-            }
+            sums += losses.add(&progress.model.parameters, forest, weights, gradients)?;
         }
         let joint_loss =
             weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
@@ -169,12 +176,12 @@ impl<'a> Trainer<'a> {
             });
         }
         if step == 0 {
-            check_gradients(&progress.model, &gradients, weights)?;
+            check_gradients(&progress.model.parameters, gradients, weights)?;
         }
         let rate_share = self.config.learning_rate.share(step, self.n_steps());
         let grad_norm = progress.optimizer.step(
-            &progress.model.parameters,
-            &gradients,
+            &mut progress.model.parameters,
+            gradients,
             self.config,
             rate_share,
             step,
@@ -231,46 +238,30 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// Adds the gradients of `joint` to what is there.
-fn accumulate(
-    model: &TrainableModel,
-    joint: &Tensor,
-    gradients: &mut BTreeMap<String, Tensor>,
-) -> Result<(), TrainError> {
-    let mut store = joint.backward()?;
-    for (name, var) in &model.parameters {
-        let Some(gradient) = store.remove(var.as_tensor()) else { continue };
-        let sum = match gradients.remove(name) {
-            Some(sum) => (sum + gradient)?,
-            None => gradient,
-        };
-        gradients.insert(name.clone(), sum);
-    }
-    Ok(())
-}
-
 /// Every parameter on the path of the first step's loss must have a finite gradient that is not all zeros.
 fn check_gradients(
-    model: &TrainableModel,
-    gradients: &BTreeMap<String, Tensor>,
+    parameters: &Parameters,
+    gradients: &Gradients,
     weights: LossWeights,
 ) -> Result<(), TrainError> {
     if weights.critique == 0.0 && weights.preference == 0.0 {
         return Ok(());
     }
-    for name in model.parameters.keys() {
-        let expected = match name.as_str() {
-            REWARD_HEAD => weights.preference != 0.0,
-            "lm_head.weight" => weights.critique != 0.0,
-            _ => true,
+    let is_tied = parameters.config().tied_embeddings;
+    for id in parameters.ids() {
+        let is_expected = if id == parameters.reward_head() {
+            weights.preference != 0.0
+        } else if id == parameters.lm_head() && !is_tied {
+            weights.critique != 0.0
+        } else {
+            true
         };
-        let found = match gradients.get(name) {
+        let found = match gradients.get(id) {
             None => Some("none"),
-            Some(gradient) => with_values(gradient, |values| Ok(values.iter().all(|&g| g == 0.0)))?
-                .then_some("zeros"),
+            Some(gradient) => gradient.iter().all(|&g| g == 0.0).then_some("zeros"),
         };
-        if let (true, Some(found)) = (expected, found) {
-            return Err(TrainError::NoGradient { name: name.clone(), found });
+        if let (true, Some(found)) = (is_expected, found) {
+            return Err(TrainError::NoGradient { name: parameters.name(id).to_owned(), found });
         }
     }
     Ok(())

@@ -3,7 +3,7 @@ use super::{safetensors_file, weights};
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
 use crate::reward_head::REWARD_HEAD;
-use candle_core::Tensor;
+use crate::weight::Weight;
 use critic_text::Renderer;
 use critic_types::atomic_file;
 use serde_json::json;
@@ -25,24 +25,22 @@ use std::path::Path;
 pub fn write_hf_folder(
     folder: &Path,
     config: &DecoderConfig,
-    weights: &BTreeMap<String, Tensor>,
-    reward_head: Option<&Tensor>,
+    weights: &BTreeMap<String, Weight>,
+    reward_head: Option<&Weight>,
     renderer: &Renderer,
 ) -> Result<(), ModelError> {
-    let mut tensors: BTreeMap<&str, &Tensor> =
-        weights.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-    weights::check_shapes(
-        folder,
-        config,
-        tensors.iter().map(|(&name, tensor)| (name, tensor.dims())),
-    )?;
+    let mut arrays: BTreeMap<&str, (&[usize], &[f32])> = weights
+        .iter()
+        .map(|(name, weight)| (name.as_str(), (weight.shape(), weight.values())))
+        .collect();
+    weights::check_shapes(folder, config, arrays.iter().map(|(&name, &(shape, _))| (name, shape)))?;
     if let Some(head) = reward_head {
         let head_shape = [1, config.d_model];
-        if head.dims() != head_shape {
-            let (name, found) = (REWARD_HEAD.to_owned(), head.dims().to_vec());
+        if head.shape() != head_shape {
+            let (name, found) = (REWARD_HEAD.to_owned(), head.shape().to_vec());
             return Err(ModelError::WeightShape { name, found, expected: head_shape.to_vec() });
         }
-        tensors.insert(REWARD_HEAD, head);
+        arrays.insert(REWARD_HEAD, (head.shape(), head.values()));
     }
     let (tokenizer, template) = (renderer.tokenizer(), renderer.template());
     let tokenizer_json = tokenizer.to_json().map_err(|error| text_error(folder, error))?;
@@ -61,7 +59,7 @@ pub fn write_hf_folder(
     write("config.json", &config.to_hf_json(renderer.end_of_turn(), bos_id))?;
     write("tokenizer.json", &tokenizer_json)?;
     write("tokenizer_config.json", &format!("{tokenizer_config:#}\n"))?;
-    safetensors_file::write(&folder.join("model.safetensors"), &tensors)
+    safetensors_file::write_arrays(&folder.join("model.safetensors"), &arrays)
 }
 
 #[cfg(test)]
@@ -70,8 +68,7 @@ mod tests {
     use crate::config::Architecture;
     use crate::config::tests::tiny;
     use crate::sources::load_folder;
-    use crate::sources::testing::{bits, random_weights, renderer};
-    use candle_core::{DType, Device};
+    use crate::sources::testing::{bits, random_weight, random_weights, renderer};
 
     #[test]
     fn what_is_written_is_read_back_bit_for_bit() {
@@ -79,14 +76,14 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let config = tiny(architecture);
             let weights = random_weights(&config);
-            let head = Tensor::rand(-1f32, 1.0, (1, 12), &Device::Cpu).unwrap();
+            let head = random_weight(REWARD_HEAD, &[1, 12]);
             let renderer = renderer().with_bos(Some(0));
             write_hf_folder(folder.path(), &config, &weights, Some(&head), &renderer).unwrap();
             let model = load_folder(folder.path()).unwrap();
             assert_eq!(model.config, config);
             assert!(model.weights.keys().eq(weights.keys()));
             assert!(
-                weights.iter().all(|(name, tensor)| bits(tensor) == bits(&model.weights[name]))
+                weights.iter().all(|(name, weight)| bits(weight) == bits(&model.weights[name]))
             );
             assert_eq!(bits(model.reward_head.as_ref().unwrap()), bits(&head));
             assert_eq!(model.renderer.digest(), renderer.digest());
@@ -108,7 +105,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = tiny(Architecture::Llama);
         let mut weights = random_weights(&config);
-        let head = Tensor::zeros((2, 12), DType::F32, &Device::Cpu).unwrap();
+        let head = Weight::new([2, 12], vec![0.0; 24]).unwrap();
         let message = write_hf_folder(folder.path(), &config, &weights, Some(&head), &renderer())
             .unwrap_err()
             .to_string();

@@ -33,7 +33,7 @@ pub fn load_folder(folder: &Path) -> Result<LoadedModel, ModelError> {
     let mut tensors = BTreeMap::new();
     let mut sums = Vec::new();
     for path in weight_files(folder)? {
-        let sum = safetensors_file::read(&path, &mut tensors)?;
+        let sum = safetensors_file::read_arrays(&path, &mut tensors)?;
         hub::check_blob(&path, &sum)?;
         sums.push(sum);
     }

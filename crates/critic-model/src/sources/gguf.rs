@@ -4,8 +4,9 @@ use super::gguf_metadata::{FromTensors, Metadata};
 use super::{LoadedModel, ModelIdentity, weights};
 use crate::config::{Architecture, DecoderConfig};
 use crate::error::ModelError;
+use crate::weight::Weight;
+use candle_core::Device;
 use candle_core::quantized::gguf_file::Content;
-use candle_core::{Device, Tensor};
 use critic_text::{ChatTemplate, Renderer, TextError, Tokenizer};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -92,7 +93,7 @@ fn from_tensors(
     let rope_divisors = match content.tensor_infos.get(ROPE_DIVISORS) {
         None => None,
         Some(info) if info.shape.rank() == 1 && info.shape.dims()[0] <= 1 << 16 => {
-            Some(read_tensor(path, content, reader, ROPE_DIVISORS)?.to_vec1::<f32>()?)
+            Some(read_tensor(path, content, reader, ROPE_DIVISORS)?.into_values())
         }
         Some(info) => {
             return Err(torn(format!(
@@ -140,7 +141,7 @@ fn read_weights(
     config: &DecoderConfig,
     content: &Content,
     reader: &mut BufReader<File>,
-) -> Result<BTreeMap<String, Tensor>, ModelError> {
+) -> Result<BTreeMap<String, Weight>, ModelError> {
     let names: BTreeMap<&str, String> = content
         .tensor_infos
         .keys()
@@ -157,15 +158,15 @@ fn read_weights(
     )?;
     let mut weights = BTreeMap::new();
     for (name, hf_name) in names {
-        let mut tensor = read_tensor(path, content, reader, name)?;
+        let mut weight = read_tensor(path, content, reader, name)?;
         if config.architecture == Architecture::Llama {
             if hf_name.ends_with("q_proj.weight") {
-                tensor = unpermute(&tensor, config.n_heads)?;
+                weight = unpermute(&weight, config.n_heads)?;
             } else if hf_name.ends_with("k_proj.weight") {
-                tensor = unpermute(&tensor, config.n_kv_heads)?;
+                weight = unpermute(&weight, config.n_kv_heads)?;
             }
         }
-        weights.insert(hf_name, tensor);
+        weights.insert(hf_name, weight);
     }
     Ok(weights)
 }
@@ -175,22 +176,33 @@ fn read_tensor(
     content: &Content,
     reader: &mut BufReader<File>,
     name: &str,
-) -> Result<Tensor, ModelError> {
-    let tensor = content
-        .tensor(reader, name, &Device::Cpu)
-        .and_then(|tensor| tensor.dequantize(&Device::Cpu));
-    tensor.map_err(|error| ModelError::Gguf {
+) -> Result<Weight, ModelError> {
+    let numbers = content.tensor(reader, name, &Device::Cpu).and_then(|tensor| {
+        let tensor = tensor.dequantize(&Device::Cpu)?;
+        Ok((tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1::<f32>()?))
+    });
+    let (shape, values) = numbers.map_err(|error| ModelError::Gguf {
         path: path.to_owned(),
         reason: format!("tensor {name}: {error}"),
-    })
+    })?;
+    Weight::new(shape, values)
 }
 
 /// Rows `(head, pair, part)` of llama.cpp back to `(head, part, pair)`: the inverse of `permute` in its
 /// `convert_hf_to_gguf.py`.
-fn unpermute(weight: &Tensor, n_heads: usize) -> Result<Tensor, ModelError> {
-    let (rows, columns) = weight.dims2()?;
-    let pairs = weight.reshape((n_heads, rows / n_heads / 2, 2, columns))?;
-    Ok(pairs.transpose(1, 2)?.contiguous()?.reshape((rows, columns))?)
+fn unpermute(weight: &Weight, n_heads: usize) -> Result<Weight, ModelError> {
+    let &[n_rows, n_columns] = weight.shape() else {
+        unreachable!("the shapes of all weights have been checked")
+    };
+    let half = n_rows / n_heads / 2;
+    let mut values = Vec::with_capacity(n_rows * n_columns);
+    for (head, part, pair) in (0..n_heads)
+        .flat_map(|head| (0..2).flat_map(move |part| (0..half).map(move |pair| (head, part, pair))))
+    {
+        let row = (head * half + pair) * 2 + part;
+        values.extend_from_slice(&weight.values()[row * n_columns..][..n_columns]);
+    }
+    Weight::new(weight.shape(), values)
 }
 
 /// The name in Hugging Face's spelling of a tensor in llama.cpp's.

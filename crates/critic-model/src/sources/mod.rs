@@ -1,4 +1,4 @@
-//! Where a model comes from and how its files become tensors.
+//! Where a model comes from and how its files become weights.
 //!
 //! A [`ModelRef`] names a model; [`load`] fetches it if it must and reads it; [`write_hf_folder`] is the
 //! way back. Downloads land whole in the [`Cache`] and are checked; what came from where says the
@@ -33,10 +33,11 @@ pub use gguf::load_gguf;
 pub use hub::HubSource;
 pub use pip::PipSource;
 pub use reference::ModelRef;
+pub use safetensors_file::{read_arrays, write_arrays};
 
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
-use candle_core::Tensor;
+use crate::weight::Weight;
 use critic_text::Renderer;
 use critic_types::ContentId;
 use std::collections::BTreeMap;
@@ -46,11 +47,10 @@ use std::collections::BTreeMap;
 pub struct LoadedModel {
     /// Its architecture.
     pub config: DecoderConfig,
-    /// Its weights by Hugging Face's names, exactly those of [`weight_shapes`](crate::weight_shapes);
-    /// f32 on the CPU.
-    pub weights: BTreeMap<String, Tensor>,
+    /// Its weights by Hugging Face's names, exactly those of [`weight_shapes`](crate::weight_shapes).
+    pub weights: BTreeMap<String, Weight>,
     /// The weight of its reward head, `[1, d_model]`, if the file has one.
-    pub reward_head: Option<Tensor>,
+    pub reward_head: Option<Weight>,
     /// Its way from conversations to tokens.
     pub renderer: Renderer,
     /// Which model this is.

@@ -1,6 +1,6 @@
 use super::digest::HashingReader;
 use crate::error::ModelError;
-use candle_core::{DType, Device, Tensor};
+use crate::weight::Weight;
 use critic_types::atomic_file;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -12,12 +12,20 @@ use std::path::Path;
 /// Bytes of header above which a file is no safetensors file (the format's own limit).
 const MAX_HEADER: u64 = 100_000_000;
 
-/// Reads every tensor of a file as f32 into `weights`, in one pass, and returns the file's SHA-256.
+/// Numbers that are written at once.
+const PART: usize = 1 << 16;
+
+/// Reads every array of a safetensors file as f32 into `weights`, in one pass, and returns the file's
+/// SHA-256.
 ///
-/// Only one tensor is held twice, so the peak is the f32 model and its largest tensor.
-pub(crate) fn read(
+/// Only one array is held twice, so the peak is the f32 model and its largest array.
+///
+/// # Errors
+/// [`ModelError`] when the file is torn, holds other numbers than f32, f16 and bf16, or an array that
+/// `weights` has already.
+pub fn read_arrays(
     path: &Path,
-    weights: &mut BTreeMap<String, Tensor>,
+    weights: &mut BTreeMap<String, Weight>,
 ) -> Result<String, ModelError> {
     let io = |source: io::Error| ModelError::Read { path: path.to_owned(), source };
     let torn = |reason: String| ModelError::Safetensors { path: path.to_owned(), reason };
@@ -54,8 +62,8 @@ pub(crate) fn read(
             name: name.clone(),
             found: format!("{:?}", info.dtype),
         })?;
-        let tensor = Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu)?;
-        if weights.insert(name.clone(), tensor).is_some() {
+        let weight = Weight::new(info.shape.as_slice(), values)?;
+        if weights.insert(name.clone(), weight).is_some() {
             return Err(torn(format!("the tensor {name} stands in another shard as well")));
         }
     }
@@ -76,19 +84,21 @@ fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     }
 }
 
-/// Writes tensors as f32, whole or not at all; only one is held twice.
-pub(crate) fn write(path: &Path, weights: &BTreeMap<&str, &Tensor>) -> Result<(), ModelError> {
+/// Writes arrays (shape and numbers, row by row) as a safetensors file in f32, whole or not at all.
+///
+/// # Errors
+/// [`ModelError`] when the file cannot be written.
+pub fn write_arrays(
+    path: &Path,
+    arrays: &BTreeMap<&str, (&[usize], &[f32])>,
+) -> Result<(), ModelError> {
     let mut offset = 0;
-    let mut infos = Vec::with_capacity(weights.len());
-    for (&name, tensor) in weights {
-        let end = offset + 4 * tensor.elem_count();
+    let mut infos = Vec::with_capacity(arrays.len());
+    for (&name, (shape, values)) in arrays {
+        let end = offset + 4 * values.len();
         infos.push((
             name.to_owned(),
-            TensorInfo {
-                dtype: Dtype::F32,
-                shape: tensor.dims().to_vec(),
-                data_offsets: (offset, end),
-            },
+            TensorInfo { dtype: Dtype::F32, shape: shape.to_vec(), data_offsets: (offset, end) },
         ));
         offset = end;
     }
@@ -101,12 +111,10 @@ pub(crate) fn write(path: &Path, weights: &BTreeMap<&str, &Tensor>) -> Result<()
     atomic_file::write_with(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
-        for tensor in weights.values() {
-            let values = tensor
-                .to_dtype(DType::F32)
-                .and_then(|t| t.flatten_all()?.to_vec1::<f32>())
-                .map_err(io::Error::other)?;
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let mut bytes = Vec::new();
+        for part in arrays.values().flat_map(|(_, values)| values.chunks(PART)) {
+            bytes.clear();
+            bytes.extend(part.iter().flat_map(|value| value.to_le_bytes()));
             out.write_all(&bytes)?;
         }
         Ok(())
@@ -121,7 +129,7 @@ mod tests {
     fn message(bytes: &[u8]) -> String {
         let file = tempfile::NamedTempFile::new().unwrap();
         atomic_file::write(file.path(), bytes).unwrap();
-        read(file.path(), &mut BTreeMap::new()).unwrap_err().to_string()
+        read_arrays(file.path(), &mut BTreeMap::new()).unwrap_err().to_string()
     }
 
     fn file(header: &str, data: &[u8]) -> Vec<u8> {
@@ -137,24 +145,17 @@ mod tests {
         let path = folder.path().join("model.safetensors");
         let values =
             vec![f32::MIN_POSITIVE / 2.0, -0.0, 1.0 / 3.0, f32::MAX, f32::NEG_INFINITY, 7.0];
-        let a = Tensor::from_vec(values.clone(), (2, 3), &Device::Cpu).unwrap();
-        let transposed = a.t().unwrap();
-        write(&path, &BTreeMap::from([("a", &a), ("b", &transposed)])).unwrap();
+        let other: Vec<f32> = (0..PART + 6).map(|i| i as f32).collect();
+        let (a, b): ((&[usize], &[f32]), (&[usize], &[f32])) =
+            ((&[2, 3], &values), (&[PART / 2 + 3, 2], &other));
+        write_arrays(&path, &BTreeMap::from([("a", a), ("b", b)])).unwrap();
         let mut weights = BTreeMap::new();
-        let sum = read(&path, &mut weights).unwrap();
+        let sum = read_arrays(&path, &mut weights).unwrap();
         assert_eq!(sum, crate::sources::digest::sha256(&path).unwrap());
-        let bits = |t: &Tensor| {
-            t.flatten_all()
-                .unwrap()
-                .to_vec1::<f32>()
-                .unwrap()
-                .iter()
-                .map(|x| x.to_bits())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(bits(&weights["a"]), values.iter().map(|x| x.to_bits()).collect::<Vec<_>>());
-        assert_eq!(bits(&weights["b"]), bits(&transposed));
-        assert_eq!(weights["b"].dims(), [3, 2]);
+        let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(weights["a"].values()), bits(&values));
+        assert_eq!(bits(weights["b"].values()), bits(&other));
+        assert_eq!(weights["b"].shape(), [PART / 2 + 3, 2]);
         // The reference implementation accepts the file too.
         let bytes = std::fs::read(&path).unwrap();
         assert_eq!(
@@ -174,8 +175,8 @@ mod tests {
             let file_ = tempfile::NamedTempFile::new().unwrap();
             atomic_file::write(file_.path(), &file(&header, &bytes)).unwrap();
             let mut weights = BTreeMap::new();
-            read(file_.path(), &mut weights).unwrap();
-            assert_eq!(weights["w"].to_vec1::<f32>().unwrap(), [-1.5]);
+            read_arrays(file_.path(), &mut weights).unwrap();
+            assert_eq!(weights["w"].values(), [-1.5]);
         }
     }
 
@@ -205,7 +206,7 @@ mod tests {
             for bytes in [free, nearly] {
                 let file = tempfile::NamedTempFile::new().unwrap();
                 atomic_file::write(file.path(), &bytes).unwrap();
-                let _ = read(file.path(), &mut BTreeMap::new());
+                let _ = read_arrays(file.path(), &mut BTreeMap::new());
             }
         }
     }

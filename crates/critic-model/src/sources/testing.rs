@@ -2,7 +2,7 @@
 
 use crate::config::DecoderConfig;
 use crate::decoder::weight_shapes;
-use candle_core::{Device, Tensor};
+use crate::weight::Weight;
 use critic_text::{ChatTemplate, Renderer, Tokenizer};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -11,19 +11,19 @@ pub(crate) const TEMPLATE: &str =
     "{% for m in messages %}<|im_start|>{{ m['role'] }} {{ m['content'] }}<|im_end|>{% endfor %}";
 
 /// Weights that depend on their names alone.
-pub(crate) fn random_weights(config: &DecoderConfig) -> BTreeMap<String, Tensor> {
-    let seed = critic_types::SeedTree::new(7);
-    let tensor = |name: &str, shape: &[usize]| {
-        let node = seed.child(name);
-        let n: usize = shape.iter().product();
-        let values: Vec<f32> =
-            (0..n as u64).map(|i| node.index(i).uniform() as f32 - 0.5).collect();
-        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-    };
+pub(crate) fn random_weights(config: &DecoderConfig) -> BTreeMap<String, Weight> {
     weight_shapes(config)
         .into_iter()
-        .map(|(name, shape)| (name.clone(), tensor(&name, &shape)))
+        .map(|(name, shape)| (name.clone(), random_weight(&name, &shape)))
         .collect()
+}
+
+/// A weight that depends on its name and shape alone.
+pub(crate) fn random_weight(name: &str, shape: &[usize]) -> Weight {
+    let node = critic_types::SeedTree::new(7).child(name);
+    let n: usize = shape.iter().product();
+    let values = (0..n as u64).map(|i| node.index(i).uniform() as f32 - 0.5).collect();
+    Weight::new(shape, values).unwrap()
 }
 
 /// Nine tokens: `<|endoftext|>`, `<|im_start|>`, `<|im_end|>` and six words.
@@ -50,7 +50,7 @@ pub(crate) fn renderer() -> Renderer {
     Renderer::new(tokenizer, template, 2)
 }
 
-/// The bits of a tensor, in order.
-pub(crate) fn bits(tensor: &Tensor) -> Vec<u32> {
-    tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap().into_iter().map(f32::to_bits).collect()
+/// The bits of a weight, in order.
+pub(crate) fn bits(weight: &Weight) -> Vec<u32> {
+    weight.values().iter().map(|x| x.to_bits()).collect()
 }

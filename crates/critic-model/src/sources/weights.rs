@@ -2,19 +2,19 @@ use crate::config::DecoderConfig;
 use crate::decoder::weight_shapes;
 use crate::error::{ModelError, WeightMismatch};
 use crate::reward_head::{REWARD_HEAD, RewardHead};
-use candle_core::Tensor;
+use crate::weight::Weight;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The weights of a model and the weight of its reward head.
-pub(crate) type Weights = (BTreeMap<String, Tensor>, Option<Tensor>);
+pub(crate) type Weights = (BTreeMap<String, Weight>, Option<Weight>);
 
 /// Sets the reward head apart and checks that the others are those of the architecture: all of them, in
 /// their shapes, and nothing else.
 pub(crate) fn check(
     path: &Path,
     config: &DecoderConfig,
-    mut weights: BTreeMap<String, Tensor>,
+    mut weights: BTreeMap<String, Weight>,
 ) -> Result<Weights, ModelError> {
     let reward_head = match weights.remove(REWARD_HEAD) {
         None => None,
@@ -28,7 +28,7 @@ pub(crate) fn check(
     check_shapes(
         path,
         config,
-        weights.iter().map(|(name, tensor)| (name.as_str(), tensor.dims())),
+        weights.iter().map(|(name, weight)| (name.as_str(), weight.shape())),
     )?;
     Ok((weights, reward_head))
 }
@@ -74,13 +74,12 @@ mod tests {
     use crate::config::Architecture;
     use crate::config::tests::tiny;
     use crate::sources::testing::random_weights;
-    use candle_core::{DType, Device};
 
-    fn zeros(shape: &[usize]) -> Tensor {
-        Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap()
+    fn zeros(shape: &[usize]) -> Weight {
+        Weight::new(shape, vec![0.0; shape.iter().product()]).unwrap()
     }
 
-    fn refusal(change: impl FnOnce(&mut BTreeMap<String, Tensor>)) -> String {
+    fn refusal(change: impl FnOnce(&mut BTreeMap<String, Weight>)) -> String {
         let config = tiny(Architecture::Llama);
         let mut weights = random_weights(&config);
         change(&mut weights);

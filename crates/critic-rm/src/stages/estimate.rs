@@ -112,11 +112,10 @@ fn forward_tokens_per_second(session: &Session) -> Result<f64> {
         ..PairSequences::default()
     };
     let forest = TrainingForest::build(&[pair])?;
-    let positions = forest.positions.clone().into();
     let mut best = 0.0f64;
     for _ in 0..2 {
         let started = Instant::now();
-        decoder.hidden(&forest.tokens, &positions, &mut ForestAttention::new(&forest))?;
+        decoder.hidden(&forest.tokens, &forest.positions, &mut ForestAttention::new(&forest))?;
         best = best.max(forest.n_tokens() as f64 / started.elapsed().as_secs_f64());
     }
     Ok(best)

@@ -1,11 +1,12 @@
 use super::*;
-use candle_core::{D, Device};
 use critic_forest::PairSequences;
+use critic_kernels::attention::QueryRun;
 use critic_model::config::{Architecture, DecoderConfig, RopeConfig};
-use critic_model::weight_shapes;
+use critic_model::{RewardHead, Weight, weight_shapes};
 use critic_types::SeedTree;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 pub(crate) fn tiny_config(architecture: Architecture, tied_embeddings: bool) -> DecoderConfig {
     DecoderConfig {
@@ -25,7 +26,7 @@ pub(crate) fn tiny_config(architecture: Architecture, tied_embeddings: bool) -> 
     }
 }
 
-pub(crate) fn tiny_weights(config: &DecoderConfig) -> BTreeMap<String, Tensor> {
+pub(crate) fn tiny_weights(config: &DecoderConfig) -> BTreeMap<String, Weight> {
     let tree = SeedTree::new(3);
     let random = |(name, shape): (String, Vec<usize>)| {
         let node = tree.child(&name);
@@ -38,75 +39,110 @@ pub(crate) fn tiny_weights(config: &DecoderConfig) -> BTreeMap<String, Tensor> {
         let values: Vec<f32> = (0..n)
             .map(|i| (center + 0.8 * (node.index(i as u64).uniform() - 0.5)) as f32)
             .collect();
-        (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
+        (name, Weight::new(shape, values).unwrap())
     };
     weight_shapes(config).into_iter().map(random).collect()
 }
 
-fn tiny_model(config: &DecoderConfig) -> TrainableModel {
-    TrainableModel::new(config, &tiny_weights(config), None, &SeedTree::new(1)).unwrap()
+fn tiny_parameters(config: &DecoderConfig) -> Parameters {
+    let head = RewardHead::random_weight(config.d_model, &SeedTree::new(1));
+    Parameters::new(config, tiny_weights(config), head).unwrap()
 }
 
-/// The joint loss of sequences that are run one by one, from candle's own operations above the decoder.
-fn row_by_row(model: &TrainableModel, pairs: &[PairSequences], weights: LossWeights) -> Tensor {
-    let hidden = |tokens: &[u32]| {
-        let row = PairSequences {
-            responses: [tokens.to_vec(), tokens.to_vec()],
-            read_without_critique: true,
-            ..Default::default()
-        };
-        let forest = TrainingForest::build(&[row]).unwrap();
-        assert_eq!(forest.tokens, tokens);
-        let positions = forest.positions.clone().into();
-        model.decoder.hidden(tokens, &positions, &mut ForestAttention::new(&forest)).unwrap()
+/// A sequence that is run on its own.
+struct Row<'a> {
+    tokens: &'a [u32],
+    /// Tokens that the critique loss predicts.
+    labels: Range<usize>,
+    /// Derivative of the joint loss with respect to its reward.
+    slope: f64,
+}
+
+/// The joint loss and its gradients of sequences that are run one by one; losses in f64 by their formulas.
+fn row_by_row(
+    parameters: &Parameters,
+    pairs: &[PairSequences],
+    weights: LossWeights,
+) -> (f64, Gradients) {
+    let (d, head) = (parameters.config().d_model, parameters.values(parameters.reward_head()));
+    let lm_head = parameters.values(parameters.lm_head());
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     };
-    let reward = |hidden: &Tensor| {
-        let last = hidden.get(hidden.dims()[0] - 1).unwrap();
-        (last * model.head.weight().get(0).unwrap()).unwrap().sum_all().unwrap()
+    let mut pass = Pass::new(Activations::F32, parameters.config().n_layers);
+    let mut gradients = Gradients::new(parameters);
+    let mut run = |row: &Row<'_>, gradients: Option<&mut Gradients>| -> (f64, f64) {
+        let n = row.tokens.len();
+        let positions: Vec<u32> = (0..n as u32).collect();
+        let runs = [QueryRun { query_start: 0, query_len: n, prefix: Vec::new(), own_start: 0 }];
+        let read: Vec<usize> = row.labels.clone().map(|label| label - 1).chain([n - 1]).collect();
+        let batch = Batch { tokens: row.tokens, positions: &positions, runs: &runs, read: &read };
+        let hidden = pass.forward(parameters, &batch).unwrap().to_vec();
+        let mut grad_hidden = vec![0.0; hidden.len()];
+        let (mut nats, mut grad_lm_head) = (0.0, vec![0.0; lm_head.len()]);
+        for (i, label) in row.labels.clone().enumerate() {
+            let h = &hidden[i * d..][..d];
+            let logits: Vec<f64> = lm_head.chunks(d).map(|row| dot(row, h)).collect();
+            let sum: f64 = logits.iter().map(|x| x.exp()).sum();
+            nats += sum.ln() - logits[row.tokens[label] as usize];
+            for (token, logit) in logits.iter().enumerate() {
+                let is_label = f64::from(u8::from(token == row.tokens[label] as usize));
+                let slope = (weights.critique * (logit.exp() / sum - is_label)) as f32;
+                for j in 0..d {
+                    grad_hidden[i * d + j] += slope * lm_head[token * d + j];
+                    grad_lm_head[token * d + j] += slope * h[j];
+                }
+            }
+        }
+        let last = hidden.len() - d;
+        if let Some(gradients) = gradients {
+            for j in 0..d {
+                grad_hidden[last + j] = (row.slope * f64::from(head[j])) as f32;
+                gradients.add_to(parameters.reward_head())[j] +=
+                    (row.slope * f64::from(hidden[last + j])) as f32;
+            }
+            let to = gradients.add_to(parameters.lm_head());
+            to.iter_mut().zip(&grad_lm_head).for_each(|(to, grad)| *to += grad);
+            pass.backward(parameters, &batch, &grad_hidden, gradients).unwrap();
+        }
+        (nats, dot(&hidden[last..], head))
     };
-    let softplus = |x: Tensor| ((x.exp().unwrap() + 1.0).unwrap()).log().unwrap();
-    let mut sum = Tensor::new(0f32, &Device::Cpu).unwrap();
+    let mut loss = 0.0;
     for pair in pairs {
-        let mut comparisons: Vec<(Tensor, Tensor)> = Vec::new();
-        let mut rewards: [Vec<Tensor>; 2] = [Vec::new(), Vec::new()];
-        for side in 0..2 {
-            for (tokens, span) in &pair.critiqued[side] {
-                let hidden = hidden(tokens);
-                rewards[side].push(reward(&hidden));
-                let predicting = hidden.narrow(0, span.start - 1, span.len()).unwrap();
-                let logits = predicting.matmul(&model.decoder.lm_head().t().unwrap()).unwrap();
-                let ids =
-                    Tensor::new(&tokens[span.clone()], &Device::Cpu).unwrap().unsqueeze(1).unwrap();
-                let nats = candle_nn::ops::log_softmax(&logits, D::Minus1)
-                    .unwrap()
-                    .gather(&ids, 1)
-                    .unwrap()
-                    .sum_all()
-                    .unwrap()
-                    .neg()
-                    .unwrap();
-                sum = (sum + (nats * weights.critique).unwrap()).unwrap();
-            }
-        }
+        let mut rows: Vec<Row<'_>> = Vec::new();
+        let mut comparisons = Vec::new();
         if pair.read_without_critique {
-            let [chosen, rejected] =
-                pair.responses.each_ref().map(|tokens| reward(&hidden(tokens)));
-            comparisons.push((chosen, rejected));
+            rows.extend(pair.responses.iter().map(|tokens| Row {
+                tokens,
+                labels: 0..0,
+                slope: 0.0,
+            }));
+            comparisons.push((0, 1));
         }
-        let [chosen, rejected] = &rewards;
-        if !chosen.is_empty() && !rejected.is_empty() {
-            for i in 0..chosen.len().max(rejected.len()) {
-                comparisons
-                    .push((chosen[i % chosen.len()].clone(), rejected[i % rejected.len()].clone()));
-            }
+        let first = [rows.len(), rows.len() + pair.critiqued[0].len()];
+        for (tokens, span) in pair.critiqued.iter().flatten() {
+            rows.push(Row { tokens, labels: span.clone(), slope: 0.0 });
         }
-        let n = comparisons.len() as f64;
-        for (chosen, rejected) in comparisons {
-            let nats = softplus((rejected - chosen).unwrap());
-            sum = (sum + (nats * (weights.preference / n)).unwrap()).unwrap();
+        let n = pair.critiqued.each_ref().map(Vec::len);
+        if n.iter().all(|&n| n > 0) {
+            comparisons
+                .extend((0..n[0].max(n[1])).map(|i| (first[0] + i % n[0], first[1] + i % n[1])));
+        }
+        let found: Vec<(f64, f64)> = rows.iter().map(|row| run(row, None)).collect();
+        loss += weights.critique * found.iter().map(|(nats, _)| nats).sum::<f64>();
+        for &(chosen, rejected) in &comparisons {
+            let weight = weights.preference / comparisons.len() as f64;
+            let margin = found[chosen].1 - found[rejected].1;
+            loss += weight * (-margin).exp().ln_1p();
+            let slope = -weight / (1.0 + margin.exp());
+            rows[chosen].slope += slope;
+            rows[rejected].slope -= slope;
+        }
+        for row in &rows {
+            run(row, Some(&mut gradients));
         }
     }
-    sum
+    (loss, gradients)
 }
 
 fn pair() -> impl Strategy<Value = PairSequences> {
@@ -161,25 +197,23 @@ proptest! {
         critique_weight in 0.0f64..1.0,
     ) {
         let config = tiny_config(if is_qwen { Architecture::Qwen2 } else { Architecture::Llama }, tied);
-        let model = tiny_model(&config);
+        let parameters = tiny_parameters(&config);
         let forest = TrainingForest::build(&pairs).unwrap();
         let n_pairs = forest.comparisons.iter().filter(|pair| !pair.is_empty()).count();
         let weights = LossWeights::new(JointForm::Convex, critique_weight, forest.targets.len(), n_pairs);
-        let (joint, sums) = joint_loss(&model, &forest, weights).unwrap();
-        let joint = joint.unwrap();
-        let rows = row_by_row(&model, &pairs, weights);
-        let (found, expected) = (joint.to_scalar::<f32>().unwrap(), rows.to_scalar::<f32>().unwrap());
-        prop_assert!((found - expected).abs() <= 1e-4 * expected.abs().max(1e-3), "{} is not {}", found, expected);
-        let from_sums = weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
-        prop_assert!((from_sums - f64::from(found)).abs() < 1e-4);
-        let (ours, theirs) = (joint.backward().unwrap(), rows.backward().unwrap());
-        for (name, var) in model.parameters() {
-            let Some(expected) = theirs.get(var.as_tensor()) else { continue };
-            let expected = expected.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let found = ours.get(var.as_tensor()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            let scale = expected.iter().fold(0f32, |max, g| max.max(g.abs()));
-            for (found, expected) in found.iter().zip(&expected) {
-                prop_assert!((found - expected).abs() <= 1e-4 * scale + 1e-7, "{}: {} is not {}", name, found, expected);
+        let (expected, theirs) = row_by_row(&parameters, &pairs, weights);
+        for activations in [Activations::F32, Activations::Recompute] {
+            let mut ours = Gradients::new(&parameters);
+            let mut losses = JointLoss::new(activations, config.n_layers);
+            let sums = losses.add(&parameters, &forest, weights, &mut ours).unwrap();
+            let found = weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
+            prop_assert!((found - expected).abs() <= 1e-4 * expected.abs().max(1e-3), "{} is not {}", found, expected);
+            for id in parameters.ids() {
+                let (Some(found), Some(expected)) = (ours.get(id), theirs.get(id)) else { continue };
+                let scale = expected.iter().fold(0f32, |max, g| max.max(g.abs()));
+                for (found, expected) in found.iter().zip(expected) {
+                    prop_assert!((found - expected).abs() <= 1e-4 * scale + 1e-7, "{}: {} is not {}", parameters.name(id), found, expected);
+                }
             }
         }
     }

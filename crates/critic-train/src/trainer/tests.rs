@@ -1,14 +1,18 @@
 use super::*;
 use crate::loss::tests::{tiny_config, tiny_weights};
 use crate::{CritiqueWeight, JointForm, LearningRate};
+use critic_model::REWARD_HEAD;
+use critic_model::backprop::Activations;
 use critic_model::config::Architecture;
 use critic_types::ContentHasher;
+use std::collections::BTreeMap;
 
 fn config() -> TrainConfig {
     TrainConfig {
         epochs: 3,
         pairs_per_step: 2,
         tokens_per_pack: 64,
+        activations: Activations::F32,
         learning_rate: LearningRate { peak: 1e-2, warmup: 0.2, floor: 0.1 },
         reward_head_learning_rate: 1e-2,
         weight_decay: 0.01,
@@ -76,10 +80,7 @@ fn finished(ended: Ended) -> (BTreeMap<String, Vec<f32>>, Vec<StepRecord>) {
     let (mut weights, head) = model.into_weights();
     weights.insert(REWARD_HEAD.to_owned(), head);
     (
-        weights
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.flatten_all().unwrap().to_vec1().unwrap()))
-            .collect(),
+        weights.iter().map(|(name, weight)| (name.clone(), weight.values().to_vec())).collect(),
         records,
     )
 }

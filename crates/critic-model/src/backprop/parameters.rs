@@ -1,0 +1,199 @@
+use crate::config::DecoderConfig;
+use crate::decoder::weight_shapes;
+use crate::error::ModelError;
+use crate::reward_head::{REWARD_HEAD, RewardHead};
+use crate::weight::Weight;
+use critic_kernels::linear;
+use critic_kernels::rope::RopeTable;
+use std::collections::BTreeMap;
+
+/// The place of a parameter among [`Parameters`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ParameterId(usize);
+
+impl ParameterId {
+    pub(super) fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// The parameters of a decoder and of its reward head, each in memory of its own, by number.
+#[derive(Debug)]
+pub struct Parameters {
+    config: DecoderConfig,
+    names: Vec<String>,
+    shapes: Vec<Vec<usize>>,
+    values: Vec<Vec<f32>>,
+    pub(super) rope: RopeTable,
+    pub(super) embedding: ParameterId,
+    pub(super) layers: Vec<LayerIds>,
+    pub(super) norm: ParameterId,
+    lm_head: ParameterId,
+    reward_head: ParameterId,
+}
+
+/// The parameters of a layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LayerIds {
+    pub(super) input_norm: ParameterId,
+    pub(super) q: ProjectionIds,
+    pub(super) k: ProjectionIds,
+    pub(super) v: ProjectionIds,
+    pub(super) o: ProjectionIds,
+    pub(super) post_attention_norm: ParameterId,
+    pub(super) gate: ProjectionIds,
+    pub(super) up: ProjectionIds,
+    pub(super) down: ProjectionIds,
+}
+
+/// The parameters of a linear layer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ProjectionIds {
+    pub(super) weight: ParameterId,
+    pub(super) bias: Option<ParameterId>,
+}
+
+impl Parameters {
+    /// The parameters of a model; numbers that nothing else holds are taken over without a copy.
+    ///
+    /// # Shapes
+    /// - `weights`: those of [`weight_shapes`]
+    /// - `reward_head`: `[1, d_model]`
+    ///
+    /// # Errors
+    /// [`ModelError`] naming a weight that is missing, not known, or of another shape.
+    pub fn new(
+        config: &DecoderConfig,
+        mut weights: BTreeMap<String, Weight>,
+        reward_head: Weight,
+    ) -> Result<Self, ModelError> {
+        let head = RewardHead::new(reward_head, config.d_model)?;
+        weights.insert(REWARD_HEAD.to_owned(), head.weight().clone());
+        drop(head);
+        let mut shapes = weight_shapes(config);
+        shapes.insert(REWARD_HEAD.to_owned(), vec![1, config.d_model]);
+        let mut parameters = Parts::default();
+        for (name, shape) in shapes {
+            let weight = weights.remove(&name);
+            let weight = weight.ok_or_else(|| ModelError::MissingWeight {
+                name: name.clone(),
+                expected: shape.clone(),
+            })?;
+            if weight.shape() != shape {
+                let found = weight.shape().to_vec();
+                return Err(ModelError::WeightShape { name, found, expected: shape });
+            }
+            parameters.ids.insert(name.clone(), ParameterId(parameters.names.len()));
+            parameters.names.push(name);
+            parameters.shapes.push(shape);
+            parameters.values.push(weight.into_values());
+        }
+        if let Some(name) = weights.into_keys().next() {
+            return Err(ModelError::UnknownWeight { name });
+        }
+        let Parts { ids, names, shapes, values } = parameters;
+        let id = |name: &str| ids[name];
+        let layers = (0..config.n_layers)
+            .map(|layer| {
+                let at = |name: &str| id(&format!("model.layers.{layer}.{name}"));
+                let projection = |name: &str| ProjectionIds {
+                    weight: at(&format!("{name}.weight")),
+                    bias: ids.get(&format!("model.layers.{layer}.{name}.bias")).copied(),
+                };
+                LayerIds {
+                    input_norm: at("input_layernorm.weight"),
+                    q: projection("self_attn.q_proj"),
+                    k: projection("self_attn.k_proj"),
+                    v: projection("self_attn.v_proj"),
+                    o: projection("self_attn.o_proj"),
+                    post_attention_norm: at("post_attention_layernorm.weight"),
+                    gate: projection("mlp.gate_proj"),
+                    up: projection("mlp.up_proj"),
+                    down: projection("mlp.down_proj"),
+                }
+            })
+            .collect();
+        let embedding = id("model.embed_tokens.weight");
+        Ok(Self {
+            rope: RopeTable::new(&config.inverse_frequencies(), config.context_length),
+            embedding,
+            layers,
+            norm: id("model.norm.weight"),
+            lm_head: ids.get("lm_head.weight").copied().unwrap_or(embedding),
+            reward_head: id(REWARD_HEAD),
+            config: config.clone(),
+            names,
+            shapes,
+            values,
+        })
+    }
+
+    /// The decoder's shape.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// All of them, in the order of their names.
+    pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<> {
+        (0..self.names.len()).map(ParameterId)
+    }
+
+    /// The LM head, `[vocab_size, d_model]`; the embedding itself when they are tied.
+    pub fn lm_head(&self) -> ParameterId {
+        self.lm_head
+    }
+
+    /// The reward head, `[1, d_model]`.
+    pub fn reward_head(&self) -> ParameterId {
+        self.reward_head
+    }
+
+    /// A parameter's name in Hugging Face's spelling; the reward head's is [`REWARD_HEAD`].
+    pub fn name(&self, id: ParameterId) -> &str {
+        &self.names[id.0]
+    }
+
+    /// A parameter's shape.
+    pub fn shape(&self, id: ParameterId) -> &[usize] {
+        &self.shapes[id.0]
+    }
+
+    /// A parameter's numbers, row by row.
+    pub fn values(&self, id: ParameterId) -> &[f32] {
+        &self.values[id.0]
+    }
+
+    /// A parameter's numbers, to be updated.
+    pub fn values_mut(&mut self, id: ParameterId) -> &mut [f32] {
+        &mut self.values[id.0]
+    }
+
+    /// A matrix as the products of a linear layer read it.
+    pub fn matrix(&self, id: ParameterId) -> linear::Weight<'_> {
+        linear::Weight::F32(&self.values[id.0])
+    }
+
+    /// The decoder's weights and the reward head's.
+    pub fn into_weights(self) -> (BTreeMap<String, Weight>, Weight) {
+        let weight = |shape: Vec<usize>, values: Vec<f32>| {
+            Weight::new(shape, values).expect("a parameter keeps its shape")
+        };
+        let mut weights: BTreeMap<String, Weight> = self
+            .names
+            .into_iter()
+            .zip(self.shapes.into_iter().zip(self.values))
+            .map(|(name, (shape, values))| (name, weight(shape, values)))
+            .collect();
+        let head = weights.remove(REWARD_HEAD).expect("the reward head is a parameter");
+        (weights, head)
+    }
+}
+
+/// Parameters on their way into [`Parameters`].
+#[derive(Default)]
+struct Parts {
+    ids: BTreeMap<String, ParameterId>,
+    names: Vec<String>,
+    shapes: Vec<Vec<usize>>,
+    values: Vec<Vec<f32>>,
+}

@@ -1,0 +1,131 @@
+use super::gradients::Gradients;
+use super::kept::{Activations, Kept};
+use super::layer::{Layer, Scratch};
+use super::parameters::Parameters;
+use crate::decoder::embed;
+use crate::error::ModelError;
+use critic_kernels::attention::QueryRun;
+use critic_kernels::rms_norm;
+
+/// A forest as the decoder sees it: a flat list of tokens, and which see each other.
+#[derive(Debug, Clone, Copy)]
+pub struct Batch<'a> {
+    /// Token of each row.
+    pub tokens: &'a [u32],
+    /// Position of each row in its sequence.
+    pub positions: &'a [u32],
+    /// Which rows see each other; they partition the rows.
+    pub runs: &'a [QueryRun],
+    /// Rows whose hidden states are read; a row may stand here more than once.
+    pub read: &'a [usize],
+}
+
+/// One forward and one backward pass; its memory is used again by the next.
+#[derive(Debug)]
+pub struct Pass {
+    kept: Kept,
+    scratch: Scratch,
+    /// The residual stream on the way up, its gradient on the way down, `[n_tokens, d_model]`.
+    stream: Vec<f32>,
+    grad_stream: Vec<f32>,
+    /// The stream at the rows that are read, before and after the final norm, `[n_read, d_model]`.
+    read: Vec<f32>,
+    hidden: Vec<f32>,
+    grad_read: Vec<f32>,
+}
+
+impl Pass {
+    /// A pass over models of so many layers.
+    pub fn new(activations: Activations, n_layers: usize) -> Self {
+        let [stream, grad_stream, read, hidden, grad_read] = [const { Vec::new() }; 5];
+        let kept = Kept::new(activations, n_layers);
+        Self { kept, scratch: Scratch::default(), stream, grad_stream, read, hidden, grad_read }
+    }
+
+    /// Runs the decoder; returns the hidden states at the rows that are read, after the final norm.
+    ///
+    /// # Shapes
+    /// returns `[n_read, d_model]`
+    ///
+    /// # Errors
+    /// When a token is not in the vocabulary, a position is beyond the context, a row that is read is not
+    /// there, or the runs do not partition the rows.
+    pub fn forward(
+        &mut self,
+        parameters: &Parameters,
+        batch: &Batch<'_>,
+    ) -> Result<&[f32], ModelError> {
+        let (config, n) = (parameters.config(), batch.tokens.len());
+        let d = config.d_model;
+        self.stream.resize(n * d, 0.0);
+        embed(parameters.values(parameters.embedding), d, batch.tokens, &mut self.stream)?;
+        for (layer_idx, ids) in parameters.layers.iter().enumerate() {
+            let layer = Layer { parameters, ids, batch };
+            let kept = self.kept.at_work(layer_idx);
+            kept.input.clone_from(&self.stream);
+            layer.forward_kept(kept, &mut self.stream, &mut self.scratch)?;
+            layer.forward_rest(kept, &mut self.stream, &mut self.scratch)?;
+            self.kept.keep(layer_idx);
+        }
+        self.read.clear();
+        for &row in batch.read {
+            let found = self.stream.chunks_exact(d).nth(row);
+            self.read.extend_from_slice(found.ok_or(ModelError::NoSuchRow { row, n_rows: n })?);
+        }
+        self.hidden.resize(self.read.len(), 0.0);
+        let norm = parameters.values(parameters.norm);
+        rms_norm::forward(&self.read, norm, config.rms_norm_eps, &mut self.hidden)?;
+        Ok(&self.hidden)
+    }
+
+    /// Adds the gradients of the decoder's parameters to `gradients`, after [`forward`](Self::forward) on
+    /// the same parameters and batch; once for each forward pass.
+    ///
+    /// # Shapes
+    /// `grad_hidden`: `[n_read, d_model]`, the gradient of what `forward` gave
+    ///
+    /// # Errors
+    /// When `grad_hidden` does not fit the batch.
+    pub fn backward(
+        &mut self,
+        parameters: &Parameters,
+        batch: &Batch<'_>,
+        grad_hidden: &[f32],
+        gradients: &mut Gradients,
+    ) -> Result<(), ModelError> {
+        let config = parameters.config();
+        let d = config.d_model;
+        self.grad_read.clear();
+        self.grad_read.resize(self.read.len(), 0.0);
+        rms_norm::backward(
+            &self.read,
+            parameters.values(parameters.norm),
+            config.rms_norm_eps,
+            grad_hidden,
+            &mut self.grad_read,
+            gradients.add_to(parameters.norm),
+        )?;
+        self.grad_stream.clear();
+        self.grad_stream.resize(self.stream.len(), 0.0);
+        for (&row, grad) in batch.read.iter().zip(self.grad_read.chunks_exact(d)) {
+            add(&mut self.grad_stream[row * d..][..d], grad);
+        }
+        for (layer_idx, ids) in parameters.layers.iter().enumerate().rev() {
+            let layer = Layer { parameters, ids, batch };
+            let (kept, again) = self.kept.recall(layer_idx);
+            if again {
+                layer.forward_kept(kept, &mut self.stream, &mut self.scratch)?;
+            }
+            layer.backward(kept, &mut self.grad_stream, gradients, &mut self.scratch)?;
+        }
+        let embedding = gradients.add_to(parameters.embedding);
+        for (&token, grad) in batch.tokens.iter().zip(self.grad_stream.chunks_exact(d)) {
+            add(&mut embedding[token as usize * d..][..d], grad);
+        }
+        Ok(())
+    }
+}
+
+fn add(to: &mut [f32], x: &[f32]) {
+    to.iter_mut().zip(x).for_each(|(to, x)| *to += x);
+}
