@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::commands::bench::BenchCommand;
 use crate::settings::Overrides;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -48,6 +49,9 @@ pub(crate) enum Command {
     /// Preference data.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Measure training, generation and scoring on the work in bench/.
+    #[command(subcommand)]
+    Bench(BenchCommand),
     /// What this machine offers, what is missing, and how to get it.
     Doctor,
 }

@@ -58,6 +58,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Data(DataCommand::Inspect { file, json, strict }) => {
             commands::data::inspect(file, *json, *strict)
         }
+        Command::Bench(bench) => commands::bench::bench(bench),
         Command::Doctor => commands::doctor::doctor(),
     }
 }
