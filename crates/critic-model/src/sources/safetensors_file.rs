@@ -146,9 +146,10 @@ mod tests {
         let values =
             vec![f32::MIN_POSITIVE / 2.0, -0.0, 1.0 / 3.0, f32::MAX, f32::NEG_INFINITY, 7.0];
         let other: Vec<f32> = (0..PART + 6).map(|i| i as f32).collect();
-        let (a, b): ((&[usize], &[f32]), (&[usize], &[f32])) =
-            ((&[2, 3], &values), (&[PART / 2 + 3, 2], &other));
-        write_arrays(&path, &BTreeMap::from([("a", a), ("b", b)])).unwrap();
+        let shapes = [vec![2, 3], vec![PART / 2 + 3, 2]];
+        let arrays =
+            BTreeMap::from([("a", (&*shapes[0], &*values)), ("b", (&*shapes[1], &*other))]);
+        write_arrays(&path, &arrays).unwrap();
         let mut weights = BTreeMap::new();
         let sum = read_arrays(&path, &mut weights).unwrap();
         assert_eq!(sum, crate::sources::digest::sha256(&path).unwrap());

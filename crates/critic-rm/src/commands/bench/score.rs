@@ -54,7 +54,7 @@ pub(super) fn measure(args: &ScoreArgs) -> Result<Scoring> {
         unshared_tokens += model.renderer.render(&answered, Ending::Closed)?.tokens.len();
     }
     let d_model = model.config.d_model;
-    let weight = RewardHead::random_weight(d_model, &seed.child("train"))?;
+    let weight = RewardHead::random_weight(d_model, &seed.child("train"));
     let head = RewardHead::new(weight, d_model)?;
     let decoder = Decoder::new(&model.config, &model.weights)?;
     let (renderer, prompts) = (model.renderer, Prompts::builtin());
