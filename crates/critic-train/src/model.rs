@@ -11,21 +11,23 @@ pub struct TrainableModel {
 }
 
 impl TrainableModel {
-    /// Copies of these weights with a reward head drawn from `seed`, or the given one.
+    /// These weights with a reward head drawn from `seed`, or the given one.
+    ///
+    /// Weights that nothing else holds are taken over without a copy.
     ///
     /// # Errors
     /// [`TrainError::Model`] when a weight or the head has another shape.
     pub fn new(
         config: &DecoderConfig,
-        weights: &BTreeMap<String, Weight>,
-        reward_head: Option<&Weight>,
+        weights: BTreeMap<String, Weight>,
+        reward_head: Option<Weight>,
         seed: &SeedTree,
     ) -> Result<Self, TrainError> {
         let head = match reward_head {
-            Some(weight) => weight.clone(),
+            Some(weight) => weight,
             None => RewardHead::random_weight(config.d_model, seed),
         };
-        Ok(Self { parameters: Parameters::new(config, weights.clone(), head)? })
+        Ok(Self { parameters: Parameters::new(config, weights, head)? })
     }
 
     /// The parameters.

@@ -86,8 +86,7 @@ fn case(name: &str) -> Case {
     let head = gradients["reward_head.weight"].values().to_vec();
     let head = Weight::new([1, loaded.config.d_model], head).unwrap();
     let model =
-        TrainableModel::new(&loaded.config, &loaded.weights, Some(&head), &SeedTree::new(0))
-            .unwrap();
+        TrainableModel::new(&loaded.config, loaded.weights, Some(head), &SeedTree::new(0)).unwrap();
     Case { expected: serde_json::from_slice(&text).unwrap(), gradients, model }
 }
 

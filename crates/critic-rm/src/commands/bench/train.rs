@@ -144,10 +144,10 @@ impl TrainBench {
         let key = ContentHasher::new("bench").finish();
         let trainer = Trainer::new(config, pairs, seed, key, folder.path(), Duration::MAX)?;
         let mut started = None;
-        // The weights are read here, so that no copy of them stays beside the model that is trained.
+        // The weights are read here, so that nothing else holds them while they are trained.
         let start = || {
             let model = self.fetched.load()?;
-            let model = TrainableModel::new(&model.config, &model.weights, None, &seed)?;
+            let model = TrainableModel::new(&model.config, model.weights, None, &seed)?;
             started = Some(Instant::now());
             Ok(model)
         };
