@@ -118,7 +118,7 @@ pub fn forward_backward(
         scratch.write_nll(nll);
         let (logits, to) = (&scratch.logits, &mut scratch.grad_hidden);
         linear::backward_input(chunk, logits, lm_head, to, Update::Write)?;
-        linear::backward_weight(chunk, logits, &scratch.hidden, grad_lm_head)?;
+        linear::backward_weight(lm_head.precision(), chunk, logits, &scratch.hidden, grad_lm_head)?;
         scratch.scatter(d_model, grad_hidden);
     }
     Ok(nll.iter().copied().map(f64::from).sum())
