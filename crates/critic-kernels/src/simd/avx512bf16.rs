@@ -43,11 +43,6 @@ impl Dots for Avx512Bf16 {
     }
 
     #[inline(always)]
-    fn lefts(words: &[u32]) -> &[u32] {
-        words
-    }
-
-    #[inline(always)]
     fn lefts_mut(words: &mut [u32]) -> &mut [u32] {
         words
     }

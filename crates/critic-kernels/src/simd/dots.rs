@@ -17,8 +17,6 @@ pub(crate) trait Dots: Copy {
     /// The operations on sums.
     fn simd(self) -> Self::Simd;
     /// A slice of words as pairs of the left operand.
-    fn lefts(words: &[u32]) -> &[Self::Left];
-    /// A slice of words as pairs of the left operand.
     fn lefts_mut(words: &mut [u32]) -> &mut [Self::Left];
     /// A pair of the left operand, rounded to bfloat16.
     fn left(former: f32, latter: f32) -> Self::Left;
@@ -74,11 +72,6 @@ impl<S: Simd> Dots for Widened<S> {
     #[inline(always)]
     fn simd(self) -> S {
         self.0
-    }
-
-    #[inline(always)]
-    fn lefts(words: &[u32]) -> &[Self::Left] {
-        words.as_chunks().0
     }
 
     #[inline(always)]

@@ -15,7 +15,9 @@ mod math;
 mod portable;
 mod tile;
 
-pub(crate) use dots::{DotKernel, Dots, dispatch_dots, pair, round};
+#[cfg(test)]
+pub(crate) use dots::round;
+pub(crate) use dots::{DotKernel, Dots, dispatch_dots, pair};
 pub(crate) use math::{exp, max, sum};
 pub(crate) use tile::{COLUMNS, Factors, accumulate, dot, dot_tile};
 
