@@ -16,6 +16,16 @@ pub enum KernelError {
         /// The length that fits.
         expected: usize,
     },
+    /// A matrix does not have the shape that the other operands ask for.
+    #[error("{operand} is {found:?}, the other operands ask for {expected:?}")]
+    WrongShape {
+        /// The operand's name in the kernel's signature.
+        operand: &'static str,
+        /// Its rows and columns.
+        found: [usize; 2],
+        /// Those that fit.
+        expected: [usize; 2],
+    },
     /// A slice's length is no multiple of its row's width.
     #[error("{operand} holds {found} numbers, which is no whole number of rows of {width}")]
     BrokenRows {
@@ -79,7 +89,7 @@ pub enum KernelError {
         key: usize,
     },
     /// `CRITIC_RM_ISA` names no instruction set.
-    #[error("CRITIC_RM_ISA is {found:?}, it must be portable, avx2 or avx512")]
+    #[error("CRITIC_RM_ISA is {found:?}, it must be portable, avx2, avx512 or avx512bf16")]
     UnknownIsa {
         /// The variable's value.
         found: String,

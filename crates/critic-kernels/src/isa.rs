@@ -1,8 +1,9 @@
 //! The instruction set that the kernels run on, found at run time.
 //!
-//! The environment variable `CRITIC_RM_ISA` (`portable`, `avx2` or `avx512`) asks for a lesser
-//! one than the processor has. It is read once. It does not reach the products of [`crate::matmul`]
-//! that go through the `gemm` crate, which looks for itself.
+//! The environment variable `CRITIC_RM_ISA` (`portable`, `avx2`, `avx512` or `avx512bf16`)
+//! asks for a lesser one than the processor has. It is read once. It does not reach products of
+//! `f32` matrices ([`crate::matmul`] but for its row-invariant product, and [`crate::linear`] with
+//! [`crate::Precision::F32`]): those go through the `gemm` crate, which looks for itself.
 
 use std::env;
 use std::sync::OnceLock;
@@ -18,6 +19,9 @@ pub enum Isa {
     Avx2,
     /// x86-64 with AVX-512 F, BW, DQ and VL.
     Avx512,
+    /// The same with AVX512_BF16, whose dot products of bfloat16 pairs serve
+    /// [`crate::Precision::Bf16`].
+    Avx512Bf16,
 }
 
 /// The instruction set in use: the one asked for where the processor has it, else the best it has.
@@ -44,6 +48,7 @@ fn parse(value: &str) -> Result<Isa, KernelError> {
         "portable" => Ok(Isa::Portable),
         "avx2" => Ok(Isa::Avx2),
         "avx512" => Ok(Isa::Avx512),
+        "avx512bf16" => Ok(Isa::Avx512Bf16),
         _ => Err(KernelError::UnknownIsa { found: value.to_owned() }),
     }
 }
@@ -57,6 +62,7 @@ pub(crate) fn best() -> Isa {
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl");
     match (avx2, avx512) {
+        (true, true) if is_x86_feature_detected!("avx512bf16") => Isa::Avx512Bf16,
         (true, true) => Isa::Avx512,
         (true, false) => Isa::Avx2,
         (false, _) => Isa::Portable,
@@ -77,6 +83,7 @@ mod tests {
     fn a_name_is_parsed_and_an_unknown_one_is_an_error_that_names_it() {
         assert_eq!(parse("portable"), Ok(Isa::Portable));
         assert_eq!(parse("avx512"), Ok(Isa::Avx512));
+        assert_eq!(parse("avx512bf16"), Ok(Isa::Avx512Bf16));
         let error = parse("neon").unwrap_err();
         assert!(error.to_string().contains("neon"));
     }

@@ -10,11 +10,13 @@
 
 pub mod adamw;
 pub mod attention;
+pub mod bf16;
 pub mod cross_entropy;
 mod error;
 pub mod isa;
 pub mod linear;
 pub mod matmul;
+mod precision;
 pub mod rms_norm;
 pub mod rope;
 mod simd;
@@ -23,3 +25,4 @@ pub mod swiglu;
 mod testing;
 
 pub use error::KernelError;
+pub use precision::Precision;

@@ -63,13 +63,10 @@ pub fn forward(
     scratch: &mut Scratch,
 ) -> Result<f64, KernelError> {
     check(sizes, hidden, targets, nll)?;
-    let [_, d_model, vocab_size] = sizes;
+    let [.., vocab_size] = sizes;
     let mut done = 0;
     while done < targets.len() {
-        done = scratch.gather(targets, done, sizes, hidden);
-        let chunk = [scratch.rows.len(), d_model, vocab_size];
-        linear::forward(chunk, &scratch.hidden, lm_head, &mut scratch.logits, Update::Write)?;
-        scratch.read_targets(targets, vocab_size, nll);
+        done = scratch.make_logits(sizes, hidden, lm_head, targets, done, nll)?;
         scratch.logits.par_chunks_mut(vocab_size).zip(&mut scratch.rows).for_each(
             |(logits, row)| row.log_sum_exp = dispatch(LogSumExp { logits }).log_sum_exp(),
         );
@@ -105,10 +102,7 @@ pub fn forward_backward(
     grad_hidden.fill(0.0);
     let mut done = 0;
     while done < targets.len() {
-        done = scratch.gather(targets, done, sizes, hidden);
-        let chunk = [scratch.rows.len(), d_model, vocab_size];
-        linear::forward(chunk, &scratch.hidden, lm_head, &mut scratch.logits, Update::Write)?;
-        scratch.read_targets(targets, vocab_size, nll);
+        done = scratch.make_logits(sizes, hidden, lm_head, targets, done, nll)?;
         scratch.logits.par_chunks_mut(vocab_size).zip(&mut scratch.rows).for_each(
             |(logits, row)| {
                 let targets = &targets[row.targets.clone()];
@@ -116,15 +110,38 @@ pub fn forward_backward(
             },
         );
         scratch.write_nll(nll);
+        let chunk = [scratch.rows.len(), d_model, vocab_size];
         let (logits, to) = (&scratch.logits, &mut scratch.grad_hidden);
         linear::backward_input(chunk, logits, lm_head, to, Update::Write)?;
-        linear::backward_weight(chunk, logits, &scratch.hidden, grad_lm_head)?;
+        linear::backward_weight(lm_head.precision(), chunk, logits, &scratch.hidden, grad_lm_head)?;
         scratch.scatter(d_model, grad_hidden);
     }
     Ok(nll.iter().copied().map(f64::from).sum())
 }
 
 impl Scratch {
+    /// Makes the logits of a chunk, of the rows of the targets from `first` on, and puts each
+    /// target's logit into `nll`; gives the first target of the next chunk.
+    fn make_logits(
+        &mut self,
+        sizes @ [_, d_model, vocab_size]: [usize; 3],
+        hidden: &[f32],
+        lm_head: Weight<'_>,
+        targets: &[Target],
+        first: usize,
+        nll: &mut [f32],
+    ) -> Result<usize, KernelError> {
+        let next = self.gather(targets, first, sizes, hidden);
+        let chunk = [self.rows.len(), d_model, vocab_size];
+        linear::forward(chunk, &self.hidden, lm_head, &mut self.logits, Update::Write)?;
+        for (row, logits) in self.rows.iter().zip(self.logits.chunks_exact(vocab_size)) {
+            for index in row.targets.clone() {
+                nll[index] = logits[targets[index].token as usize];
+            }
+        }
+        Ok(next)
+    }
+
     /// Takes the rows of a chunk from `hidden`, those of the targets from `first` on; gives the
     /// first target of the next chunk.
     fn gather(
@@ -152,15 +169,6 @@ impl Scratch {
         self.logits.resize(self.rows.len() * vocab_size, 0.0);
         self.grad_hidden.resize(self.hidden.len(), 0.0);
         self.rows.last().map_or(first, |row| row.targets.end)
-    }
-
-    /// Puts every target's logit into `nll`, before the logits are overwritten.
-    fn read_targets(&self, targets: &[Target], vocab_size: usize, nll: &mut [f32]) {
-        for (row, logits) in self.rows.iter().zip(self.logits.chunks_exact(vocab_size)) {
-            for index in row.targets.clone() {
-                nll[index] = logits[targets[index].token as usize];
-            }
-        }
     }
 
     /// Turns every target's logit into its nats.

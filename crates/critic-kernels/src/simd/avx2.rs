@@ -37,6 +37,9 @@ impl Simd for Avx2 {
     type Vector = __m256;
     const FUSED: bool = true;
     const WIDE_TILE: bool = false;
+    type Words = [u32; LANES];
+    const PANEL_BLOCKS: usize = 2;
+    const PANEL: usize = 2 * LANES;
 
     #[inline(always)]
     fn blocks(x: &[f32]) -> (&[Self::Block], &[f32]) {
@@ -110,5 +113,29 @@ impl Simd for Avx2 {
             _mm_storeu_ps(sums.as_mut_ptr(), _mm_add_ps(low, high));
         }
         sums
+    }
+
+    #[inline(always)]
+    fn words(words: &[u32]) -> &[Self::Words] {
+        words.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn high(self, x: &Self::Words) -> Self::Vector {
+        // SAFETY: `self` proves that the processor has AVX2; the block holds the eight words that
+        // are read, and the instruction asks for no alignment.
+        unsafe {
+            let words = _mm256_loadu_si256(x.as_ptr().cast());
+            _mm256_castsi256_ps(_mm256_and_si256(words, _mm256_set1_epi32(-0x1_0000)))
+        }
+    }
+
+    #[inline(always)]
+    fn low(self, x: &Self::Words) -> Self::Vector {
+        // SAFETY: as for `high`.
+        unsafe {
+            let words = _mm256_loadu_si256(x.as_ptr().cast());
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words))
+        }
     }
 }

@@ -43,6 +43,9 @@ impl Simd for Avx512 {
     type Vector = __m512;
     const FUSED: bool = true;
     const WIDE_TILE: bool = true;
+    type Words = [u32; LANES];
+    const PANEL_BLOCKS: usize = 3;
+    const PANEL: usize = 3 * LANES;
 
     #[inline(always)]
     fn blocks(x: &[f32]) -> (&[Self::Block], &[f32]) {
@@ -122,5 +125,29 @@ impl Simd for Avx512 {
             _mm_storeu_ps(sums.as_mut_ptr(), _mm_add_ps(low, high));
         }
         sums
+    }
+
+    #[inline(always)]
+    fn words(words: &[u32]) -> &[Self::Words] {
+        words.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn high(self, x: &Self::Words) -> Self::Vector {
+        // SAFETY: `self` proves that the processor has AVX-512 F; the block holds the sixteen
+        // words that are read, and the instruction asks for no alignment.
+        unsafe {
+            let words = _mm512_loadu_si512(x.as_ptr().cast());
+            _mm512_castsi512_ps(_mm512_and_si512(words, _mm512_set1_epi32(-0x1_0000)))
+        }
+    }
+
+    #[inline(always)]
+    fn low(self, x: &Self::Words) -> Self::Vector {
+        // SAFETY: as for `high`.
+        unsafe {
+            let words = _mm512_loadu_si512(x.as_ptr().cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words))
+        }
     }
 }

@@ -8,10 +8,16 @@
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
+mod dots;
 mod math;
 mod portable;
 mod tile;
 
+#[cfg(test)]
+pub(crate) use dots::round;
+pub(crate) use dots::{DotKernel, Dots, dispatch_dots, pair};
 pub(crate) use math::{exp, max, sum};
 pub(crate) use tile::{COLUMNS, Factors, accumulate, dot, dot_tile};
 
@@ -27,6 +33,13 @@ pub(crate) trait Simd: Copy {
     const FUSED: bool;
     /// Whether a tile of 6 × [`COLUMNS`] vectors fits in registers, else 3 × [`COLUMNS`] do.
     const WIDE_TILE: bool;
+
+    /// `[u32; LANES]` in memory.
+    type Words: Copy;
+    /// Vectors of a panel of the right operand of a bfloat16 product.
+    const PANEL_BLOCKS: usize;
+    /// Columns of such a panel.
+    const PANEL: usize;
 
     /// The whole blocks of a slice, and the rest.
     fn blocks(x: &[f32]) -> (&[Self::Block], &[f32]);
@@ -45,6 +58,12 @@ pub(crate) trait Simd: Copy {
     fn mul_add(self, a: Self::Vector, b: Self::Vector, c: Self::Vector) -> Self::Vector;
     /// The sum of the lanes of each, in the same order for all four.
     fn sums(self, x: [Self::Vector; 4]) -> [f32; 4];
+    /// The whole blocks of a slice of words.
+    fn words(words: &[u32]) -> &[Self::Words];
+    /// The bfloat16 in the words' high halves.
+    fn high(self, x: &Self::Words) -> Self::Vector;
+    /// The bfloat16 in the words' low halves.
+    fn low(self, x: &Self::Words) -> Self::Vector;
     /// `a · b + c` of numbers, rounded as [`Self::mul_add`] rounds.
     #[inline(always)]
     fn mul_add_number(self, a: f32, b: f32, c: f32) -> f32 {
@@ -71,7 +90,7 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 pub(crate) fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     match isa.min(isa::best()) {
-        Isa::Avx512 => {
+        Isa::Avx512 | Isa::Avx512Bf16 => {
             if let Some(simd) = avx512::Avx512::new() {
                 return simd.dispatch(kernel);
             }

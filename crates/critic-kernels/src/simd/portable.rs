@@ -14,6 +14,9 @@ impl Simd for Portable {
     type Vector = [f32; LANES];
     const FUSED: bool = cfg!(any(target_arch = "aarch64", target_feature = "fma"));
     const WIDE_TILE: bool = false;
+    type Words = [u32; LANES];
+    const PANEL_BLOCKS: usize = 1;
+    const PANEL: usize = LANES;
 
     #[inline(always)]
     fn blocks(x: &[f32]) -> (&[Self::Block], &[f32]) {
@@ -79,5 +82,20 @@ impl Simd for Portable {
     #[inline(always)]
     fn sums(self, x: [Self::Vector; 4]) -> [f32; 4] {
         x.map(|x| ((x[0] + x[4]) + (x[1] + x[5])) + ((x[2] + x[6]) + (x[3] + x[7])))
+    }
+
+    #[inline(always)]
+    fn words(words: &[u32]) -> &[Self::Words] {
+        words.as_chunks().0
+    }
+
+    #[inline(always)]
+    fn high(self, x: &Self::Words) -> Self::Vector {
+        x.map(|x| f32::from_bits(x & 0xffff_0000))
+    }
+
+    #[inline(always)]
+    fn low(self, x: &Self::Words) -> Self::Vector {
+        x.map(|x| f32::from_bits(x << 16))
     }
 }

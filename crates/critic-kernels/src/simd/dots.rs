@@ -1,0 +1,130 @@
+//! Dot products of bfloat16 pairs, by the processor's instruction or widened in registers.
+//!
+//! A word holds two neighbours along the summed dimension, the former in its low half.
+
+use super::{Kernel, Simd, dispatch_on};
+use crate::isa::Isa;
+
+/// The operations of a bfloat16 product.
+pub(crate) trait Dots: Copy {
+    /// Those on the `f32` sums.
+    type Simd: Simd;
+    /// A pair of the left operand, in the form that is repeated in all lanes.
+    type Left: Copy;
+    /// Words of a [`Self::Left`].
+    const LEFT_WORDS: usize;
+
+    /// The operations on sums.
+    fn simd(self) -> Self::Simd;
+    /// A slice of words as pairs of the left operand.
+    fn lefts_mut(words: &mut [u32]) -> &mut [Self::Left];
+    /// A pair of the left operand, rounded to bfloat16.
+    fn left(former: f32, latter: f32) -> Self::Left;
+    /// `sums[r][c] += left[r] · right[c]`, the latter's term first.
+    fn add<const R: usize, const C: usize>(
+        self,
+        left: [Self::Left; R],
+        right: &[<Self::Simd as Simd>::Words; C],
+        sums: &mut [[<Self::Simd as Simd>::Vector; C]; R],
+    );
+}
+
+/// A piece of work on bfloat16 pairs, compiled once for every instruction set.
+pub(crate) trait DotKernel {
+    /// Does the work; implementations are `#[inline(always)]`.
+    fn run<D: Dots>(self, dots: D);
+}
+
+/// Runs a kernel on `isa`, or on the best that the processor has below it.
+#[inline]
+pub(crate) fn dispatch_dots<K: DotKernel>(isa: Isa, kernel: K) {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512Bf16
+        && let Some(dots) = super::avx512bf16::Avx512Bf16::new()
+    {
+        return dots.dispatch(kernel);
+    }
+    dispatch_on(isa, OnSimd(kernel));
+}
+
+/// A kernel whose pairs are widened.
+struct OnSimd<K>(K);
+
+impl<K: DotKernel> Kernel for OnSimd<K> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, simd: S) {
+        self.0.run(Widened(simd));
+    }
+}
+
+/// Pairs are widened to two vectors of `f32`.
+#[derive(Debug, Clone, Copy)]
+struct Widened<S>(S);
+
+impl<S: Simd> Dots for Widened<S> {
+    type Simd = S;
+    /// The former and the latter as bits of `f32`.
+    type Left = [u32; 2];
+    const LEFT_WORDS: usize = 2;
+
+    #[inline(always)]
+    fn simd(self) -> S {
+        self.0
+    }
+
+    #[inline(always)]
+    fn lefts_mut(words: &mut [u32]) -> &mut [Self::Left] {
+        words.as_chunks_mut().0
+    }
+
+    #[inline(always)]
+    fn left(former: f32, latter: f32) -> Self::Left {
+        [round(former), round(latter)]
+    }
+
+    #[inline(always)]
+    fn add<const R: usize, const C: usize>(
+        self,
+        left: [Self::Left; R],
+        right: &[S::Words; C],
+        sums: &mut [[S::Vector; C]; R],
+    ) {
+        let simd = self.0;
+        let mut wide = [simd.splat(0.0); C];
+        for c in 0..C {
+            wide[c] = simd.high(&right[c]);
+        }
+        for r in 0..R {
+            let left = simd.splat(f32::from_bits(left[r][1]));
+            for c in 0..C {
+                sums[r][c] = simd.mul_add(left, wide[c], sums[r][c]);
+            }
+        }
+        for c in 0..C {
+            wide[c] = simd.low(&right[c]);
+        }
+        for r in 0..R {
+            let left = simd.splat(f32::from_bits(left[r][0]));
+            for c in 0..C {
+                sums[r][c] = simd.mul_add(left, wide[c], sums[r][c]);
+            }
+        }
+    }
+}
+
+/// `x` rounded to bfloat16, to nearest with ties to even, as the bits of an `f32`; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn round(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1));
+    let quiet = bits | 0x0040_0000;
+    (if x.is_nan() { quiet } else { rounded }) & 0xffff_0000
+}
+
+/// A word of two neighbours, each rounded to bfloat16.
+#[inline(always)]
+pub(crate) fn pair(former: f32, latter: f32) -> u32 {
+    round(latter) | (round(former) >> 16)
+}
