@@ -1,9 +1,11 @@
 //! What the operands of a training step's products are rounded to.
 
 use crate::isa::{self, Isa};
+use serde::{Deserialize, Serialize};
 
 /// The operands' precision; sums are `f32` in either.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// `f32` operands, through the `gemm` crate.
     F32,

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use critic_engine::Sampling;
 use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
+use critic_kernels::Precision;
 use critic_model::backprop::Activations;
 use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,26 @@ pub(crate) struct CritiqueSettings {
     pub(crate) max_new_tokens: usize,
 }
 
+/// What the operands of training's products are rounded to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrecisionSetting {
+    /// bf16 where the processor multiplies it, else f32.
+    Auto,
+    F32,
+    Bf16,
+}
+
+impl PrecisionSetting {
+    fn resolved(self) -> Precision {
+        match self {
+            Self::Auto => Precision::auto(),
+            Self::F32 => Precision::F32,
+            Self::Bf16 => Precision::Bf16,
+        }
+    }
+}
+
 /// Stage 2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,6 +89,7 @@ pub(crate) struct TrainSettings {
     epochs: usize,
     pairs_per_step: usize,
     tokens_per_pack: usize,
+    precision: PrecisionSetting,
     activations: Activations,
     learning_rate: LearningRate,
     reward_head_learning_rate: f64,
@@ -91,6 +113,7 @@ impl TrainSettings {
             epochs: self.epochs,
             pairs_per_step: self.pairs_per_step,
             tokens_per_pack: self.tokens_per_pack,
+            precision: self.precision.resolved(),
             activations: self.activations,
             learning_rate: self.learning_rate,
             reward_head_learning_rate: self.reward_head_learning_rate,

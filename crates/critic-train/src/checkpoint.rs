@@ -1,5 +1,6 @@
 use crate::optimizer::{Moments, Optimizer};
 use crate::{StepRecord, TrainError, TrainableModel};
+use critic_kernels::Precision;
 use critic_model::backprop::Parameters;
 use critic_model::config::DecoderConfig;
 use critic_model::sources::{read_arrays, write_arrays};
@@ -93,6 +94,7 @@ impl Checkpoints {
         &self,
         run: &ContentId,
         config: &DecoderConfig,
+        precision: Precision,
     ) -> Result<Option<Progress>, TrainError> {
         let Ok(name) = fs::read_to_string(self.latest()) else { return Ok(None) };
         let folder = self.folder.join(name.trim());
@@ -123,7 +125,7 @@ impl Checkpoints {
         let head = weights.remove(REWARD_HEAD);
         let head = head
             .ok_or_else(|| fault("weights.safetensors", format!("`{REWARD_HEAD}` is missing")))?;
-        let parameters = Parameters::new(config, weights, head)?;
+        let parameters = Parameters::new(config, weights, head, precision)?;
         let mut moments = read("moments.safetensors")?;
         let mut optimizer = Optimizer { moments: Vec::new() };
         for id in parameters.ids() {

@@ -1,4 +1,5 @@
 use crate::{CritiqueWeight, LearningRate, TrainError};
+use critic_kernels::Precision;
 use critic_model::backprop::Activations;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,8 @@ pub struct TrainConfig {
     pub pairs_per_step: usize,
     /// The most distinct tokens of one forward and backward pass; a step takes several where it must.
     pub tokens_per_pack: usize,
+    /// Of the operands of linear layers' products.
+    pub precision: Precision,
     /// What the forward pass keeps for the backward pass.
     pub activations: Activations,
     /// Rate of the decoder and the LM head.

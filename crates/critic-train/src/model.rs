@@ -1,6 +1,7 @@
 use crate::TrainError;
 use critic_model::backprop::{Gradients, Parameters};
 use critic_model::{RewardHead, Weight, config::DecoderConfig};
+use critic_kernels::Precision;
 use critic_types::SeedTree;
 use std::collections::BTreeMap;
 
@@ -21,13 +22,14 @@ impl TrainableModel {
         config: &DecoderConfig,
         weights: BTreeMap<String, Weight>,
         reward_head: Option<Weight>,
+        precision: Precision,
         seed: &SeedTree,
     ) -> Result<Self, TrainError> {
         let head = match reward_head {
             Some(weight) => weight,
             None => RewardHead::random_weight(config.d_model, seed),
         };
-        Ok(Self { parameters: Parameters::new(config, weights, head)? })
+        Ok(Self { parameters: Parameters::new(config, weights, head, precision)? })
     }
 
     /// The parameters.

@@ -80,6 +80,7 @@ impl Optimizer {
             let weight = parameters.values_mut(id);
             adamw::step(&update, *n_updates, grad_scale as f32, weight, gradient, first, second)?;
         }
+        parameters.pack()?;
         Ok(norm)
     }
 }

@@ -97,7 +97,7 @@ impl<'a> Trainer<'a> {
         start: impl FnOnce() -> Result<TrainableModel, TrainError>,
         on_step: &mut dyn FnMut(&StepRecord) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
-        let mut progress = match self.checkpoints.load(&self.run, config)? {
+        let mut progress = match self.checkpoints.load(&self.run, config, self.config.precision)? {
             Some(progress) => progress,
             None => {
                 let model = start()?;

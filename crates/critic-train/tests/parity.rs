@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use critic_forest::{PairSequences, TrainingForest};
+use critic_kernels::Precision;
 use critic_model::backprop::{Activations, Gradients, Parameters};
 use critic_model::sources::{load_folder, read_arrays};
 use critic_model::{REWARD_HEAD, Weight};
@@ -73,11 +74,11 @@ impl Case {
     fn parameters(self) -> Parameters {
         let config = self.model.parameters().config().clone();
         let (weights, head) = self.model.into_weights();
-        Parameters::new(&config, weights, head).unwrap()
+        Parameters::new(&config, weights, head, Precision::F32).unwrap()
     }
 }
 
-fn case(name: &str) -> Case {
+fn case(name: &str, precision: Precision) -> Case {
     let text = std::fs::read(golden(&format!("joint_loss_{name}.json"))).unwrap();
     let tensors = golden(&format!("joint_loss_{name}.safetensors"));
     let mut gradients = BTreeMap::new();
@@ -86,7 +87,7 @@ fn case(name: &str) -> Case {
     let head = gradients["reward_head.weight"].values().to_vec();
     let head = Weight::new([1, loaded.config.d_model], head).unwrap();
     let model =
-        TrainableModel::new(&loaded.config, loaded.weights, Some(head), &SeedTree::new(0)).unwrap();
+        TrainableModel::new(&loaded.config, loaded.weights, Some(head), precision, &SeedTree::new(0)).unwrap();
     Case { expected: serde_json::from_slice(&text).unwrap(), gradients, model }
 }
 
@@ -153,44 +154,59 @@ fn check_gradients(case: &Case, found: &Gradients, prefix: &str, tolerance: f32)
     assert!(n_checked >= 20, "only {n_checked} parameters were checked");
 }
 
+/// What bf16 may move: eight significant bits of an operand or of an activation that was kept move single
+/// elements of a gradient by percents, its direction hardly, and the loss by less than a percent.
+const BF16: f32 = 8e-2;
+
 #[track_caller]
 fn check(name: &str) {
-    let case = case(name);
+    for (precision, activations, tolerance) in [
+        (Precision::F32, Activations::F32, 1e-4),
+        (Precision::F32, Activations::Recompute, 1e-4),
+        (Precision::F32, Activations::Bf16, BF16),
+        (Precision::Bf16, Activations::F32, BF16),
+        (Precision::Bf16, Activations::Bf16, BF16),
+    ] {
+        check_precision(name, precision, activations, tolerance);
+    }
+}
+
+#[track_caller]
+fn check_precision(name: &str, precision: Precision, activations: Activations, tolerance: f32) {
+    let case = case(name, precision);
     let expected = &case.expected;
+    let near = |found: f64, expected: f64| {
+        let tolerance = if precision == Precision::Bf16 { 1e-2 } else { 1e-4 };
+        assert!((found - expected).abs() <= tolerance * expected.abs(), "{found} is not {expected}");
+    };
     let whole = forest(expected, true);
     assert_eq!(whole.targets.len(), expected.n_critique_tokens);
     let n_pairs = expected.pairs.len();
     let weights = |form| LossWeights::new(form, expected.lam, expected.n_critique_tokens, n_pairs);
     let parameters = case.model.parameters();
-    let n_layers = parameters.config().n_layers;
-    // Eight significant bits of an activation move single elements by percents, the direction hardly.
-    for (activations, tolerance) in
-        [(Activations::F32, 1e-4), (Activations::Recompute, 1e-4), (Activations::Bf16, 5e-2)]
-    {
-        let mut losses = JointLoss::new(activations, n_layers);
-        let mut gradients = case.model.gradients();
-        let mut run = |forest: &TrainingForest, weights: LossWeights| {
-            gradients.clear();
-            let sums = losses.add(parameters, forest, weights, &mut gradients).unwrap();
-            let joint =
-                weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
-            (sums, joint)
-        };
-        let (_, additive) = run(&whole, weights(JointForm::Additive));
-        near(additive, expected.additive_loss);
-        let (sums, convex) = run(&whole, weights(JointForm::Convex));
-        near(sums.critique_nats / sums.n_critique_tokens as f64, expected.critique_loss);
-        near(sums.preference_nats / sums.n_pairs as f64, expected.preference_loss);
-        near(convex, expected.convex_loss);
-        check_gradients(&case, &gradients, "joint", tolerance);
+    let mut losses = JointLoss::new(activations, parameters.config().n_layers);
+    let mut gradients = case.model.gradients();
+    let mut run = |forest: &TrainingForest, weights: LossWeights| {
+        gradients.clear();
+        let sums = losses.add(parameters, forest, weights, &mut gradients).unwrap();
+        let joint =
+            weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
+        (sums, joint)
+    };
+    let (_, additive) = run(&whole, weights(JointForm::Additive));
+    near(additive, expected.additive_loss);
+    let (sums, convex) = run(&whole, weights(JointForm::Convex));
+    near(sums.critique_nats / sums.n_critique_tokens as f64, expected.critique_loss);
+    near(sums.preference_nats / sums.n_pairs as f64, expected.preference_loss);
+    near(convex, expected.convex_loss);
+    check_gradients(&case, &gradients, "joint", tolerance);
 
-        let scalar_forest = forest(expected, false);
-        let scalar_weights = LossWeights::new(JointForm::Convex, 0.0, 0, n_pairs);
-        let mut gradients = case.model.gradients();
-        let sums = losses.add(parameters, &scalar_forest, scalar_weights, &mut gradients).unwrap();
-        near(scalar_weights.preference * sums.preference_nats, expected.scalar.preference_loss);
-        check_gradients(&case, &gradients, "scalar", tolerance);
-    }
+    let scalar_forest = forest(expected, false);
+    let scalar_weights = LossWeights::new(JointForm::Convex, 0.0, 0, n_pairs);
+    let mut gradients = case.model.gradients();
+    let sums = losses.add(parameters, &scalar_forest, scalar_weights, &mut gradients).unwrap();
+    near(scalar_weights.preference * sums.preference_nats, expected.scalar.preference_loss);
+    check_gradients(&case, &gradients, "scalar", tolerance);
 }
 
 #[test]
@@ -205,12 +221,13 @@ fn the_joint_loss_of_qwen2_has_pytorchs_gradients() {
 
 #[track_caller]
 fn check_steps(name: &str) {
-    let case = case(name);
+    let case = case(name, Precision::F32);
     let AdamW { lr, beta1, beta2, eps, weight_decay, losses } = &case.expected.adamw.clone();
     let config = TrainConfig {
         epochs: 1,
         pairs_per_step: 2,
         tokens_per_pack: 4096,
+        precision: Precision::F32,
         activations: Activations::F32,
         learning_rate: LearningRate { peak: *lr, warmup: 0.0, floor: 1.0 },
         reward_head_learning_rate: *lr,

@@ -208,7 +208,9 @@ impl Layer<'_> {
         gradients: &mut Gradients,
     ) -> Result<(), ModelError> {
         let sizes = self.sizes(projection);
-        linear::backward_weight(sizes, grad_y, x, gradients.add_to(projection.weight))?;
+        let precision = self.parameters.matrix(projection.weight).precision();
+        let sum = gradients.add_to(projection.weight);
+        linear::backward_weight(precision, sizes, grad_y, x, sum)?;
         if let Some(bias) = projection.bias {
             let sum = gradients.add_to(bias);
             for row in grad_y.chunks_exact(sum.len()) {

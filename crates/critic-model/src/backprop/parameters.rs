@@ -3,7 +3,8 @@ use crate::decoder::weight_shapes;
 use crate::error::ModelError;
 use crate::reward_head::{REWARD_HEAD, RewardHead};
 use crate::weight::Weight;
-use critic_kernels::linear;
+use critic_kernels::bf16::PackedWeight;
+use critic_kernels::{Precision, linear};
 use critic_kernels::rope::RopeTable;
 use std::collections::BTreeMap;
 
@@ -24,6 +25,8 @@ pub struct Parameters {
     names: Vec<String>,
     shapes: Vec<Vec<usize>>,
     values: Vec<Vec<f32>>,
+    /// In bf16 the matrices of linear layers as their products read them.
+    packed: Vec<Option<PackedWeight>>,
     pub(super) rope: RopeTable,
     pub(super) embedding: ParameterId,
     pub(super) layers: Vec<LayerIds>,
@@ -56,6 +59,8 @@ pub(super) struct ProjectionIds {
 impl Parameters {
     /// The parameters of a model; numbers that nothing else holds are taken over without a copy.
     ///
+    /// `precision` is that of the products of linear layers; the numbers that are trained are f32 in either.
+    ///
     /// # Shapes
     /// - `weights`: those of [`weight_shapes`]
     /// - `reward_head`: `[1, d_model]`
@@ -66,6 +71,7 @@ impl Parameters {
         config: &DecoderConfig,
         mut weights: BTreeMap<String, Weight>,
         reward_head: Weight,
+        precision: Precision,
     ) -> Result<Self, ModelError> {
         let head = RewardHead::new(reward_head, config.d_model)?;
         weights.insert(REWARD_HEAD.to_owned(), head.weight().clone());
@@ -114,7 +120,8 @@ impl Parameters {
             })
             .collect();
         let embedding = id("model.embed_tokens.weight");
-        Ok(Self {
+        let packed = names.iter().map(|_| None).collect();
+        let mut parameters = Self {
             rope: RopeTable::new(&config.inverse_frequencies(), config.context_length),
             embedding,
             layers,
@@ -125,7 +132,37 @@ impl Parameters {
             names,
             shapes,
             values,
-        })
+            packed,
+        };
+        if precision == Precision::Bf16 {
+            parameters.make_room_for_packed();
+            parameters.pack()?;
+        }
+        Ok(parameters)
+    }
+
+    fn make_room_for_packed(&mut self) {
+        let of_layers = self.layers.iter().flat_map(|layer| {
+            let LayerIds { q, k, v, o, gate, up, down, .. } = layer;
+            [q, k, v, o, gate, up, down].map(|projection| projection.weight)
+        });
+        for id in of_layers.chain([self.lm_head]) {
+            let shape = &self.shapes[id.0];
+            self.packed[id.0] = Some(PackedWeight::new(shape[0], shape[1]));
+        }
+    }
+
+    /// Packs the matrices again from their numbers; to be called after each update.
+    ///
+    /// # Errors
+    /// None but those of a fault in this crate: every matrix keeps its shape.
+    pub fn pack(&mut self) -> Result<(), ModelError> {
+        for (packed, values) in self.packed.iter_mut().zip(&self.values) {
+            if let Some(packed) = packed {
+                packed.pack(values)?;
+            }
+        }
+        Ok(())
     }
 
     /// The decoder's shape.
@@ -170,7 +207,10 @@ impl Parameters {
 
     /// A matrix as the products of a linear layer read it.
     pub fn matrix(&self, id: ParameterId) -> linear::Weight<'_> {
-        linear::Weight::F32(&self.values[id.0])
+        match &self.packed[id.0] {
+            Some(packed) => linear::Weight::Bf16(packed),
+            None => linear::Weight::F32(&self.values[id.0]),
+        }
     }
 
     /// The decoder's weights and the reward head's.

@@ -168,7 +168,7 @@ fn train(
     let metrics = session.folder.path().join(format!("metrics-{name}.jsonl"));
     let ended = trainer.run(
         &base.config,
-        || TrainableModel::new(&base.config, base.weights.clone(), None, &seed),
+        || TrainableModel::new(&base.config, base.weights.clone(), None, config.precision, &seed),
         &mut |record| {
             first_step.get_or_insert(record.step);
             let meter = meter.get_or_insert_with(|| {

@@ -1,5 +1,6 @@
 use super::*;
 use critic_forest::PairSequences;
+use critic_kernels::Precision;
 use critic_kernels::attention::QueryRun;
 use critic_model::config::{Architecture, DecoderConfig, RopeConfig};
 use critic_model::{RewardHead, Weight, weight_shapes};
@@ -46,7 +47,7 @@ pub(crate) fn tiny_weights(config: &DecoderConfig) -> BTreeMap<String, Weight> {
 
 fn tiny_parameters(config: &DecoderConfig) -> Parameters {
     let head = RewardHead::random_weight(config.d_model, &SeedTree::new(1));
-    Parameters::new(config, tiny_weights(config), head).unwrap()
+    Parameters::new(config, tiny_weights(config), head, Precision::F32).unwrap()
 }
 
 /// A sequence that is run on its own.

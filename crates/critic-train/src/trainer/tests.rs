@@ -1,6 +1,7 @@
 use super::*;
 use crate::loss::tests::{tiny_config, tiny_weights};
 use crate::{CritiqueWeight, JointForm, LearningRate};
+use critic_kernels::Precision;
 use critic_model::REWARD_HEAD;
 use critic_model::backprop::Activations;
 use critic_model::config::Architecture;
@@ -12,6 +13,7 @@ fn config() -> TrainConfig {
         epochs: 3,
         pairs_per_step: 2,
         tokens_per_pack: 64,
+        precision: Precision::F32,
         activations: Activations::F32,
         learning_rate: LearningRate { peak: 1e-2, warmup: 0.2, floor: 0.1 },
         reward_head_learning_rate: 1e-2,
@@ -62,7 +64,7 @@ fn train(
     let mut n_steps = 0;
     trainer.run(
         &decoder,
-        || TrainableModel::new(&decoder, tiny_weights(&decoder), None, &SeedTree::new(4)),
+        || TrainableModel::new(&decoder, tiny_weights(&decoder), None, config.precision, &SeedTree::new(4)),
         &mut |_| {
             n_steps += 1;
             if Some(n_steps) == stop_after {
@@ -139,10 +141,10 @@ fn a_checkpoint_of_another_run_is_not_taken_up() {
     train(&config(), &pairs(4), folder.path(), Some(2)).unwrap();
     let decoder = tiny_config(Architecture::Llama, true);
     let checkpoints = Checkpoints::new(folder.path());
-    assert!(checkpoints.load(&key("run"), &decoder).unwrap().is_some());
-    assert!(checkpoints.load(&key("another run"), &decoder).unwrap().is_none());
+    assert!(checkpoints.load(&key("run"), &decoder, Precision::F32).unwrap().is_some());
+    assert!(checkpoints.load(&key("another run"), &decoder, Precision::F32).unwrap().is_none());
     checkpoints.clear();
-    assert!(checkpoints.load(&key("run"), &decoder).unwrap().is_none());
+    assert!(checkpoints.load(&key("run"), &decoder, Precision::F32).unwrap().is_none());
 }
 
 #[test]
