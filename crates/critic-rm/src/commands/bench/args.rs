@@ -108,4 +108,7 @@ pub(crate) struct ExportArgs {
     pub(crate) folder: PathBuf,
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+    /// K, critiques of each response.
+    #[arg(long, value_name = "K", default_value_t = 4)]
+    pub(crate) critiques_per_response: usize,
 }

@@ -42,7 +42,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exported> {
     std::fs::create_dir_all(&exported.model)?;
     write_hf_folder(&exported.model, &model.config, &model.weights, Some(&head), &model.renderer)?;
 
-    let critiqued = work.with_critiques(args.common.pairs, 4)?;
+    let critiqued = work.with_critiques(args.common.pairs, args.critiques_per_response)?;
     let pairs = as_tokens(&critiqued, &model, settings.train.critic_rm().tokens_per_pack)?;
     write_lines(&exported.training, pairs.iter().flat_map(training_lines))?;
 

@@ -144,7 +144,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("critiques.jsonl");
         let whole = r#"{"pair_id": "p", "side": "chosen", "index": 0, "text": "Good."}"#;
-        std::fs::write(&path, format!("{whole}\n{}\n", &whole[..20])).unwrap();
+        let text = format!("{whole}\n{}\n", &whole[..20]);
+        critic_types::atomic_file::write(&path, text.as_bytes()).unwrap();
         let error = format!("{:#}", read_critiques(&path).unwrap_err());
         assert!(error.contains("line 2"), "{error}");
     }
