@@ -15,6 +15,7 @@ mod error;
 pub mod isa;
 pub mod linear;
 pub mod matmul;
+pub mod quantized;
 pub mod rms_norm;
 pub mod rope;
 mod simd;
