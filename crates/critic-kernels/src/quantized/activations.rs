@@ -108,10 +108,16 @@ impl Activations {
         let blocks = self.n_in.div_ceil(BLOCK);
         self.quads.resize(self.n_rows * blocks, Quads::ZERO);
         self.pairs.resize(self.n_rows * blocks, Pairs::ZERO);
-        let least = TASK.div_ceil(self.n_in);
-        let rows = (x.par_chunks(self.n_in), self.quads.par_chunks_mut(blocks));
-        let rows = (rows.0, rows.1, self.pairs.par_chunks_mut(blocks)).into_par_iter();
-        rows.with_min_len(least).for_each(|(x, quads, pairs)| dispatch(Row { x, quads, pairs }));
+        let (quads, pairs) = (&mut self.quads, &mut self.pairs);
+        if x.len() <= TASK {
+            dispatch(Rows { n_in: self.n_in, x, quads, pairs });
+            return;
+        }
+        let rows = TASK.div_ceil(self.n_in);
+        let (quads, pairs) =
+            (quads.par_chunks_mut(rows * blocks), pairs.par_chunks_mut(rows * blocks));
+        let pieces = (x.par_chunks(rows * self.n_in), quads, pairs).into_par_iter();
+        pieces.for_each(|(x, quads, pairs)| dispatch(Rows { n_in: self.n_in, x, quads, pairs }));
     }
 
     fn copy(&mut self, x: &[f32]) {
@@ -131,32 +137,38 @@ impl Default for Activations {
 }
 
 impl Quads {
-    const ZERO: Self =
-        Self { codes: [0; BLOCK / 4], scale: 0.0, scaled_sum: 0.0, minus_eight: 0, sum: 0 };
+    const ZERO: Self = Self { codes: [0; BLOCK / 4], scale: 0.0, scaled_sum: 0.0, sum: 0 };
 }
 
 impl Pairs {
     const ZERO: Self = Self { codes: [0; BLOCK / 2], scale: 0.0 };
 }
 
-/// A row and where its blocks go.
-struct Row<'a> {
+/// Rows and where their blocks go.
+struct Rows<'a> {
+    n_in: usize,
     x: &'a [f32],
     quads: &'a mut [Quads],
     pairs: &'a mut [Pairs],
 }
 
-impl Kernel for Row<'_> {
+impl Kernel for Rows<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, _simd: S) {
-        let (blocks, rest) = self.x.as_chunks::<BLOCK>();
-        let mut last = [0.0; BLOCK];
-        last[..rest.len()].copy_from_slice(rest);
-        let blocks = blocks.iter().chain([&last]);
-        for ((x, quads), pairs) in blocks.zip(self.quads).zip(self.pairs) {
-            quantize(x, quads, pairs);
+        let blocks = self.n_in.div_ceil(BLOCK);
+        let to = self.quads.chunks_exact_mut(blocks).zip(self.pairs.chunks_exact_mut(blocks));
+        for (row, (quads, pairs)) in self.x.chunks_exact(self.n_in).zip(to) {
+            let (whole, rest) = row.as_chunks::<BLOCK>();
+            for ((x, quads), pairs) in whole.iter().zip(&mut *quads).zip(&mut *pairs) {
+                quantize(x, quads, pairs);
+            }
+            if !rest.is_empty() {
+                let mut last = [0.0; BLOCK];
+                last[..rest.len()].copy_from_slice(rest);
+                quantize(&last, &mut quads[blocks - 1], &mut pairs[blocks - 1]);
+            }
         }
     }
 }
@@ -186,7 +198,6 @@ fn quantize(x: &[f32; BLOCK], quads: &mut Quads, pairs: &mut Pairs) {
     for i in 0..BLOCK {
         sums[i % 4] += codes[i];
     }
-    let (even, odd) = (sums[0] + sums[1], sums[2] + sums[3]);
     for i in 0..BLOCK / 2 {
         pairs.codes[i] = codes[2 * i] & 0xffff | codes[2 * i + 1] << 16;
     }
@@ -195,7 +206,6 @@ fn quantize(x: &[f32; BLOCK], quads: &mut Quads, pairs: &mut Pairs) {
         quads.codes[i] = byte(0) | byte(1) | byte(2) | byte(3);
     }
     (quads.scale, pairs.scale) = (scale, scale);
-    quads.sum = even + odd;
+    quads.sum = sums[0] + sums[1] + sums[2] + sums[3];
     quads.scaled_sum = scale * quads.sum as f32;
-    quads.minus_eight = (-8 * even) & 0xffff | (-8 * odd) << 16;
 }

@@ -10,7 +10,7 @@ use crate::simd::integer::{BLOCK, Line, PANEL};
 pub(super) struct Block {
     /// A number of half precision.
     pub(super) scale: f32,
-    /// A number of half precision; 0 where the format has none.
+    /// A number of half precision: what code 0 stands for, where codes are not negative.
     pub(super) least: f32,
     /// `−128..=127`, or `0..=15` for 4 bits.
     pub(super) codes: [i8; BLOCK],
@@ -44,15 +44,25 @@ impl Block {
                 _ => (((x - least) * inverse + 0.5) as i8).min(15),
             };
         }
-        let [scale, least] = [step, least].map(|x| f16::from_f32(x).to_f32());
+        Self::new(format, f16::from_f32(step), f16::from_f32(least), codes)
+    }
+
+    /// A block of what its format keeps; `least` counts for [`Format::Q4_1`] alone.
+    fn new(format: Format, scale: f16, least: f16, codes: [i8; BLOCK]) -> Self {
+        let scale = scale.to_f32();
+        let least = match format {
+            Format::Q4_0 => f16::from_f32(-8.0 * scale).to_f32(),
+            Format::Q4_1 => least.to_f32(),
+            _ => 0.0,
+        };
         Self { scale, least, codes }
     }
 
     /// Reads the block that `bytes` hold in a GGUF file.
     pub(super) fn from_gguf(format: Format, bytes: &[u8]) -> Self {
-        let half = |at: usize| f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32();
+        let half = |at: usize| f16::from_le_bytes([bytes[at], bytes[at + 1]]);
         let mut codes = [0; BLOCK];
-        let (least, from) = if format == Format::Q4_1 { (half(2), 4) } else { (0.0, 2) };
+        let from = if format == Format::Q4_1 { 4 } else { 2 };
         if format == Format::Q8_0 {
             codes.iter_mut().zip(&bytes[from..]).for_each(|(code, byte)| *code = *byte as i8);
         } else {
@@ -62,7 +72,7 @@ impl Block {
                 *high = (byte >> 4) as i8;
             }
         }
-        Self { scale: half(0), least, codes }
+        Self::new(format, half(0), half(2), codes)
     }
 
     /// Whether every number that the block stands for is finite.
@@ -77,11 +87,13 @@ impl Block {
             let mask = if format == Format::Q8_0 { 255 } else { 15 };
             group[line].0[byte] |= (*code as u8 & mask) << shift;
         }
-        let lines = format.code_lines();
-        group[lines].set_word(lane, self.scale.to_bits());
-        if format == Format::Q4_1 {
-            group[lines + 1].set_word(lane, self.least.to_bits());
-        }
+        let word = if format == Format::Q8_0 {
+            self.scale.to_bits()
+        } else {
+            let [scale, least] = [self.scale, self.least].map(|x| f16::from_f32(x).to_bits());
+            u32::from(scale) | u32::from(least) << 16
+        };
+        group[format.code_lines()].set_word(lane, word);
     }
 
     /// The block that [`Self::put`] put there.
@@ -92,9 +104,12 @@ impl Block {
             let bits = group[line].0[byte] >> shift;
             *code = if format == Format::Q8_0 { bits as i8 } else { (bits & 15) as i8 };
         }
-        let lines = format.code_lines();
-        let least = if format == Format::Q4_1 { group[lines + 1].float(lane) } else { 0.0 };
-        Self { scale: group[lines].float(lane), least, codes }
+        let word = group[format.code_lines()].word(lane);
+        if format == Format::Q8_0 {
+            return Self { scale: f32::from_bits(word), least: 0.0, codes };
+        }
+        let [scale, least] = [word as u16, (word >> 16) as u16].map(f16::from_bits);
+        Self::new(format, scale, least, codes)
     }
 
     /// The numbers that the block stands for.

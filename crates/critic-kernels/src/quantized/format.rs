@@ -82,11 +82,10 @@ impl Format {
         }
     }
 
-    /// Lines of a group: of its codes, its scales and its least numbers.
+    /// Lines of a group: of its codes, and one of its scales and least numbers.
     pub(super) fn group_lines(self) -> usize {
         match self {
-            Self::Q8_0 | Self::Q4_0 => self.code_lines() + 1,
-            Self::Q4_1 => self.code_lines() + 2,
+            Self::Q8_0 | Self::Q4_0 | Self::Q4_1 => self.code_lines() + 1,
             Self::F16 | Self::Bf16 => 1,
         }
     }

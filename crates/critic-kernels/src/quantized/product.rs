@@ -30,7 +30,8 @@ pub fn product(weight: &Weight, x: &Activations, out: &mut [f32]) -> Result<(), 
         return Err(KernelError::WrongPrecision { format: weight.format().name() });
     }
     let panels = n_out.div_ceil(PANEL);
-    let width = panels.div_ceil(PIECES).max(2);
+    let all = x.n_rows() * n_out * n_in;
+    let width = if all <= TASK { panels } else { panels.div_ceil(PIECES).max(2) };
     let rows = ROWS.min(x.n_rows());
     let mut pieces = Vec::with_capacity(panels.div_ceil(width) * x.n_rows().div_ceil(ROWS));
     for (chunk, out) in out.chunks_mut(ROWS * n_out).enumerate() {
@@ -52,7 +53,11 @@ pub fn product(weight: &Weight, x: &Activations, out: &mut [f32]) -> Result<(), 
             }
         }
     }
-    let least = (TASK / (rows * width * PANEL * n_in).max(1)).max(1);
+    if all <= TASK {
+        pieces.into_iter().for_each(dispatch);
+        return Ok(());
+    }
+    let least = (TASK / (rows * width * PANEL * n_in)).max(1);
     pieces.into_par_iter().with_min_len(least).for_each(dispatch);
     Ok(())
 }
@@ -96,8 +101,7 @@ impl IntegerKernel for Piece<'_, '_> {
         let Self { format, n_in, panels, input: Input { quads, pairs, numbers }, mut out } = self;
         let (lines, out) = (panel_lines(format, n_in), &mut out[..]);
         match format {
-            Format::Q4_0 => sweep::<S, Nibbles<false>>(simd, panels, lines, quads, out),
-            Format::Q4_1 => sweep::<S, Nibbles<true>>(simd, panels, lines, quads, out),
+            Format::Q4_0 | Format::Q4_1 => sweep::<S, Nibbles>(simd, panels, lines, quads, out),
             Format::Q8_0 if S::BYTE_STEP == 4 => {
                 sweep::<S, BytesByQuads>(simd, panels, lines, quads, out);
             }

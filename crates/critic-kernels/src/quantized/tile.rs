@@ -22,11 +22,11 @@ pub(super) trait Terms {
     );
 }
 
-/// 4-bit weights; with least numbers where `LEAST` is set, else 8 is taken from each code.
-pub(super) struct Nibbles<const LEAST: bool>;
+/// 4-bit weights, `scale · code + least`.
+pub(super) struct Nibbles;
 
-impl<const LEAST: bool> Terms for Nibbles<LEAST> {
-    const LINES: usize = BLOCK / 8 + 1 + LEAST as usize;
+impl Terms for Nibbles {
+    const LINES: usize = BLOCK / 8 + 1;
     const SPAN: bool = false;
     type Input = Quads;
 
@@ -39,9 +39,6 @@ impl<const LEAST: bool> Terms for Nibbles<LEAST> {
         sums: &mut [[S::Floats; C]; R],
     ) {
         let mut exact = [[simd.splat_word(0); C]; R];
-        for r in 0..R {
-            exact[r] = [simd.start_nibbles(if LEAST { 0 } else { rows[r].minus_eight }); C];
-        }
         for step in 0..BLOCK / 8 {
             let mut weights = [[simd.splat_word(0); 2]; C];
             for c in 0..C {
@@ -58,16 +55,12 @@ impl<const LEAST: bool> Terms for Nibbles<LEAST> {
         }
         for c in 0..C {
             let at = first + c * S::LANES;
-            let scale = simd.load(&group[BLOCK / 8], at);
+            let [scale, least] = simd.halves(Half::F16, &group[BLOCK / 8], at);
             for r in 0..R {
                 let total = simd.to_floats(simd.total_nibbles(exact[r][c]));
                 let scale = simd.mul(scale, simd.splat(rows[r].scale));
                 sums[r][c] = simd.mul_add(total, scale, sums[r][c]);
-                if LEAST {
-                    let least = simd.load(&group[BLOCK / 8 + 1], at);
-                    let sum = simd.splat(rows[r].scaled_sum);
-                    sums[r][c] = simd.mul_add(least, sum, sums[r][c]);
-                }
+                sums[r][c] = simd.mul_add(least, simd.splat(rows[r].scaled_sum), sums[r][c]);
             }
         }
     }
@@ -128,15 +121,17 @@ fn add_bytes<S: Integer, const R: usize, const C: usize, const STEPS: usize>(
     sums: &mut [[S::Floats; C]; R],
 ) {
     let codes: &[Line; BLOCK / 4] = &group.as_chunks().0[0];
-    for step in 0..STEPS {
-        let mut weights = [simd.splat_word(0); C];
-        for c in 0..C {
-            weights[c] = simd.bytes(codes, step, first + c * S::LANES);
-        }
-        for r in 0..R {
-            let x = simd.splat_word(rows[r].0[step]);
+    for line in 0..codes.len() {
+        for part in 0..STEPS / codes.len() {
+            let mut weights = [simd.splat_word(0); C];
             for c in 0..C {
-                exact[r][c] = simd.add_bytes(exact[r][c], weights[c], x);
+                weights[c] = simd.bytes(&codes[line], part, first + c * S::LANES);
+            }
+            for r in 0..R {
+                let x = simd.splat_word(rows[r].0[line * STEPS / codes.len() + part]);
+                for c in 0..C {
+                    exact[r][c] = simd.add_bytes(exact[r][c], weights[c], x);
+                }
             }
         }
     }
@@ -196,15 +191,11 @@ pub(super) fn sweep<S: Integer, T: Terms>(
                 strip.advance::<S, 8, 1>(simd);
             }
         }
-        if S::LANES == PANEL || !T::SPAN {
-            while strip.row + 4 <= n_rows {
-                strip.advance::<S, 4, 1>(simd);
-            }
+        while (S::LANES == PANEL || !T::SPAN) && strip.row + 4 <= n_rows {
+            strip.advance::<S, 4, 1>(simd);
         }
-        if T::SPAN && S::LANES < PANEL {
-            while strip.row + 3 <= n_rows {
-                strip.advance::<S, 3, 2>(simd);
-            }
+        while S::LANES < PANEL && T::SPAN && strip.row + 3 <= n_rows {
+            strip.advance::<S, 3, 2>(simd);
         }
         while strip.row + 2 <= n_rows {
             if S::LANES < PANEL {

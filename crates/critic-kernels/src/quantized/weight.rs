@@ -11,8 +11,8 @@ use crate::simd::integer::{BLOCK, Half, Line, PANEL};
 /// The weight of a linear layer, `[n_out, n_in]`, held in few bits.
 ///
 /// Sixteen rows make a panel, the last one is filled up with zeros. A panel holds its groups of
-/// terms one after the other: the codes of the sixteen rows interleaved, then their scales and least
-/// numbers in `f32`. Bytes a number: 1.125 (`Q8_0`), 0.625 (`Q4_0`), 0.75 (`Q4_1`), 2 (halves).
+/// terms one after the other: the codes of the sixteen rows interleaved, then their scales (and least
+/// numbers). Bytes a number: 1.125 (`Q8_0`), 0.625 (`Q4_0`, `Q4_1`), 2 (halves).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weight {
     format: Format,

@@ -4,7 +4,7 @@
 use std::arch::x86_64::*;
 
 use super::super::avx2::Avx2;
-use super::{BLOCK, Half, Integer, IntegerKernel, Line, PANEL};
+use super::{Half, Integer, IntegerKernel, Line, PANEL};
 
 /// Lanes of a vector.
 const LANES: usize = 8;
@@ -83,11 +83,6 @@ impl Integer for Avx2 {
     }
 
     #[inline(always)]
-    fn start_nibbles(self, start: i32) -> Self::Words {
-        self.splat_word(start)
-    }
-
-    #[inline(always)]
     fn nibbles(self, line: &Line, first: usize) -> [Self::Words; 2] {
         // SAFETY: `self` proves that the processor has AVX2; the part holds the 32 bytes that are
         // read, and the instruction asks for no alignment.
@@ -118,8 +113,8 @@ impl Integer for Avx2 {
     }
 
     #[inline(always)]
-    fn bytes(self, lines: &[Line; BLOCK / 4], step: usize, first: usize) -> Self::Words {
-        let half: &[u8; 2 * PANEL] = &lines[step / 2].0.as_chunks().0[step % 2];
+    fn bytes(self, line: &Line, step: usize, first: usize) -> Self::Words {
+        let half: &[u8; 2 * PANEL] = &line.0.as_chunks().0[step];
         let pairs: &[u8; 2 * LANES] = &half.as_chunks().0[first / LANES];
         // SAFETY: `self` proves that the processor has AVX2; `pairs` holds the 16 bytes that are
         // read, and the instruction asks for no alignment.

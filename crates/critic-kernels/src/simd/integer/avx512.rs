@@ -3,20 +3,25 @@
 
 use std::arch::x86_64::*;
 
-use super::super::avx512::Avx512;
-use super::{BLOCK, Half, Integer, IntegerKernel, Line, PANEL};
+use super::{Half, Integer, IntegerKernel, Line, PANEL};
 
-/// Proof that the processor has AVX-512 F, BW, DQ, VL and, where `VNNI` is set, VNNI:
-/// [`Wide::new`] is the only way to a value.
+/// Proof that the processor has AVX-512 F, BW, DQ, VL, AVX2 with FMA and, where `VNNI` is set,
+/// VNNI: [`Wide::new`] is the only way to a value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Wide<const VNNI: bool>(Avx512);
+pub(super) struct Wide<const VNNI: bool>(());
 
 impl<const VNNI: bool> Wide<VNNI> {
     /// The proof, where the processor has them all.
     #[inline]
     pub(super) fn new() -> Option<Self> {
-        let found = !VNNI || is_x86_feature_detected!("avx512vnni");
-        Avx512::new().filter(|_| found).map(Self)
+        let found = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+            && (!VNNI || is_x86_feature_detected!("avx512vnni"));
+        found.then_some(Self(()))
     }
 
     /// Runs a kernel compiled for AVX-512.
@@ -104,12 +109,6 @@ impl<const VNNI: bool> Integer for Wide<VNNI> {
     }
 
     #[inline(always)]
-    fn start_nibbles(self, start: i32) -> Self::Words {
-        let whole = i32::from(start as i16) + (start >> 16);
-        self.splat_word(if VNNI { whole } else { start })
-    }
-
-    #[inline(always)]
     fn nibbles(self, line: &Line, _first: usize) -> [Self::Words; 2] {
         let bytes = self.line(line);
         // SAFETY: `self` proves that the processor has AVX-512 BW.
@@ -146,16 +145,16 @@ impl<const VNNI: bool> Integer for Wide<VNNI> {
     }
 
     #[inline(always)]
-    fn bytes(self, lines: &[Line; BLOCK / 4], step: usize, _first: usize) -> Self::Words {
+    fn bytes(self, line: &Line, step: usize, _first: usize) -> Self::Words {
         // SAFETY: `self` proves that the processor has AVX-512 BW; `half` holds the 32 bytes that
         // are read, and the instruction asks for no alignment.
         unsafe {
             if VNNI {
-                let pairs = self.line(&lines[step]);
+                let pairs = self.line(line);
                 let quads = _mm512_permutexvar_epi16(quads_of_pairs(), pairs);
                 _mm512_xor_si512(quads, _mm512_set1_epi8(-128))
             } else {
-                let half: &[u8; 2 * PANEL] = &lines[step / 2].0.as_chunks().0[step % 2];
+                let half: &[u8; 2 * PANEL] = &line.0.as_chunks().0[step];
                 _mm512_cvtepi8_epi16(_mm256_loadu_si256(half.as_ptr().cast()))
             }
         }

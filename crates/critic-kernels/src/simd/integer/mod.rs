@@ -58,9 +58,6 @@ pub(crate) struct Quads {
     pub(crate) scale: f32,
     /// `scale` times the sum of the codes.
     pub(crate) scaled_sum: f32,
-    /// −8 times the sum of the codes: in the low half of those at even pairs of places, in the
-    /// high half of those at odd pairs, which is how [`Integer::add_nibbles`] keeps its sums apart.
-    pub(crate) minus_eight: i32,
     /// The sum of the codes.
     pub(crate) sum: i32,
 }
@@ -109,20 +106,17 @@ pub(crate) trait Integer: Copy {
     /// Whole numbers, exactly where they are less than 2²⁴.
     fn to_floats(self, x: Self::Words) -> Self::Floats;
 
-    /// Sums of nibbles times codes that begin at two halves of `start`.
-    fn start_nibbles(self, start: i32) -> Self::Words;
     /// The nibbles of a line: of four terms in the low halves of the bytes, of four in the high.
     fn nibbles(self, line: &Line, first: usize) -> [Self::Words; 2];
     /// Adds the products of nibbles with the four codes of a word of [`Quads`], at most eight times.
     fn add_nibbles(self, sums: Self::Words, nibbles: Self::Words, x: Self::Words) -> Self::Words;
-    /// The sums of a block.
+    /// The sums of a block, of sums that began at zero.
     fn total_nibbles(self, sums: Self::Words) -> Self::Words;
 
     /// Sums of bytes times codes, of codes whose sum is `sum`.
     fn start_bytes(self, sum: i32) -> Self::Words;
-    /// The weights of a step of a block of eight lines; a line holds terms 0 and 1 of all outputs,
-    /// then terms 2 and 3.
-    fn bytes(self, lines: &[Line; BLOCK / 4], step: usize, first: usize) -> Self::Words;
+    /// The weights of a step; a line holds terms 0 and 1 of all outputs, then terms 2 and 3.
+    fn bytes(self, line: &Line, step: usize, first: usize) -> Self::Words;
     /// Adds the products with the codes of a step.
     fn add_bytes(self, sums: Self::Words, weights: Self::Words, x: Self::Words) -> Self::Words;
 

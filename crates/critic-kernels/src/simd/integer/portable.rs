@@ -4,7 +4,7 @@ use std::array::from_fn;
 
 use super::super::Simd;
 use super::super::portable::Portable;
-use super::{BLOCK, Half, Integer, Line, PANEL};
+use super::{Half, Integer, Line, PANEL};
 
 /// Lanes of a vector.
 const LANES: usize = 8;
@@ -56,11 +56,6 @@ impl Integer for Portable {
     }
 
     #[inline(always)]
-    fn start_nibbles(self, start: i32) -> Self::Words {
-        [i32::from(start as i16) + (start >> 16); LANES]
-    }
-
-    #[inline(always)]
     fn nibbles(self, line: &Line, first: usize) -> [Self::Words; 2] {
         let words: [u32; LANES] = from_fn(|i| line.word(first + i));
         let low = words.map(|w| (w & 0x0f0f_0f0f) as i32);
@@ -86,8 +81,8 @@ impl Integer for Portable {
     }
 
     #[inline(always)]
-    fn bytes(self, lines: &[Line; BLOCK / 4], step: usize, first: usize) -> Self::Words {
-        let half = &lines[step / 2].0[2 * PANEL * (step % 2)..][..2 * PANEL];
+    fn bytes(self, line: &Line, step: usize, first: usize) -> Self::Words {
+        let half = &line.0[2 * PANEL * step..][..2 * PANEL];
         from_fn(|i| {
             let pair = [half[2 * (first + i)] as i8, half[2 * (first + i) + 1] as i8];
             i32::from(pair[1]) << 16 | i32::from(pair[0]) & 0xffff
