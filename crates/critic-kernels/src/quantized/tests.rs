@@ -292,6 +292,11 @@ fn a_weight_that_is_not_finite_in_its_format_is_an_error_that_says_where() {
     blocks[34..36].copy_from_slice(&[0x00, 0x7c]);
     let error = Weight::from_gguf_blocks(Format::Q8_0, 2, 32, &blocks).unwrap_err();
     assert_eq!(error, KernelError::NonFiniteWeight { row: 1, term: 0, format: "Q8_0" });
+
+    // The least number of a block of Q4_0 is −8 times its scale, here −8 · 8192.
+    let blocks = [&[0x00, 0x70], &[0; 16][..]].concat();
+    let error = Weight::from_gguf_blocks(Format::Q4_0, 1, 32, &blocks).unwrap_err();
+    assert_eq!(error, KernelError::NonFiniteWeight { row: 0, term: 0, format: "Q4_0" });
 }
 
 proptest! {

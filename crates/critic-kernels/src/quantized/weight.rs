@@ -74,7 +74,8 @@ impl Weight {
     ///
     /// # Errors
     /// Where a size is 0, `n_in` is no multiple of [`Format::block_len`], the length does not fit,
-    /// or a number is not finite.
+    /// or a number is not finite in half precision: a scale, a least number, or −8 times the scale
+    /// of `Q4_0`.
     pub fn from_gguf_blocks(
         format: Format,
         n_out: usize,

@@ -28,19 +28,19 @@ impl<const VNNI: bool> Wide<VNNI> {
     #[inline]
     pub(super) fn dispatch<K: IntegerKernel>(self, kernel: K) {
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-        fn compiled<K: IntegerKernel>(simd: Wide<false>, kernel: K) {
+        fn compiled<S: Integer, K: IntegerKernel>(simd: S, kernel: K) {
             kernel.run(simd);
         }
         #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma")]
-        fn compiled_with_vnni<K: IntegerKernel>(simd: Wide<true>, kernel: K) {
+        fn compiled_with_vnni<S: Integer, K: IntegerKernel>(simd: S, kernel: K) {
             kernel.run(simd);
         }
         // SAFETY: `self` proves that the processor has every feature that either one enables.
         unsafe {
             if VNNI {
-                compiled_with_vnni(Wide::<true>(self.0), kernel);
+                compiled_with_vnni(self, kernel);
             } else {
-                compiled(Wide::<false>(self.0), kernel);
+                compiled(self, kernel);
             }
         }
     }
