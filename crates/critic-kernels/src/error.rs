@@ -88,6 +88,26 @@ pub enum KernelError {
         /// The key's row.
         key: usize,
     },
+    /// A weight holds a number that is not finite in the format that holds it.
+    #[error(
+        "row {row} of the weight is not finite in {format} from term {term} on, its numbers must be finite and within the format's range"
+    )]
+    NonFiniteWeight {
+        /// The row of the weight.
+        row: usize,
+        /// The term, or the first one of its block.
+        term: usize,
+        /// The format's name.
+        format: &'static str,
+    },
+    /// Activations are not held as the weight's format asks for.
+    #[error(
+        "the activations are not held in the precision that a weight in {format} meets, load them in it"
+    )]
+    WrongPrecision {
+        /// The weight's format.
+        format: &'static str,
+    },
     /// `CRITIC_RM_ISA` names no instruction set.
     #[error("CRITIC_RM_ISA is {found:?}, it must be portable, avx2, avx512 or avx512bf16")]
     UnknownIsa {

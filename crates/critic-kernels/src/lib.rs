@@ -17,6 +17,7 @@ pub mod isa;
 pub mod linear;
 pub mod matmul;
 mod precision;
+pub mod quantized;
 pub mod rms_norm;
 pub mod rope;
 mod simd;

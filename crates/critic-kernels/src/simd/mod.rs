@@ -11,6 +11,7 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
 mod dots;
+pub(crate) mod integer;
 mod math;
 mod portable;
 mod tile;

@@ -1,0 +1,362 @@
+use std::fs;
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::product::on::product_on;
+use super::*;
+use crate::KernelError;
+use crate::isa::Isa;
+use crate::simd::integer::BLOCK;
+use crate::testing::{ISAS, assert_close, bits, numbers, wide, with_threads};
+
+const FORMATS: [Format; 5] = [Format::Q8_0, Format::Q4_0, Format::Q4_1, Format::F16, Format::Bf16];
+
+fn loaded(format: Format, n_in: usize, x: &[f32]) -> Activations {
+    let mut activations = Activations::new();
+    activations.load(format.precision(), n_in, x).unwrap();
+    activations
+}
+
+fn run(weight: &Weight, x: &[f32]) -> Vec<f32> {
+    let x = loaded(weight.format(), weight.n_in(), x);
+    let mut out = vec![f32::NAN; x.n_rows() * weight.n_out()];
+    product(weight, &x, &mut out).unwrap();
+    out
+}
+
+/// What a weight stands for, row-major.
+fn dequantized(weight: &Weight) -> Vec<f32> {
+    let mut all = vec![f32::NAN; weight.n_out() * weight.n_in()];
+    for (i, row) in all.chunks_mut(weight.n_in()).enumerate() {
+        weight.dequantize_row(i, row).unwrap();
+    }
+    all
+}
+
+/// What the activations stand for, row-major.
+fn held(x: &Activations) -> Vec<f64> {
+    if x.precision() == Precision::F32 {
+        let rows = x.numbers().chunks(x.n_in().div_ceil(2));
+        return rows.flat_map(|row| wide(&row.as_flattened()[..x.n_in()])).collect();
+    }
+    let rows = x.quads().chunks(x.n_in().div_ceil(BLOCK));
+    let row = |row: &[crate::simd::integer::Quads]| {
+        let mut numbers = Vec::new();
+        for block in row {
+            let codes = block.codes.iter().flat_map(|word| word.to_le_bytes());
+            numbers.extend(codes.map(|code| f64::from(code as i8) * f64::from(block.scale)));
+        }
+        numbers.truncate(x.n_in());
+        numbers
+    };
+    rows.flat_map(row).collect()
+}
+
+fn reference(weight: &Weight, x: &[f64]) -> Vec<f64> {
+    let w = wide(&dequantized(weight));
+    let row = |x: &[f64]| -> Vec<f64> {
+        let dot = |w: &[f64]| w.iter().zip(x).map(|(w, x)| w * x).sum();
+        w.chunks(weight.n_in()).map(dot).collect()
+    };
+    x.chunks(weight.n_in()).flat_map(row).collect()
+}
+
+#[test]
+fn blocks_are_those_of_the_reference_quantiser() {
+    let path = format!("{}/../../reference/golden", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(format!("{path}/quantized_blocks.json")).unwrap();
+    let golden: Value = serde_json::from_str(&text).unwrap();
+    let size = |i: usize| golden["shape"][i].as_u64().unwrap() as usize;
+    let (n_out, n_in) = (size(0), size(1));
+    let matrix = |value: &Value| -> Vec<f32> {
+        let rows = value.as_array().unwrap().iter();
+        let number = |x: &Value| x.as_f64().unwrap() as f32;
+        rows.flat_map(|row| row.as_array().unwrap().iter().map(number)).collect()
+    };
+    let x = matrix(&golden["x"]);
+    for (format, entry) in FORMATS.into_iter().zip(golden["formats"].as_array().unwrap()) {
+        assert_eq!(entry["format"], format.name());
+        let hex = entry["blocks"].as_str().unwrap();
+        let byte = |i: usize| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap();
+        let blocks: Vec<u8> = (0..hex.len() / 2).map(byte).collect();
+        let read = Weight::from_gguf_blocks(format, n_out, n_in, &blocks).unwrap();
+        let made = Weight::from_f32(format, n_out, n_in, &x).unwrap();
+        assert_eq!(bits(&dequantized(&read)), bits(&matrix(&entry["numbers"])), "{format:?}");
+        assert_eq!(read, made, "{format:?}");
+    }
+}
+
+#[test]
+fn a_product_is_that_of_the_numbers_held() {
+    let sizes = [(1, 32, 1), (1, 576, 192), (2, 64, 17), (3, 1536, 33), (5, 96, 16), (13, 45, 31)];
+    for format in FORMATS {
+        for (m, k, n) in sizes {
+            let weight = Weight::from_f32(format, n, k, &numbers(n * k, 1)).unwrap();
+            let x = numbers(m * k, 2);
+            let expected = reference(&weight, &held(&loaded(format, k, &x)));
+            assert_close(&run(&weight, &x), &expected, 3e-6);
+        }
+    }
+}
+
+#[test]
+fn a_product_is_within_the_rounding_of_the_activations() {
+    let (m, k, n) = (4, 576, 40);
+    let x = numbers(m * k, 3);
+    for format in [Format::Q8_0, Format::Q4_0, Format::Q4_1] {
+        let weight = Weight::from_f32(format, n, k, &numbers(n * k, 4)).unwrap();
+        let w = dequantized(&weight);
+        let (found, exact) = (run(&weight, &x), reference(&weight, &wide(&x)));
+        for (i, x) in x.chunks(k).enumerate() {
+            for (j, w) in w.chunks(k).enumerate() {
+                let mut bound = 0.0;
+                for (x, w) in x.chunks(BLOCK).zip(w.chunks(BLOCK)) {
+                    let greatest = x.iter().fold(0.0f32, |greatest, x| greatest.max(x.abs()));
+                    let magnitudes: f32 = w.iter().map(|w| w.abs()).sum();
+                    bound += f64::from(greatest / 254.0 * magnitudes);
+                }
+                let error = (f64::from(found[i * n + j]) - exact[i * n + j]).abs();
+                assert!(error <= 1.001 * bound, "{format:?} [{i}, {j}]: {error} > {bound}");
+                assert!(bound < 5.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_instruction_set_gives_the_same_bits_for_blocks_and_agrees_for_halves() {
+    for (m, k, n) in [(1, 576, 50), (15, 96, 35), (23, 70, 16)] {
+        let x = numbers(m * k, 5);
+        for format in FORMATS {
+            let weight = Weight::from_f32(format, n, k, &numbers(n * k, 6)).unwrap();
+            let x = loaded(format, k, &x);
+            let expected = product_on(Isa::Portable, false, &weight, &x);
+            for (isa, vnni) in ISAS.into_iter().flat_map(|isa| [(isa, true), (isa, false)]) {
+                let found = product_on(isa, vnni, &weight, &x);
+                if format.precision() == Precision::Int8 {
+                    assert_eq!(bits(&found), bits(&expected), "{format:?} {isa:?} {vnni}");
+                } else {
+                    assert_close(&found, &wide(&expected), 3e-6);
+                }
+            }
+        }
+    }
+}
+
+/// A weight whose codes are all `code`, with a scale of 1 and a least number of 0.
+fn constant(format: Format, n_out: usize, n_in: usize, code: u8) -> Weight {
+    let one = [0x00, 0x3c];
+    let block = match format {
+        Format::Q8_0 => [&one[..], &[code; 32]].concat(),
+        Format::Q4_0 => [&one[..], &[code << 4 | code; 16]].concat(),
+        _ => [&one[..], &[0, 0], &[code << 4 | code; 16]].concat(),
+    };
+    Weight::from_gguf_blocks(format, n_out, n_in, &block.repeat(n_out * n_in / 32)).unwrap()
+}
+
+#[test]
+fn the_greatest_codes_do_not_overflow() {
+    let k = 96;
+    let corners = [
+        (Format::Q8_0, 0x80, -128.0),
+        (Format::Q8_0, 0x7f, 127.0),
+        (Format::Q4_0, 0, -8.0),
+        (Format::Q4_0, 15, 7.0),
+        (Format::Q4_1, 15, 15.0),
+    ];
+    for (format, code, number) in corners {
+        let weight = constant(format, 16, k, code);
+        for x in [127.0, -127.0] {
+            let row = loaded(format, k, &vec![x; k]);
+            for (isa, vnni) in ISAS.into_iter().flat_map(|isa| [(isa, true), (isa, false)]) {
+                let found = product_on(isa, vnni, &weight, &row);
+                assert_eq!(found, [k as f32 * x * number; 16], "{format:?} {code} {isa:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_number_that_is_not_finite_makes_its_row_nan_and_no_other() {
+    let (m, k, n) = (7, 75, 20);
+    for format in FORMATS {
+        let weight = Weight::from_f32(format, n, k, &numbers(n * k, 7)).unwrap();
+        let clean = run(&weight, &numbers(m * k, 8));
+        for (row, bad) in [(0, f32::NAN), (3, f32::INFINITY), (6, f32::NEG_INFINITY)] {
+            let mut x = numbers(m * k, 8);
+            x[row * k + 40] = bad;
+            let found = run(&weight, &x);
+            for i in 0..m {
+                let (found, clean) = (&found[i * n..][..n], &clean[i * n..][..n]);
+                if i == row {
+                    assert!(found.iter().all(|x| !x.is_finite()), "{format:?}: {found:?}");
+                } else {
+                    assert_eq!(bits(found), bits(clean));
+                }
+            }
+            if format.precision() == Precision::Int8 {
+                assert!(found[row * n..][..n].iter().all(|x| x.is_nan()));
+            }
+        }
+    }
+}
+
+#[test]
+fn extreme_activations_keep_their_scale() {
+    let k = 64;
+    for format in [Format::Q8_0, Format::Q4_0, Format::Q4_1] {
+        let weight = Weight::from_f32(format, 3, k, &numbers(3 * k, 9)).unwrap();
+        for magnitude in [1e-30, 1e-10, 1e30, 3e36] {
+            let x: Vec<f32> = numbers(k, 10).iter().map(|x| x * magnitude).collect();
+            let expected = reference(&weight, &held(&loaded(format, k, &x)));
+            assert_close(&run(&weight, &x), &expected, 3e-6);
+        }
+        assert_eq!(run(&weight, &vec![0.0; k]), [0.0; 3]);
+        assert_eq!(run(&weight, &vec![1e-42; k]), [0.0; 3]);
+        assert_eq!(run(&weight, &[]), [0.0; 0]);
+    }
+}
+
+#[test]
+fn many_rows_and_columns_take_the_same_arithmetic_as_few() {
+    let (m, k, n) = (150, 40, 2100);
+    for format in FORMATS {
+        let (w, x) = (numbers(n * k, 11), numbers(m * k, 12));
+        let weight = Weight::from_f32(format, n, k, &w).unwrap();
+        let all = run(&weight, &x);
+        assert_close(&all, &reference(&weight, &held(&loaded(format, k, &x))), 3e-6);
+        let last = Weight::from_f32(format, 3, k, &w[(n - 3) * k..]).unwrap();
+        let few = run(&last, &x[(m - 1) * k..]);
+        assert_eq!(bits(&all[m * n - 3..]), bits(&few));
+    }
+}
+
+#[test]
+fn activations_read_by_several_weights_are_loaded_once_and_again() {
+    let k = 64;
+    let weights = [Format::Q8_0, Format::Q4_1]
+        .map(|format| Weight::from_f32(format, 5, k, &numbers(5 * k, 13)).unwrap());
+    let mut x = loaded(Format::Q8_0, k, &numbers(9 * k, 14));
+    for seed in [15, 16] {
+        x.load(Precision::Int8, k, &numbers(2 * k, seed)).unwrap();
+        for weight in &weights {
+            let mut out = [f32::NAN; 10];
+            product(weight, &x, &mut out).unwrap();
+            assert_eq!(bits(&out), bits(&run(weight, &numbers(2 * k, seed))));
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_that_says_what() {
+    let error = Weight::from_gguf_blocks(Format::Q4_0, 2, 48, &[0; 54]).unwrap_err();
+    assert!(error.to_string().contains("48") && error.to_string().contains("multiple of 32"));
+    let error = Weight::from_gguf_blocks(Format::Q4_1, 2, 32, &[0; 36]).unwrap_err();
+    let expected = KernelError::WrongLength { operand: "blocks", found: 36, expected: 40 };
+    assert_eq!(error, expected);
+    assert!(Weight::from_f32(Format::Q8_0, 0, 32, &[]).is_err());
+    assert!(Weight::from_f32(Format::Q8_0, 2, 32, &[0.0; 63]).is_err());
+
+    let weight = Weight::from_f32(Format::Q8_0, 2, 32, &[0.5; 64]).unwrap();
+    let mut x = Activations::new();
+    assert!(x.load(Precision::Int8, 32, &[0.0; 33]).is_err());
+    x.load(Precision::F32, 32, &[0.0; 32]).unwrap();
+    let error = product(&weight, &x, &mut [0.0; 2]).unwrap_err();
+    assert_eq!(error, KernelError::WrongPrecision { format: "Q8_0" });
+    x.load(Precision::Int8, 32, &[0.0; 32]).unwrap();
+    assert!(product(&weight, &x, &mut [0.0; 3]).is_err());
+    x.load(Precision::Int8, 64, &[0.0; 64]).unwrap();
+    assert!(product(&weight, &x, &mut [0.0; 2]).is_err());
+    assert!(weight.dequantize_row(2, &mut [0.0; 32]).is_err());
+    assert!(weight.dequantize_row(0, &mut [0.0; 31]).is_err());
+}
+
+#[test]
+fn a_weight_that_is_not_finite_in_its_format_is_an_error_that_says_where() {
+    let mut w = numbers(3 * 64, 17);
+    w[64 + 35] = f32::NAN;
+    for format in FORMATS {
+        let error = Weight::from_f32(format, 3, 64, &w).unwrap_err();
+        let expected = KernelError::NonFiniteWeight { row: 1, term: 35, format: format.name() };
+        assert_eq!(error, expected);
+    }
+    w[64 + 35] = 1e30;
+    let error = Weight::from_f32(Format::Q4_1, 3, 64, &w).unwrap_err();
+    assert_eq!(error, KernelError::NonFiniteWeight { row: 1, term: 32, format: "Q4_1" });
+    let error = Weight::from_f32(Format::F16, 3, 64, &w).unwrap_err();
+    assert_eq!(error, KernelError::NonFiniteWeight { row: 1, term: 35, format: "F16" });
+    assert!(Weight::from_f32(Format::Bf16, 3, 64, &w).is_ok());
+
+    let mut blocks = [0; 2 * 34];
+    blocks[34..36].copy_from_slice(&[0x00, 0x7c]);
+    let error = Weight::from_gguf_blocks(Format::Q8_0, 2, 32, &blocks).unwrap_err();
+    assert_eq!(error, KernelError::NonFiniteWeight { row: 1, term: 0, format: "Q8_0" });
+
+    // The least number of a block of Q4_0 is −8 times its scale, here −8 · 8192.
+    let blocks = [&[0x00, 0x70], &[0; 16][..]].concat();
+    let error = Weight::from_gguf_blocks(Format::Q4_0, 1, 32, &blocks).unwrap_err();
+    assert_eq!(error, KernelError::NonFiniteWeight { row: 0, term: 0, format: "Q4_0" });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_row_has_the_same_bits_in_any_batch(
+        format in 0..FORMATS.len(),
+        m in 1usize..150,
+        k in 1usize..300,
+        n in 1usize..70,
+        first in 0usize..150,
+        len in 1usize..150,
+        threads in 1usize..3,
+    ) {
+        let weight = Weight::from_f32(FORMATS[format], n, k, &numbers(n * k, 18)).unwrap();
+        let x = numbers(m * k, 19);
+        let all = run(&weight, &x);
+        let first = first % m;
+        let len = len.min(m - first);
+        let some = with_threads(threads, || run(&weight, &x[first * k..][..len * k]));
+        prop_assert_eq!(bits(&some), bits(&all[first * n..][..len * n]));
+    }
+
+    #[test]
+    fn bytes_of_a_file_come_back_as_their_numbers(
+        format in 0..3usize,
+        n in 1usize..40,
+        blocks in 1usize..4,
+        seed in 0u64..1000,
+    ) {
+        let format = FORMATS[format];
+        let bytes: Vec<u8> = numbers(n * blocks * format.block_bytes(), seed)
+            .iter()
+            .enumerate()
+            .map(|(i, x)| {
+                // The upper byte of a scale or a least number stays far from the infinities.
+                let at = i % format.block_bytes();
+                let upper = at == 1 || format == Format::Q4_1 && at == 3;
+                if upper { (x * 32.0) as i8 as u8 & 0xbf } else { (x * 128.0) as i8 as u8 }
+            })
+            .collect();
+        let weight = Weight::from_gguf_blocks(format, n, 32 * blocks, &bytes).unwrap();
+        let half = |at: usize| half::f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32();
+        for (row, found) in dequantized(&weight).chunks(32 * blocks).enumerate() {
+            for (term, found) in found.iter().enumerate() {
+                let block = (row * blocks + term / 32) * format.block_bytes();
+                let place = term % 32;
+                let (codes, nibble) = (if format == Format::Q4_1 { 4 } else { 2 }, place / 16 * 4);
+                let expected = if format == Format::Q8_0 {
+                    half(block) * f32::from(bytes[block + 2 + place] as i8)
+                } else {
+                    let code = f32::from(bytes[block + codes + place % 16] >> nibble & 15);
+                    match format {
+                        Format::Q4_0 => half(block) * (code - 8.0),
+                        _ => half(block) * code + half(block + 2),
+                    }
+                };
+                prop_assert_eq!(found.to_bits(), expected.to_bits());
+            }
+        }
+    }
+}
