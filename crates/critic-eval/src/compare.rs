@@ -75,7 +75,7 @@ pub fn compare(
         interval,
         n_only_a,
         n_only_b,
-        mcnemar_p: mcnemar(n_only_a as u64, n_only_b as u64),
+        mcnemar_p: mcnemar::exact(n_only_a as u64, n_only_b as u64),
         tie_rule,
     })
 }
