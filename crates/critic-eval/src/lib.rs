@@ -8,6 +8,7 @@
 
 mod accuracy;
 mod bag_of_words;
+pub mod benches;
 mod compare;
 mod contestant;
 mod error;
