@@ -130,6 +130,14 @@ pub enum EvalError {
         /// What is wrong with it, and what would be right.
         problem: &'static str,
     },
+    /// Predictions could not be written.
+    #[error("could not write {}: {reason}; check that the folder is writable and has free space", path.display())]
+    Write {
+        /// The file that was to appear.
+        path: std::path::PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// A statistic failed.
     #[error("measuring `{contestant}`")]
     Statistic {

@@ -1,9 +1,10 @@
 use super::mean_of_all;
+use crate::compare_all::prompt_key;
 use crate::{Accuracy, Contestant, ContestantResult, EvalError, evaluate};
 use critic_stats::{
     Bootstrap, Clusters, Interval, StatsError, TieRule, clustered_bootstrap_interval,
 };
-use critic_types::{ContentHasher, PreferencePair};
+use critic_types::PreferencePair;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -62,7 +63,7 @@ pub fn pair_bench(
         }
         if let Some(credit) = rewards.and_then(|(c, r)| tie_rule.credit(c, r)) {
             credits.push(credit);
-            prompts.push(ContentHasher::new("prompt").conversation(&pair.prompt).clone().finish());
+            prompts.push(prompt_key(pair));
         }
     }
     let clusters = Clusters::by_key(prompts);
@@ -139,7 +140,7 @@ mod tests {
         assert_eq!(same.clustered_interval.map(|i| (i.low, i.high)), Some((0.5, 0.5)));
         let mut different = pairs(40);
         for (i, pair) in different.iter_mut().enumerate() {
-            pair.prompt = Conversation::from_user(&format!("Why {i}?"));
+            pair.prompt = Conversation::from_user(format!("Why {i}?"));
         }
         let found = pair_bench(&who, &different, TieRule::Wrong, &bootstrap()).unwrap();
         let interval = found.clustered_interval.unwrap();
