@@ -44,7 +44,7 @@ pub use reward_bench::{
 pub use reward_bench_2::{
     DomainScore, RewardBench2Row, RewardBench2Score, TiesScore, reward_bench_2,
 };
-pub use rm_bench::{RmBenchDomain, RmBenchRow, RmBenchScore, rm_bench};
+pub use rm_bench::{RmBenchDomain, RmBenchRow, RmBenchScore, SixScores, rm_bench};
 
 use crate::EvalError;
 use std::collections::BTreeSet;
@@ -67,6 +67,14 @@ fn unique<'a>(
         Some(item) => Err(EvalError::BenchTwice { bench, item: item.to_owned() }),
         None => Ok(()),
     }
+}
+
+/// The rows of one part of a bench.
+#[derive(Debug, Default)]
+struct Part {
+    n_rows: usize,
+    /// (chosen, rejected) of those that have both.
+    scored: Vec<(f64, f64)>,
 }
 
 /// The mean, absent for an empty list.

@@ -63,7 +63,7 @@ pub fn diagnose(
     let scored = scored(contestant, pairs)?;
     let failed =
         |source: StatsError| EvalError::Statistic { contestant: contestant.name.clone(), source };
-    let margins: Vec<f64> = scored.iter().map(|scored| scored.margin()).collect();
+    let margins: Vec<f64> = scored.iter().map(Scored::margin).collect();
     let mut by_domain: BTreeMap<&String, Vec<f64>> = BTreeMap::new();
     for one in &scored {
         if let Some(domain) = &one.pair.domain {
@@ -103,8 +103,7 @@ pub fn fit_temperature(
     contestant: &Contestant,
     dev_pairs: &[PreferencePair],
 ) -> Result<Temperature, EvalError> {
-    let margins: Vec<f64> =
-        scored(contestant, dev_pairs)?.iter().map(|scored| scored.margin()).collect();
+    let margins: Vec<f64> = scored(contestant, dev_pairs)?.iter().map(Scored::margin).collect();
     Temperature::fit(&margins)
         .map_err(|source| EvalError::Statistic { contestant: contestant.name.clone(), source })
 }

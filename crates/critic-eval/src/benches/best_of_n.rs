@@ -85,14 +85,11 @@ pub fn best_of_n(rows: &[BestOfNRow], bootstrap: &Bootstrap) -> Result<BestOfNSc
         let candidates = row.candidates.iter().map(|c| Some((c.score?, c.quality)));
         scored.extend(candidates.collect::<Option<Vec<(f64, f64)>>>());
     }
-    let over = |value: &dyn Fn(&[(f64, f64)]) -> f64| -> Vec<f64> {
-        scored.iter().map(|candidates| value(candidates)).collect()
-    };
     let fewest = scored.iter().map(Vec::len).min().unwrap_or(0);
     let mut curve = Vec::with_capacity(fewest);
     for n in 1..=fewest {
-        let values = over(&|candidates| expected_pick(candidates, n));
-        let oracle = over(&|candidates| expected_pick(&by_quality(candidates), n));
+        let values = over(&scored, |candidates| expected_pick(candidates, n));
+        let oracle = over(&scored, |candidates| expected_pick(&by_quality(candidates), n));
         let interval = bootstrap_interval(&values, bootstrap)
             .map_err(|source| EvalError::Statistic { contestant: BENCH.to_owned(), source })?;
         if let (Some(quality), Some(oracle)) = (mean(&values), mean(&oracle)) {
@@ -102,12 +99,21 @@ pub fn best_of_n(rows: &[BestOfNRow], bootstrap: &Bootstrap) -> Result<BestOfNSc
     Ok(BestOfNScore {
         n_rows: rows.len(),
         n_missing: rows.len() - scored.len(),
-        picked: mean(&over(&|candidates| expected_pick(candidates, candidates.len()))),
-        strict_top_1: mean(&over(&|candidates| f64::from(u8::from(strictly_best(candidates))))),
-        random: mean(&over(&|candidates| expected_pick(candidates, 1))),
-        oracle: mean(&over(&|candidates| expected_pick(&by_quality(candidates), candidates.len()))),
+        picked: mean(&over(&scored, |candidates| expected_pick(candidates, candidates.len()))),
+        strict_top_1: mean(&over(&scored, |candidates| {
+            f64::from(u8::from(strictly_best(candidates)))
+        })),
+        random: mean(&over(&scored, |candidates| expected_pick(candidates, 1))),
+        oracle: mean(&over(&scored, |candidates| {
+            expected_pick(&by_quality(candidates), candidates.len())
+        })),
         curve,
     })
+}
+
+/// A value of each prompt's candidates.
+fn over(scored: &[Vec<(f64, f64)>], value: impl Fn(&[(f64, f64)]) -> f64) -> Vec<f64> {
+    scored.iter().map(|candidates| value(candidates)).collect()
 }
 
 /// The candidates as a perfect score would have them.

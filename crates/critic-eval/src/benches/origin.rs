@@ -1,3 +1,4 @@
+use super::registry::letters;
 use super::{BENCHES, Bench};
 use crate::EvalError;
 use serde::{Serialize, Serializer};
@@ -62,9 +63,6 @@ impl DataOrigin {
     /// # Ok::<(), critic_eval::EvalError>(())
     /// ```
     pub fn named(name: &str) -> Result<Self, EvalError> {
-        let letters = |text: &str| -> String {
-            text.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-        };
         let wanted = letters(name);
         let owner = BENCHES
             .iter()

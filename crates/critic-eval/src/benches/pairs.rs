@@ -1,4 +1,4 @@
-use super::mean_of_all;
+use super::{Part, mean_of_all};
 use crate::compare_all::prompt_key;
 use crate::{Accuracy, Contestant, ContestantResult, EvalError, evaluate};
 use critic_stats::{
@@ -53,13 +53,13 @@ pub fn pair_bench(
     let failed =
         |source: StatsError| EvalError::Statistic { contestant: contestant.name.clone(), source };
     let (mut credits, mut prompts) = (Vec::new(), Vec::new());
-    let mut members: BTreeMap<(Option<&str>, &str), (usize, Vec<(f64, f64)>)> = BTreeMap::new();
+    let mut members: BTreeMap<(Option<&str>, &str), Part> = BTreeMap::new();
     for pair in pairs {
         let rewards = contestant.rewards(pair)?;
         if let Some(subset) = &pair.subset {
-            let (n_pairs, scored) = members.entry((pair.domain.as_deref(), subset)).or_default();
-            *n_pairs += 1;
-            scored.extend(rewards);
+            let part = members.entry((pair.domain.as_deref(), subset)).or_default();
+            part.n_rows += 1;
+            part.scored.extend(rewards);
         }
         if let Some(credit) = rewards.and_then(|(c, r)| tie_rule.credit(c, r)) {
             credits.push(credit);
@@ -75,7 +75,7 @@ pub fn pair_bench(
     };
     let subsets = members
         .into_iter()
-        .map(|((domain, subset), (n_pairs, scored))| {
+        .map(|((domain, subset), Part { n_rows: n_pairs, scored })| {
             Ok(SubsetResult {
                 domain: domain.map(str::to_owned),
                 subset: subset.to_owned(),

@@ -346,7 +346,7 @@ pub const BENCHES: &[Bench] = &[
     ),
 ];
 
-/// The bench of this name; case and `_` for `-` make no difference.
+/// The bench of this name; only letters and digits make a difference, and not their case.
 ///
 /// # Errors
 /// [`EvalError::UnknownBench`] with the nearest name and all names.
@@ -355,23 +355,31 @@ pub const BENCHES: &[Bench] = &[
 /// ```
 /// use critic_eval::benches::find_bench;
 /// assert_eq!(find_bench("RM_Bench")?.title, "RM-Bench");
-/// let error = find_bench("rewardbench2").unwrap_err();
+/// assert_eq!(find_bench("rewardbench2")?.title, "RewardBench 2");
+/// let error = find_bench("reward-bensh-2").unwrap_err();
 /// assert!(error.to_string().contains("did you mean `reward-bench-2`?"));
 /// # Ok::<(), critic_eval::EvalError>(())
 /// ```
 pub fn find_bench(name: &str) -> Result<&'static Bench, EvalError> {
-    let wanted = name.trim().to_lowercase().replace(['_', ' '], "-");
-    BENCHES.iter().find(|bench| bench.name == wanted).ok_or_else(|| EvalError::UnknownBench {
-        name: name.to_owned(),
-        nearest: nearest(&wanted),
-        known: BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", "),
+    let wanted = letters(name);
+    BENCHES.iter().find(|bench| letters(bench.name) == wanted).ok_or_else(|| {
+        EvalError::UnknownBench {
+            name: name.to_owned(),
+            nearest: nearest(&wanted),
+            known: BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", "),
+        }
     })
+}
+
+/// What tells names apart: letters and digits, lower-cased.
+pub(super) fn letters(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// The name with the fewest edits, if those are no more than half of it.
 fn nearest(wanted: &str) -> Option<&'static str> {
     let distances =
-        BENCHES.iter().map(|bench| (strsim::levenshtein(wanted, bench.name), bench.name));
+        BENCHES.iter().map(|bench| (strsim::levenshtein(wanted, &letters(bench.name)), bench.name));
     let (distance, name) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= name.chars().count() / 2).then_some(name)
 }

@@ -1,4 +1,4 @@
-use super::{finite, mean, mean_of_all};
+use super::{Part, finite, mean, mean_of_all};
 use crate::{Accuracy, EvalError};
 use critic_stats::TieRule;
 use serde::{Deserialize, Serialize};
@@ -201,19 +201,19 @@ fn score_subsets(
     rows: &[RewardBenchRow],
     tie_rule: TieRule,
 ) -> Result<BTreeMap<&str, SubsetScore>, EvalError> {
-    let mut by_subset: BTreeMap<&str, (usize, Vec<(f64, f64)>)> = BTreeMap::new();
+    let mut by_subset: BTreeMap<&str, Part> = BTreeMap::new();
     for row in rows {
         check_subset(row)?;
-        let (n_rows, scored) = by_subset.entry(&row.subset).or_default();
-        *n_rows += 1;
+        let part = by_subset.entry(&row.subset).or_default();
+        part.n_rows += 1;
         if let Some((chosen, rejected)) = row.rewards {
             finite(BENCH, &row.id, &[chosen, rejected])?;
-            scored.push((chosen, rejected));
+            part.scored.push((chosen, rejected));
         }
     }
     by_subset
         .into_iter()
-        .map(|(subset, (n_rows, scored))| {
+        .map(|(subset, Part { n_rows, scored })| {
             let accuracy = Accuracy::of(&scored, tie_rule)
                 .map_err(|source| EvalError::Statistic { contestant: subset.to_owned(), source })?;
             let n_missing = n_rows - scored.len();

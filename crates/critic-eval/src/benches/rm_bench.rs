@@ -7,6 +7,9 @@ const DOMAINS: [&str; 4] = ["chat", "math", "code", "safety"];
 /// Prompts of the published data.
 pub(super) const N_PROMPTS: usize = 1327;
 
+/// The scores (of the chosen, of the rejected) response by style.
+pub type SixScores = ([f64; 3], [f64; 3]);
+
 /// A prompt of RM-Bench: three styles of a right and of a wrong response.
 ///
 /// The styles are 0 concise, 1 detailed in plain text, 2 detailed with Markdown.
@@ -17,7 +20,7 @@ pub struct RmBenchRow {
     /// `chat`, `math`, `code`, or anything that begins with `safety`.
     pub domain: String,
     /// Scores (of the chosen, of the rejected) by style; absent when one of the six failed.
-    pub scores: Option<([f64; 3], [f64; 3])>,
+    pub scores: Option<SixScores>,
 }
 
 /// A domain's result; shares are 0–1.
@@ -66,7 +69,7 @@ pub struct RmBenchScore {
 /// # Errors
 /// [`EvalError::BenchValue`] for an unknown domain, [`EvalError::BenchScore`].
 pub fn rm_bench(rows: &[RmBenchRow]) -> Result<RmBenchScore, EvalError> {
-    let mut by_domain: [(Vec<&([f64; 3], [f64; 3])>, usize); 4] = Default::default();
+    let mut by_domain: [(Vec<&SixScores>, usize); 4] = Default::default();
     for row in rows {
         let (scored, n_missing) = &mut by_domain[domain_of(row)?];
         match &row.scores {
@@ -108,7 +111,7 @@ fn domain_of(row: &RmBenchRow) -> Result<usize, EvalError> {
     })
 }
 
-fn domain_score(domain: &str, scored: &[&([f64; 3], [f64; 3])], n_missing: usize) -> RmBenchDomain {
+fn domain_score(domain: &str, scored: &[&SixScores], n_missing: usize) -> RmBenchDomain {
     let mut accuracy = [[0.0; 3]; 3];
     let (mut hard, mut normal, mut easy) = (0.0, 0.0, 0.0);
     for i in 0..3 {
