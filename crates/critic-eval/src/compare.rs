@@ -44,20 +44,7 @@ pub fn compare(
     tie_rule: TieRule,
     bootstrap: &Bootstrap,
 ) -> Result<PairedComparison, EvalError> {
-    let (mut credits_a, mut credits_b) = (Vec::new(), Vec::new());
-    for pair in pairs {
-        let credit = |who: &Contestant| -> Result<Option<f64>, EvalError> {
-            let rewards = who.rewards(pair)?;
-            Ok(rewards.and_then(|(chosen, rejected)| tie_rule.credit(chosen, rejected)))
-        };
-        if let (Some(credit_a), Some(credit_b)) = (credit(a)?, credit(b)?) {
-            credits_a.push(credit_a);
-            credits_b.push(credit_b);
-        }
-    }
-    if credits_a.is_empty() {
-        return Err(EvalError::NothingInCommon { a: a.name.clone(), b: b.name.clone() });
-    }
+    let CommonCredits { a: credits_a, b: credits_b, .. } = common_credits(a, b, pairs, tie_rule)?;
     let PairedDifference { difference, interval } =
         paired_bootstrap(&credits_a, &credits_b, bootstrap).map_err(|source: StatsError| {
             EvalError::Statistic { contestant: format!("{} − {}", a.name, b.name), source }
@@ -75,9 +62,44 @@ pub fn compare(
         interval,
         n_only_a,
         n_only_b,
-        mcnemar_p: mcnemar(n_only_a as u64, n_only_b as u64),
+        mcnemar_p: mcnemar::exact(n_only_a as u64, n_only_b as u64),
         tie_rule,
     })
+}
+
+/// What each pair that counts for both contestants is worth to them.
+pub(crate) struct CommonCredits<'a> {
+    /// Of the first.
+    pub(crate) a: Vec<f64>,
+    /// Of the second.
+    pub(crate) b: Vec<f64>,
+    /// The pairs.
+    pub(crate) pairs: Vec<&'a PreferencePair>,
+}
+
+/// The credits on the pairs that both contestants scored and the rule leaves in.
+pub(crate) fn common_credits<'a>(
+    a: &Contestant,
+    b: &Contestant,
+    pairs: &'a [PreferencePair],
+    tie_rule: TieRule,
+) -> Result<CommonCredits<'a>, EvalError> {
+    let mut common = CommonCredits { a: Vec::new(), b: Vec::new(), pairs: Vec::new() };
+    for pair in pairs {
+        let credit = |who: &Contestant| -> Result<Option<f64>, EvalError> {
+            let rewards = who.rewards(pair)?;
+            Ok(rewards.and_then(|(chosen, rejected)| tie_rule.credit(chosen, rejected)))
+        };
+        if let (Some(credit_a), Some(credit_b)) = (credit(a)?, credit(b)?) {
+            common.a.push(credit_a);
+            common.b.push(credit_b);
+            common.pairs.push(pair);
+        }
+    }
+    if common.pairs.is_empty() {
+        return Err(EvalError::NothingInCommon { a: a.name.clone(), b: b.name.clone() });
+    }
+    Ok(common)
 }
 
 #[cfg(test)]

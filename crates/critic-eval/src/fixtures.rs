@@ -1,4 +1,4 @@
-use crate::{Contestant, Predictions};
+use crate::{Contestant, Predictions, SampledCritique, SampledResponse, Samples};
 use critic_types::{Conversation, PreferencePair, Side};
 
 /// Pairs `p0`, `p1`, … of one domain.
@@ -30,4 +30,29 @@ pub(crate) fn contestant(name: &str, rewards: &[(f64, f64)]) -> Contestant {
         })
         .collect();
     Contestant::scalar(name, predictions)
+}
+
+/// A response's reward without critique and after each critique.
+type Rewards<'a> = (f64, &'a [f64]);
+
+/// Samples of one pair; expected score 5 + reward, meta-judge's score −reward.
+pub(crate) fn samples(id: &str, chosen: Rewards<'_>, rejected: Rewards<'_>) -> Samples {
+    let response = |(without, rewards): Rewards<'_>| SampledResponse {
+        without_critique: Some(without),
+        critiques: rewards
+            .iter()
+            .enumerate()
+            .map(|(index, &reward)| SampledCritique {
+                text: format!("critique {index}"),
+                reward,
+                expected_score: Some(5.0 + reward),
+                meta_score: Some(-reward),
+            })
+            .collect(),
+        n_failed: 0,
+    };
+    Samples::from([
+        ((id.to_owned(), Side::Chosen), response(chosen)),
+        ((id.to_owned(), Side::Rejected), response(rejected)),
+    ])
 }

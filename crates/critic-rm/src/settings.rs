@@ -63,17 +63,19 @@ pub(crate) struct CritiqueSettings {
 }
 
 /// What the operands of training's products are rounded to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PrecisionSetting {
     /// bf16 where the processor multiplies it, else f32.
     Auto,
+    /// f32 everywhere.
     F32,
+    /// bf16 everywhere, emulated where it must be.
     Bf16,
 }
 
 impl PrecisionSetting {
-    fn resolved(self) -> Precision {
+    pub(crate) fn resolved(self) -> Precision {
         match self {
             Self::Auto => Precision::auto(),
             Self::F32 => Precision::F32,

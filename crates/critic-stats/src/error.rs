@@ -43,9 +43,63 @@ pub enum StatsError {
         /// Items of the second.
         right: usize,
     },
-    /// A bootstrap without resamples.
-    #[error("0 bootstrap resamples give no interval; use at least 1, better 10000")]
+    /// A bootstrap or a permutation test without resamples.
+    #[error("0 resamples say nothing; use at least 1, better 10000")]
     NoResamples,
+    /// Every value is the same where the statistic needs them to differ.
+    #[error("all values of {what} are equal; leave the statistic out, it is not defined here")]
+    Constant {
+        /// The values.
+        what: &'static str,
+    },
+    /// A statistic needs more items than there are.
+    #[error("{what} needs at least {needed} items and has {found}")]
+    TooFew {
+        /// The statistic.
+        what: &'static str,
+        /// How many it needs.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A value that must be a probability is not one.
+    #[error("{what} number {index} is {value}; it must be between 0 and 1")]
+    Probability {
+        /// What the values are.
+        what: &'static str,
+        /// Its place, from 0.
+        index: usize,
+        /// What was found.
+        value: f64,
+    },
+    /// A histogram or a reliability diagram without bins.
+    #[error("0 bins hold nothing; use at least 1, commonly 10 or 20")]
+    NoBins,
+    /// No finite positive temperature minimizes the log loss.
+    #[error(
+        "no temperature fits these {n} margins: {n_wrong} are negative and their mean is {mean}; a fit needs a positive mean and at least one negative margin: use more pairs"
+    )]
+    NoTemperature {
+        /// The margins.
+        n: usize,
+        /// Those below zero.
+        n_wrong: usize,
+        /// Their mean.
+        mean: f64,
+    },
+}
+
+/// Refuses the first value outside `[0, 1]`, NaN included.
+pub(crate) fn all_probabilities(what: &'static str, values: &[f64]) -> Result<(), StatsError> {
+    match values.iter().position(|value| !(0.0..=1.0).contains(value)) {
+        Some(index) => Err(StatsError::Probability { what, index, value: values[index] }),
+        None => Ok(()),
+    }
+}
+
+/// Refuses two lists of different lengths.
+pub(crate) fn same_length(left: usize, right: usize) -> Result<(), StatsError> {
+    if left == right { Ok(()) } else { Err(StatsError::Lengths { left, right }) }
 }
 
 /// Refuses the first value that is NaN or infinite.

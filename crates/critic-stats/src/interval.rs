@@ -1,7 +1,5 @@
 use crate::StatsError;
-use crate::error::{all_finite, valid_confidence};
-use critic_types::SeedTree;
-use rand_chacha::rand_core::RngCore;
+use crate::error::valid_confidence;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, Normal};
 
@@ -14,24 +12,6 @@ pub struct Interval {
     pub high: f64,
     /// Two-sided confidence, in (0, 1).
     pub confidence: f64,
-}
-
-/// How a bootstrap draws.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Bootstrap {
-    /// How many resamples; each has as many items as the data.
-    pub n_resamples: usize,
-    /// Two-sided confidence, in (0, 1).
-    pub confidence: f64,
-    /// The randomness; resample i draws from its i-th child.
-    pub seed: SeedTree,
-}
-
-impl Bootstrap {
-    /// 95 % from 10,000 resamples.
-    pub fn new(seed: SeedTree) -> Self {
-        Self { n_resamples: 10_000, confidence: 0.95, seed }
-    }
 }
 
 /// The Wilson score interval of a share `successes / n`, without continuity correction; within `[0, 1]`.
@@ -68,55 +48,6 @@ pub fn wilson_interval(successes: f64, n: usize, confidence: f64) -> Result<Inte
     let low = if successes == 0.0 { 0.0 } else { (center - half_width).max(0.0) };
     let high = if successes == trials { 1.0 } else { (center + half_width).min(1.0) };
     Ok(Interval { low, high, confidence })
-}
-
-/// The percentile bootstrap interval of the mean.
-///
-/// Draws `n_resamples` means with replacement and takes their quantiles, interpolated linearly.
-/// Items that belong together (pairs of one prompt) are resampled as if they did not: average them first.
-///
-/// # Errors
-/// [`StatsError::Empty`], [`StatsError::NotFinite`], [`StatsError::NoResamples`],
-/// [`StatsError::Confidence`].
-///
-/// # Examples
-/// ```
-/// use critic_stats::{Bootstrap, bootstrap_interval};
-/// use critic_types::SeedTree;
-/// let interval = bootstrap_interval(&[0.0, 1.0, 1.0, 1.0], &Bootstrap::new(SeedTree::new(0)))?;
-/// assert!(interval.low < 0.75 && interval.high <= 1.0);
-/// # Ok::<(), critic_stats::StatsError>(())
-/// ```
-pub fn bootstrap_interval(values: &[f64], bootstrap: &Bootstrap) -> Result<Interval, StatsError> {
-    let Bootstrap { n_resamples, confidence, seed } = *bootstrap;
-    valid_confidence(confidence)?;
-    all_finite("bootstrap value", values)?;
-    if values.is_empty() {
-        return Err(StatsError::Empty { what: "bootstrap interval" });
-    }
-    if n_resamples == 0 {
-        return Err(StatsError::NoResamples);
-    }
-    let mut means: Vec<f64> =
-        (0..n_resamples).map(|i| resampled_mean(values, seed.index(i as u64))).collect();
-    means.sort_unstable_by(f64::total_cmp);
-    let tail = (1.0 - confidence) / 2.0;
-    Ok(Interval { low: quantile(&means, tail), high: quantile(&means, 1.0 - tail), confidence })
-}
-
-/// The mean of as many draws with replacement as there are values.
-fn resampled_mean(values: &[f64], seed: SeedTree) -> f64 {
-    let mut rng = seed.rng();
-    let n = values.len() as u64;
-    let draw = |word: u64| ((u128::from(word) * u128::from(n)) >> 64) as usize;
-    values.iter().map(|_| values[draw(rng.next_u64())]).sum::<f64>() / n as f64
-}
-
-/// The quantile of sorted values, linear between the two nearest; `share` within `[0, 1]`.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let (below, above) = (place.floor() as usize, place.ceil() as usize);
-    sorted[below] + (place - place.floor()) * (sorted[above] - sorted[below])
 }
 
 #[cfg(test)]
@@ -157,31 +88,6 @@ mod tests {
         for confidence in [0.0, 1.0, 95.0, f64::NAN] {
             assert!(message(wilson_interval(1.0, 2, confidence)).contains("outside (0, 1)"));
         }
-        let bootstrap = Bootstrap::new(SeedTree::new(0));
-        assert!(message(bootstrap_interval(&[], &bootstrap)).contains("no items"));
-        assert!(
-            message(bootstrap_interval(&[0.0, f64::NAN], &bootstrap)).contains("number 1 is NaN")
-        );
-        let none = Bootstrap { n_resamples: 0, ..bootstrap };
-        assert!(message(bootstrap_interval(&[0.0], &none)).contains("0 bootstrap resamples"));
-    }
-
-    #[test]
-    fn the_bootstrap_of_a_share_is_near_its_wilson_interval() {
-        let values: Vec<f64> = (0..400).map(|i| f64::from(u8::from(i % 10 < 7))).collect();
-        let bootstrap = Bootstrap { n_resamples: 4000, ..Bootstrap::new(SeedTree::new(5)) };
-        let resampled = bootstrap_interval(&values, &bootstrap).unwrap();
-        let wilson = wilson_interval(280.0, 400, 0.95).unwrap();
-        assert!((resampled.low - wilson.low).abs() < 0.006, "{resampled:?} {wilson:?}");
-        assert!((resampled.high - wilson.high).abs() < 0.006, "{resampled:?} {wilson:?}");
-        assert_eq!(resampled, bootstrap_interval(&values, &bootstrap).unwrap());
-    }
-
-    #[test]
-    fn quantiles_are_linear_between_values() {
-        assert_eq!(quantile(&[1.0], 0.3), 1.0);
-        assert_eq!(quantile(&[0.0, 10.0], 0.25), 2.5);
-        assert_eq!(quantile(&[0.0, 1.0, 4.0], 1.0), 4.0);
     }
 
     proptest! {

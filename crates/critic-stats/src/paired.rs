@@ -1,7 +1,8 @@
-use crate::error::all_finite;
-use crate::{Bootstrap, Interval, StatsError, bootstrap_interval};
+use crate::error::{all_finite, same_length};
+use crate::{
+    Bootstrap, Clusters, Interval, StatsError, bootstrap_interval, clustered_bootstrap_interval,
+};
 use serde::{Deserialize, Serialize};
-use statrs::function::gamma::ln_gamma;
 
 /// How much larger the mean of one list is than that of another over the same items.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -31,55 +32,42 @@ pub fn paired_bootstrap(
     b: &[f64],
     bootstrap: &Bootstrap,
 ) -> Result<PairedDifference, StatsError> {
-    if a.len() != b.len() {
-        return Err(StatsError::Lengths { left: a.len(), right: b.len() });
-    }
-    all_finite("first value", a)?;
-    all_finite("second value", b)?;
-    let differences: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
+    let differences = differences(a, b)?;
     let interval = bootstrap_interval(&differences, bootstrap)?;
-    Ok(PairedDifference {
-        difference: differences.iter().sum::<f64>() / differences.len() as f64,
-        interval,
-    })
+    Ok(PairedDifference { difference: mean(&differences), interval })
 }
 
-/// McNemar's exact test: the two-sided p-value that the two kinds of disagreement are equally likely.
+/// The difference of two means over the same items, drawing whole clusters of items.
 ///
-/// `only_a` items are right in a alone, `only_b` in b alone. Twice the smaller tail of the binomial
-/// distribution with `only_a + only_b` trials at ½, at most 1; without any disagreement 1.
-///
-/// # Examples
-/// ```
-/// assert_eq!(critic_stats::mcnemar(5, 5), 1.0);
-/// assert!((critic_stats::mcnemar(0, 5) - 0.0625).abs() < 1e-15); // 2 · ½⁵
-/// ```
-pub fn mcnemar(only_a: u64, only_b: u64) -> f64 {
-    let (smaller, n) = (only_a.min(only_b), only_a + only_b);
-    if only_a == only_b {
-        return 1.0;
-    }
-    // Σ_{i ≤ k} C(n, i) = C(n, k) · (1 + k/(n−k+1) + …): every term comes from the one before.
-    let (mut term, mut sum) = (1.0f64, 1.0f64);
-    for i in (1..=smaller).rev() {
-        term *= i as f64 / (n - i + 1) as f64;
-        sum += term;
-        if term < f64::EPSILON * sum {
-            break;
-        }
-    }
-    let ln_choose = ln_gamma(n as f64 + 1.0)
-        - ln_gamma(smaller as f64 + 1.0)
-        - ln_gamma((n - smaller) as f64 + 1.0);
-    let ln_largest = ln_choose - n as f64 * std::f64::consts::LN_2;
-    (2.0 * ln_largest.exp() * sum).min(1.0)
+/// # Errors
+/// [`StatsError::Lengths`] when the lists or the clusters differ in length, and those of
+/// [`clustered_bootstrap_interval`].
+pub fn clustered_paired_bootstrap(
+    a: &[f64],
+    b: &[f64],
+    clusters: &Clusters,
+    bootstrap: &Bootstrap,
+) -> Result<PairedDifference, StatsError> {
+    let differences = differences(a, b)?;
+    let interval = clustered_bootstrap_interval(&differences, clusters, bootstrap)?;
+    Ok(PairedDifference { difference: mean(&differences), interval })
+}
+
+fn differences(a: &[f64], b: &[f64]) -> Result<Vec<f64>, StatsError> {
+    same_length(a.len(), b.len())?;
+    all_finite("first value", a)?;
+    all_finite("second value", b)?;
+    Ok(a.iter().zip(b).map(|(a, b)| a - b).collect())
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use critic_types::SeedTree;
-    use proptest::prelude::*;
 
     fn bootstrap() -> Bootstrap {
         Bootstrap { n_resamples: 2000, ..Bootstrap::new(SeedTree::new(1)) }
@@ -111,40 +99,17 @@ mod tests {
     }
 
     #[test]
-    fn no_disagreement_gives_no_evidence() {
-        assert_eq!(mcnemar(0, 0), 1.0);
-        assert_eq!(mcnemar(7, 7), 1.0);
-    }
-
-    #[test]
-    fn the_test_is_that_of_scipy() {
-        // scipy.stats.binomtest(only_a, only_a + only_b, 0.5).pvalue, SciPy 1.17.1.
-        let cases = [
-            (34, 19, 0.053438810537711046),
-            (82, 36, 2.7583788780912003e-5),
-            (0, 9, 0.00390625),
-            (700, 612, 0.016278345620440816),
-        ];
-        for (only_a, only_b, p) in cases {
-            assert!((mcnemar(only_a, only_b) / p - 1.0).abs() < 1e-10, "{only_a} {only_b}");
-        }
-    }
-
-    #[test]
-    fn far_tails_stay_positive() {
-        let p = mcnemar(100, 900);
-        assert!(p > 0.0 && p < 1e-150, "{p}");
-        assert_eq!(mcnemar(0, 10_000), 0.0);
-    }
-
-    proptest! {
-        #[test]
-        fn the_test_is_symmetric_and_sums_the_binomial(a in 0u64..25, b in 0u64..25) {
-            let n = a + b;
-            let choose = |k: u64| (0..k).fold(1.0, |c, i| c * (n - i) as f64 / (i + 1) as f64);
-            let tail: f64 = (0..=a.min(b)).map(choose).sum::<f64>() / 2f64.powi(n as i32);
-            prop_assert!((mcnemar(a, b) - (2.0 * tail).min(1.0)).abs() < 1e-12);
-            prop_assert_eq!(mcnemar(a, b), mcnemar(b, a));
-        }
+    fn clusters_of_one_change_nothing_and_larger_ones_widen() {
+        let a: Vec<f64> = (0..60).map(|i| f64::from(i / 3 % 2)).collect();
+        let b = vec![0.5; 60];
+        let plain = paired_bootstrap(&a, &b, &bootstrap()).unwrap();
+        let singles =
+            clustered_paired_bootstrap(&a, &b, &Clusters::singletons(60), &bootstrap()).unwrap();
+        assert_eq!(plain, singles);
+        let triples = Clusters::by_key((0..60).map(|i| i / 3));
+        let wide = clustered_paired_bootstrap(&a, &b, &triples, &bootstrap()).unwrap();
+        let width = |d: &PairedDifference| d.interval.high - d.interval.low;
+        assert!(width(&wide) > 1.4 * width(&plain));
+        assert!(clustered_paired_bootstrap(&a, &b[1..], &triples, &bootstrap()).is_err());
     }
 }

@@ -1,3 +1,4 @@
+use crate::settings::PrecisionSetting;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -93,6 +94,9 @@ pub(crate) struct ScoreArgs {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ProductsArgs {
+    /// What the operands are rounded to.
+    #[arg(long, value_enum, default_value_t = PrecisionSetting::Auto)]
+    pub(crate) precision: PrecisionSetting,
     /// Threads [default: one for each core].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<usize>,

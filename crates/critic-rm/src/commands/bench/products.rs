@@ -1,16 +1,15 @@
 use super::machine::Machine;
 use anyhow::Result;
-use critic_kernels::{KernelError, matmul};
+use critic_kernels::bf16::PackedWeight;
+use critic_kernels::linear::{self, Update, Weight};
+use critic_kernels::{KernelError, Precision};
 use serde::Serialize;
 use std::time::{Duration, Instant};
-
-/// The precision of training's products.
-pub(super) const PRECISION: &str = "f32";
 
 /// A measurement goes on for at least so long, and for at least three repeats.
 const AT_LEAST: Duration = Duration::from_millis(400);
 
-/// The shape of a product: out[m, n] over k terms.
+/// The shape of a linear layer: m tokens, from k numbers to n.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Shape {
     m: usize,
@@ -24,7 +23,7 @@ const UP_PROJECTION: Shape = Shape { m: 2048, n: 1536, k: 576 };
 /// How fast a product is.
 #[derive(Debug, Serialize)]
 struct Rate {
-    /// `forward` (a · bᵀ), `gradient of the input` (a · b) or `gradient of the weight` (aᵀ · b).
+    /// `forward` (x · weightᵀ), `gradient of the input` (grad · weight) or `gradient of the weight` (gradᵀ · x).
     product: &'static str,
     #[serde(flatten)]
     shape: Shape,
@@ -37,45 +36,76 @@ struct Rate {
 pub(super) struct Products {
     #[serde(flatten)]
     machine: Machine,
-    precision: &'static str,
+    precision: Precision,
     rates: Vec<Rate>,
 }
 
+/// The three products of a linear layer.
+#[derive(Debug, Clone, Copy)]
+enum Product {
+    Forward,
+    GradInput,
+    GradWeight,
+}
+
+impl Product {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::GradInput => "gradient of the input",
+            Self::GradWeight => "gradient of the weight",
+        }
+    }
+}
+
 /// Measures the three products of the up projection, the down projection and the LM head.
-pub(super) fn measure() -> Result<Products> {
+pub(super) fn measure(precision: Precision) -> Result<Products> {
     let down_projection = Shape { m: 2048, n: 576, k: 1536 };
     let lm_head = Shape { m: 128, n: 49_152, k: 576 };
     let mut rates = Vec::new();
     for shape in [UP_PROJECTION, down_projection, lm_head] {
-        let Shape { m, n, k } = shape;
-        rates.push(rate("forward", matmul::nt, shape)?);
-        rates.push(rate("gradient of the input", matmul::nn, Shape { m, n: k, k: n })?);
-        rates.push(rate("gradient of the weight", matmul::tn, Shape { m: n, n: k, k: m })?);
+        for product in [Product::Forward, Product::GradInput, Product::GradWeight] {
+            rates.push(rate(product, shape, precision)?);
+        }
     }
-    Ok(Products { machine: Machine::this(), precision: PRECISION, rates })
+    Ok(Products { machine: Machine::this(), precision, rates })
 }
 
 /// Floating-point operations a second of the up projection's forward product, the fastest repeat.
-pub(super) fn peak_flops() -> Result<f64> {
-    Ok(1e9 * rate("forward", matmul::nt, UP_PROJECTION)?.gflop_per_second)
+pub(super) fn peak_flops(precision: Precision) -> Result<f64> {
+    Ok(1e9 * rate(Product::Forward, UP_PROJECTION, precision)?.gflop_per_second)
 }
 
-type Product =
-    fn(usize, usize, usize, &[f32], &[f32], &mut [f32]) -> std::result::Result<(), KernelError>;
-
-fn rate(name: &'static str, product: Product, shape: Shape) -> Result<Rate> {
+fn rate(product: Product, shape: Shape, precision: Precision) -> Result<Rate> {
     let Shape { m, n, k } = shape;
     let numbers =
         |len: usize| (0..len).map(|i| (i * 7 % 13) as f32 / 13.0 - 0.5).collect::<Vec<f32>>();
-    let (a, b, mut out) = (numbers(m * k), numbers(k * n), vec![0.0; m * n]);
-    product(m, k, n, &a, &b, &mut out)?;
+    let (mut x, mut weight, mut y) = (numbers(m * k), numbers(n * k), numbers(m * n));
+    let packed = match precision {
+        Precision::F32 => None,
+        Precision::Bf16 => {
+            let mut packed = PackedWeight::new(n, k);
+            packed.pack(&weight)?;
+            Some(packed)
+        }
+    };
+    let mut run = || -> std::result::Result<(), KernelError> {
+        let sizes = [m, k, n];
+        let matrix = packed.as_ref().map_or(Weight::F32(&weight), Weight::Bf16);
+        match product {
+            Product::Forward => linear::forward(sizes, &x, matrix, &mut y, Update::Write),
+            Product::GradInput => linear::backward_input(sizes, &y, matrix, &mut x, Update::Write),
+            Product::GradWeight => linear::backward_weight(precision, sizes, &y, &x, &mut weight),
+        }
+    };
+    run()?;
     let (mut fastest, mut n_repeats, started) = (Duration::MAX, 0, Instant::now());
     while n_repeats < 3 || started.elapsed() < AT_LEAST {
         let repeat = Instant::now();
-        product(m, k, n, &a, &b, &mut out)?;
+        run()?;
         fastest = fastest.min(repeat.elapsed());
         n_repeats += 1;
     }
-    let flops = 2.0 * (m * n * k) as f64;
-    Ok(Rate { product: name, shape, gflop_per_second: flops / fastest.as_secs_f64() / 1e9 })
+    let gflop_per_second = 2.0 * (m * n * k) as f64 / fastest.as_secs_f64() / 1e9;
+    Ok(Rate { product: product.name(), shape, gflop_per_second })
 }

@@ -2,9 +2,10 @@ use super::args::TrainArgs;
 use super::flops::{Counts, training_flops};
 use super::machine::Machine;
 use super::memory;
-use super::products::{PRECISION, peak_flops};
+use super::products::peak_flops;
 use super::work::{Work, as_tokens, fetch_model, settings};
 use anyhow::{Result, anyhow};
+use critic_kernels::Precision;
 use critic_model::config::DecoderConfig;
 use critic_model::sources::Fetched;
 use critic_train::{Ended, StepRecord, TrainConfig, TrainPair, TrainableModel, Trainer};
@@ -28,7 +29,7 @@ pub(super) struct Training {
     #[serde(flatten)]
     machine: Machine,
     model: String,
-    precision: &'static str,
+    precision: Precision,
     n_pairs: usize,
     critiques_per_response: usize,
     pairs_per_step: usize,
@@ -62,9 +63,9 @@ pub(super) fn measure(args: &TrainArgs) -> Result<Training> {
     let config = bench.config(args.pairs_per_step);
     let first = &bench.pairs[..args.pairs_per_step.min(bench.pairs.len())];
     let warm_up = bench.train(&config, first)?;
-    let peak_before = peak_flops()?;
+    let peak_before = peak_flops(config.precision)?;
     let run = bench.train(&config, &bench.pairs)?;
-    let peak = peak_flops()?.max(peak_before);
+    let peak = peak_flops(config.precision)?.max(peak_before);
 
     let counts = Counts::of(&bench.pairs)?;
     let sum = |count: &dyn Fn(&StepRecord) -> usize| run.records.iter().map(count).sum::<usize>();
@@ -73,7 +74,7 @@ pub(super) fn measure(args: &TrainArgs) -> Result<Training> {
     Ok(Training {
         machine: Machine::this(),
         model: bench.fetched.name.clone(),
-        precision: PRECISION,
+        precision: config.precision,
         n_pairs: bench.pairs.len(),
         critiques_per_response: args.critiques_per_response,
         pairs_per_step: args.pairs_per_step,
@@ -147,7 +148,7 @@ impl TrainBench {
         // The weights are read here, so that nothing else holds them while they are trained.
         let start = || {
             let model = self.fetched.load()?;
-            let model = TrainableModel::new(&model.config, model.weights, None, &seed)?;
+            let model = TrainableModel::new(&model.config, model.weights, None, config.precision, &seed)?;
             started = Some(Instant::now());
             Ok(model)
         };

@@ -1,0 +1,118 @@
+use crate::bootstrap::quantile;
+use crate::error::all_finite;
+use crate::{MeanStd, StatsError, mean_std};
+use serde::{Deserialize, Serialize};
+
+/// How far rewards stand apart: chosen − rejected over pairs, in the unit of the rewards.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MarginSummary {
+    /// Count, mean and standard deviation.
+    pub spread: MeanStd,
+    /// The smallest, the quartiles and the largest, interpolated linearly.
+    pub quartiles: [f64; 5],
+    /// Pairs with a margin below zero.
+    pub n_negative: usize,
+    /// Pairs with a margin of zero.
+    pub n_ties: usize,
+}
+
+/// Summarizes margins.
+///
+/// # Errors
+/// [`StatsError::Empty`] and [`StatsError::NotFinite`].
+///
+/// # Examples
+/// ```
+/// let summary = critic_stats::margin_summary(&[-1.0, 0.0, 2.0, 3.0])?;
+/// assert_eq!((summary.n_negative, summary.n_ties), (1, 1));
+/// assert_eq!(summary.quartiles, [-1.0, -0.25, 1.0, 2.25, 3.0]);
+/// # Ok::<(), critic_stats::StatsError>(())
+/// ```
+pub fn margin_summary(margins: &[f64]) -> Result<MarginSummary, StatsError> {
+    all_finite("margin", margins)?;
+    let spread = mean_std(margins)?;
+    let mut sorted = margins.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    Ok(MarginSummary {
+        spread,
+        quartiles: [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| quantile(&sorted, share)),
+        n_negative: margins.iter().filter(|&&margin| margin < 0.0).count(),
+        n_ties: margins.iter().filter(|&&margin| margin == 0.0).count(),
+    })
+}
+
+/// A bar of a histogram: values with low ≤ v < high, in the last bar also v = high.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct HistogramBin {
+    /// Lower edge.
+    pub low: f64,
+    /// Upper edge.
+    pub high: f64,
+    /// Values in it.
+    pub n: usize,
+}
+
+/// Counts values in `n_bins` equal parts of their range, empty bars included.
+///
+/// Values that are all equal have one bar, which holds them all.
+///
+/// # Errors
+/// [`StatsError::NoBins`], [`StatsError::Empty`], [`StatsError::NotFinite`] (also for a range that
+/// overflows).
+pub fn histogram(values: &[f64], n_bins: usize) -> Result<Vec<HistogramBin>, StatsError> {
+    all_finite("value", values)?;
+    if n_bins == 0 {
+        return Err(StatsError::NoBins);
+    }
+    if values.is_empty() {
+        return Err(StatsError::Empty { what: "histogram" });
+    }
+    let low = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    all_finite("range of values", &[high - low])?;
+    if low == high {
+        return Ok(vec![HistogramBin { low, high, n: values.len() }]);
+    }
+    let edge = |i: usize| low + (high - low) * (i as f64 / n_bins as f64);
+    let mut bins: Vec<HistogramBin> = (0..n_bins)
+        .map(|i| HistogramBin {
+            low: edge(i),
+            high: if i + 1 == n_bins { high } else { edge(i + 1) },
+            n: 0,
+        })
+        .collect();
+    for &value in values {
+        let place = bins.partition_point(|bin| bin.low <= value);
+        bins[place.saturating_sub(1)].n += 1;
+    }
+    Ok(bins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn equal_values_have_one_bar_and_none_have_none() {
+        assert_eq!(histogram(&[2.0; 3], 8).unwrap(), [HistogramBin { low: 2.0, high: 2.0, n: 3 }]);
+        assert!(histogram(&[], 8).is_err() && histogram(&[1.0], 0).is_err());
+        assert!(histogram(&[f64::MAX, -f64::MAX], 2).is_err());
+        assert!(margin_summary(&[]).is_err() && margin_summary(&[f64::NAN]).is_err());
+    }
+
+    #[test]
+    fn the_last_bar_is_closed() {
+        let counts: Vec<usize> =
+            histogram(&[0.0, 0.5, 1.0, 1.5, 2.0], 2).unwrap().iter().map(|bin| bin.n).collect();
+        assert_eq!(counts, [2, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_in_a_bar(values in prop::collection::vec(-1e3f64..1e3, 1..60), n in 1usize..30) {
+            let bins = histogram(&values, n).unwrap();
+            prop_assert_eq!(bins.iter().map(|bin| bin.n).sum::<usize>(), values.len());
+        }
+    }
+}
