@@ -29,6 +29,48 @@ pub enum DataError {
         #[source]
         source: io::Error,
     },
+    /// A folder without rows.
+    #[error("{} holds no file of rows; name a file, or give files that end in jsonl, json, csv, tsv or parquet (also .gz, .zst)", path.display())]
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A pattern that names nothing.
+    #[error("the pattern `{pattern}` cannot be used: {what}")]
+    Glob {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A name that is no hub data set.
+    #[error(
+        "`hub:{name}` names no data set of the hub; write hub:org/name, hub:org/name:split or hub:org/name:split@revision"
+    )]
+    HubName {
+        /// What stands behind `hub:`.
+        name: String,
+    },
+    /// The hub may not be asked.
+    #[error(
+        "hub:{name} is not in the cache, and HF_HUB_OFFLINE forbids to fetch it; unset it, or name a file"
+    )]
+    HubOffline {
+        /// The data set.
+        name: String,
+    },
+    /// The hub did not give the data set.
+    #[error(
+        "could not fetch hub:{name} from {endpoint}: {reason}; check the name and the network, or name a file"
+    )]
+    Hub {
+        /// The data set.
+        name: String,
+        /// Where it was asked for.
+        endpoint: String,
+        /// Why it failed.
+        reason: String,
+    },
     /// The file begins as a JSON array and does not hold together as one.
     #[error(
         "{} begins with `[` but {what}; repair the JSON array or put one object on each line",
@@ -61,6 +103,23 @@ pub enum DataError {
     /// A limit that leaves nothing.
     #[error("a limit of 0 rows leaves nothing to read; leave the limit out or give 1 or more")]
     ZeroLimit,
+    /// Parts that do not make up a whole, or names that do not go together.
+    #[error("{what}; {way_out}")]
+    Parts {
+        /// What is wrong with them.
+        what: String,
+        /// What to write instead.
+        way_out: &'static str,
+    },
+    /// Two passes over what can be read once.
+    #[error("standard input cannot be read twice, as mixing does; write it to a file first")]
+    StdinTwice,
+    /// The format can be read and not written.
+    #[error("{format} can be read but not written; write one of {}", crate::PairWriter::formats())]
+    NotWritable {
+        /// The format.
+        format: crate::PairFormat,
+    },
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -74,7 +133,7 @@ fn name(path: &Path) -> String {
 /// Each reason with its count and first places.
 fn reasons(report: &DropReport) -> String {
     if report.n_seen() == 0 {
-        return "it is empty; give one JSON object a line".to_owned();
+        return "it is empty; give one row a pair".to_owned();
     }
     let each: Vec<String> = report
         .dropped

@@ -1,24 +1,38 @@
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// The ids given so far; each is given once.
+/// The ids given so far; each is given once. Sixteen bytes are held for each.
 #[derive(Debug, Default)]
 pub(crate) struct Ids {
-    /// Every id given, with how many rows asked for it.
-    given: HashMap<String, usize>,
+    /// The digest of every id given, with how many rows asked for it.
+    given: HashMap<[u64; 2], u32>,
 }
 
 impl Ids {
     /// `wanted`, or `wanted#2`, `wanted#3`, … when earlier rows have it.
     pub(crate) fn give(&mut self, wanted: String) -> String {
-        let mut id = wanted.clone();
-        while self.given.contains_key(&id) {
-            let n = self.given.entry(wanted.clone()).or_insert(1);
+        let key = digest(&wanted);
+        let mut id = wanted;
+        let mut taken = key;
+        while self.given.contains_key(&taken) {
+            let n = self.given.entry(key).or_insert(1);
             *n += 1;
-            id = format!("{wanted}#{n}");
+            let stem = match id.rsplit_once('#') {
+                Some((stem, _)) if taken != key => stem,
+                _ => &id,
+            };
+            id = format!("{stem}#{n}");
+            taken = digest(&id);
         }
-        self.given.insert(id.clone(), 1);
+        self.given.insert(taken, 1);
         id
     }
+}
+
+fn digest(id: &str) -> [u64; 2] {
+    let digest = Sha256::digest(id.as_bytes());
+    let half = |at: usize| digest[at..at + 8].iter().fold(0, |n, byte| n << 8 | u64::from(*byte));
+    [half(0), half(8)]
 }
 
 #[cfg(test)]

@@ -1,17 +1,33 @@
-use crate::{PairFormat, PairSet};
-use critic_types::{ContentId, PreferencePair, SeedTree};
+use crate::reader::{FileSummary, PairReader, ReadOptions};
+use crate::{DataError, PairFormat, RowProblem};
+use critic_types::{ContentId, DropReport, PreferencePair, Role, SeedTree};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
-/// What a set of pairs holds, at a glance.
+/// What a source of pairs holds, at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
-    /// The format it was read in.
-    pub format: PairFormat,
-    /// Address of the file's bytes.
-    pub content: ContentId,
+    /// The format it was read in, the first file's; absent when no row can be used.
+    pub format: Option<PairFormat>,
+    /// Each file.
+    pub files: Vec<FileSummary>,
+    /// Address of the bytes.
+    pub content: Option<ContentId>,
+    /// Rows of all files, usable or not.
+    pub n_rows: usize,
     /// Usable pairs.
     pub n_pairs: usize,
+    /// Distinct prompts among them, after [`crate::normalised_prompt`].
+    pub n_prompts: usize,
+    /// Critiques that came with them.
+    pub n_critiques: usize,
+    /// Pairs with a margin.
+    pub n_margins: usize,
+    /// Pairs whose prompt has more than one user turn.
+    pub n_multi_turn: usize,
+    /// Pairs whose prompt has a system message.
+    pub n_system: usize,
     /// Pairs by `domain`; those without one stand under `(none)`.
     pub by_domain: BTreeMap<String, usize>,
     /// Lengths of the prompts, all turns together, in words.
@@ -23,11 +39,11 @@ pub struct Inspection {
     /// Share of pairs whose chosen response has more words, ties counted half; 0–1. What a judge gets
     /// right who only looks at the length.
     pub longer_chosen: f64,
-    /// Rows that repeated an earlier one; they are among the dropped.
+    /// Pairs that repeated an earlier one; they are among the dropped.
     pub n_duplicates: usize,
-    /// Rows left out, by reason.
-    pub dropped: BTreeMap<String, usize>,
-    /// Up to three pairs, in the order of the file, drawn from a fixed seed.
+    /// Rows and comparisons left out, by reason, with the places of the first few.
+    pub report: DropReport,
+    /// Up to three pairs, in the order of the source, drawn by the seed.
     pub samples: Vec<PreferencePair>,
 }
 
@@ -47,18 +63,28 @@ pub struct Lengths {
 }
 
 impl Lengths {
-    /// The distribution of `lengths`; all zero when there are none.
-    fn of(mut lengths: Vec<usize>) -> Self {
-        lengths.sort_unstable();
-        let n = lengths.len();
-        let (Some(&min), Some(&max)) = (lengths.first(), lengths.last()) else {
+    /// The distribution of lengths given as how often each occurs; all zero when there are none.
+    fn of(counts: &BTreeMap<usize, usize>) -> Self {
+        let n: usize = counts.values().sum();
+        let (Some((&min, _)), Some((&max, _))) =
+            (counts.first_key_value(), counts.last_key_value())
+        else {
             return Self::default();
         };
+        let at = |rank: usize| {
+            let mut below = 0;
+            let found = counts.iter().find(|(_, count)| {
+                below += **count;
+                below > rank
+            });
+            found.map_or(max, |(length, _)| *length)
+        };
+        let sum: usize = counts.iter().map(|(length, count)| length * count).sum();
         Self {
             min,
-            median: (lengths[(n - 1) / 2] + lengths[n / 2]) as f64 / 2.0,
-            mean: lengths.iter().sum::<usize>() as f64 / n as f64,
-            p95: lengths[(n * 95).div_ceil(100) - 1],
+            median: (at((n - 1) / 2) + at(n / 2)) as f64 / 2.0,
+            mean: sum as f64 / n as f64,
+            p95: at((n * 95).div_ceil(100) - 1),
             max,
         }
     }
@@ -66,50 +92,128 @@ impl Lengths {
 
 const N_SAMPLES: usize = 3;
 
-/// Counts and measures a set of pairs.
-pub fn inspect(set: &PairSet) -> Inspection {
-    let mut by_domain = BTreeMap::new();
-    let (mut prompts, mut chosen, mut rejected) = (vec![], vec![], vec![]);
-    let mut longer = 0.0;
-    for pair in &set.pairs {
-        let domain = pair.domain.clone().unwrap_or_else(|| "(none)".to_owned());
-        *by_domain.entry(domain).or_default() += 1;
-        prompts.push(pair.prompt.messages().iter().map(|m| words(&m.content)).sum());
-        let (a, b) = (words(&pair.chosen), words(&pair.rejected));
-        longer += match a.cmp(&b) {
+/// Reads a source once and says what it holds; `seed` draws the samples.
+///
+/// # Errors
+/// [`DataError`] when the source cannot be read, or `strict` is set and a row cannot be used. A source
+/// without a usable row is no error here: that is what it holds.
+pub fn inspect(path: &Path, options: &ReadOptions, seed: u64) -> Result<Inspection, DataError> {
+    inspect_stream(PairReader::open(path, options)?, seed)
+}
+
+/// Reads a stream of pairs to its end and says what it held.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_stream(mut pairs: PairReader<'_>, seed: u64) -> Result<Inspection, DataError> {
+    let mut tally = Tally::new(seed);
+    for annotated in &mut pairs {
+        let annotated = annotated?;
+        tally.n_critiques += annotated.critiques.len();
+        tally.add(annotated.pair);
+    }
+    let files = pairs.files().to_vec();
+    let duplicate = RowProblem::Duplicate { of: crate::Place::Line(0) }.to_string();
+    let report = pairs.report().clone();
+    let n_pairs = tally.n_pairs;
+    tally.samples.sort_by_key(|(index, ..)| *index);
+    Ok(Inspection {
+        format: files.iter().find_map(|file| file.format),
+        content: pairs.content(),
+        n_rows: files.iter().map(|file| file.n_rows).sum(),
+        files,
+        n_pairs,
+        n_prompts: tally.prompts.len(),
+        n_critiques: tally.n_critiques,
+        n_margins: tally.n_margins,
+        n_multi_turn: tally.n_multi_turn,
+        n_system: tally.n_system,
+        by_domain: tally.by_domain,
+        prompt_words: Lengths::of(&tally.prompt_words),
+        chosen_words: Lengths::of(&tally.chosen_words),
+        rejected_words: Lengths::of(&tally.rejected_words),
+        longer_chosen: if n_pairs == 0 { 0.5 } else { tally.longer / n_pairs as f64 },
+        n_duplicates: report.dropped.get(&duplicate).copied().unwrap_or_default(),
+        report,
+        samples: tally.samples.into_iter().map(|(_, _, pair)| pair).collect(),
+    })
+}
+
+/// What is counted as pairs go by.
+struct Tally {
+    seed: SeedTree,
+    n_pairs: usize,
+    n_critiques: usize,
+    n_margins: usize,
+    n_multi_turn: usize,
+    n_system: usize,
+    prompts: HashSet<u64>,
+    by_domain: BTreeMap<String, usize>,
+    prompt_words: BTreeMap<usize, usize>,
+    chosen_words: BTreeMap<usize, usize>,
+    rejected_words: BTreeMap<usize, usize>,
+    longer: f64,
+    /// Place in the stream, draw, pair: the pairs with the smallest draws so far.
+    samples: Vec<(usize, f64, PreferencePair)>,
+}
+
+impl Tally {
+    fn new(seed: u64) -> Self {
+        Self {
+            seed: SeedTree::new(seed).child("inspect"),
+            n_pairs: 0,
+            n_critiques: 0,
+            n_margins: 0,
+            n_multi_turn: 0,
+            n_system: 0,
+            prompts: HashSet::new(),
+            by_domain: BTreeMap::new(),
+            prompt_words: BTreeMap::new(),
+            chosen_words: BTreeMap::new(),
+            rejected_words: BTreeMap::new(),
+            longer: 0.0,
+            samples: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, pair: PreferencePair) {
+        let turns = pair.prompt.messages();
+        let n_turns_of = |role| turns.iter().filter(|turn| turn.role == role).count();
+        self.n_margins += usize::from(pair.margin.is_some());
+        self.n_multi_turn += usize::from(n_turns_of(Role::User) > 1);
+        self.n_system += usize::from(n_turns_of(Role::System) > 0);
+        self.prompts.insert(crate::prompt_digest(&pair.prompt));
+        match pair.domain.as_deref().unwrap_or("(none)") {
+            known if self.by_domain.contains_key(known) => {
+                *self.by_domain.entry(known.to_owned()).or_default() += 1;
+            }
+            unseen => {
+                self.by_domain.insert(unseen.to_owned(), 1);
+            }
+        }
+        let asked: usize = turns.iter().map(|turn| words(&turn.content)).sum();
+        let (chosen, rejected) = (words(&pair.chosen), words(&pair.rejected));
+        self.longer += match chosen.cmp(&rejected) {
             std::cmp::Ordering::Greater => 1.0,
             std::cmp::Ordering::Equal => 0.5,
             std::cmp::Ordering::Less => 0.0,
         };
-        chosen.push(a);
-        rejected.push(b);
-    }
-    let n_pairs = set.pairs.len();
-    let mut drawn = SeedTree::new(0).child("inspect").permutation(n_pairs);
-    drawn.truncate(N_SAMPLES);
-    drawn.sort_unstable();
-    Inspection {
-        format: set.format,
-        content: set.content.clone(),
-        n_pairs,
-        by_domain,
-        prompt_words: Lengths::of(prompts),
-        chosen_words: Lengths::of(chosen),
-        rejected_words: Lengths::of(rejected),
-        longer_chosen: if n_pairs == 0 { 0.5 } else { longer / n_pairs as f64 },
-        n_duplicates: duplicates(set),
-        dropped: set.report.dropped.clone(),
-        samples: drawn.into_iter().map(|index| set.pairs[index].clone()).collect(),
+        *self.prompt_words.entry(asked).or_default() += 1;
+        *self.chosen_words.entry(chosen).or_default() += 1;
+        *self.rejected_words.entry(rejected).or_default() += 1;
+        let draw = self.seed.index(self.n_pairs as u64).uniform();
+        if self.samples.len() < N_SAMPLES || self.samples.iter().any(|(_, other, _)| draw < *other)
+        {
+            self.samples.push((self.n_pairs, draw, pair));
+            self.samples.sort_by(|a, b| a.1.total_cmp(&b.1));
+            self.samples.truncate(N_SAMPLES);
+        }
+        self.n_pairs += 1;
     }
 }
 
 fn words(text: &str) -> usize {
     text.split_whitespace().count()
-}
-
-fn duplicates(set: &PairSet) -> usize {
-    let reason = crate::RowProblem::Duplicate { of: crate::Place::Line(0) }.to_string();
-    set.report.dropped.get(&reason).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -118,26 +222,46 @@ mod tests {
 
     #[test]
     fn lengths_follow_their_definitions() {
-        let lengths = Lengths::of((1..=20).rev().collect());
+        let lengths = Lengths::of(&(1..=20).map(|length| (length, 1)).collect());
         assert_eq!((lengths.min, lengths.p95, lengths.max), (1, 19, 20));
         assert!((lengths.median - 10.5).abs() < 1e-12 && (lengths.mean - 10.5).abs() < 1e-12);
-        assert_eq!(Lengths::of(vec![7]).p95, 7);
-        assert_eq!(Lengths::of(vec![]), Lengths::default());
+        assert_eq!(Lengths::of(&BTreeMap::from([(7, 3)])).p95, 7);
+        assert_eq!(Lengths::of(&BTreeMap::new()), Lengths::default());
+    }
+
+    fn look(text: &str, seed: u64) -> Inspection {
+        let options = ReadOptions::default();
+        let reader = Box::new(text.as_bytes());
+        inspect_stream(PairReader::from_reader(reader, "t".as_ref(), &options).unwrap(), seed)
+            .unwrap()
     }
 
     #[test]
     fn a_set_is_counted_by_domain_and_its_length_bias_is_told() {
         let text = r#"{"domain":"a","prompt":"one two","chosen":"x y z","rejected":"x"}
             {"domain":"a","prompt":"p","chosen":"x y","rejected":"y x"}
-            {"prompt":"p","chosen":"x","rejected":"a b c d"}
-            {"prompt":"p","chosen":"x","rejected":"a b c d"}"#;
-        let set =
-            crate::read_pairs_from(text.as_bytes(), "t".as_ref(), &Default::default()).unwrap();
-        let seen = inspect(&set);
+            {"prompt":"P ","chosen":"x","rejected":"a b c d"}
+            {"prompt":"P ","chosen":"x","rejected":"a b c d"}"#;
+        let seen = look(text, 0);
         assert_eq!(seen.by_domain, BTreeMap::from([("a".into(), 2), ("(none)".into(), 1)]));
         assert!((seen.longer_chosen - 0.5).abs() < 1e-12);
-        assert_eq!((seen.n_duplicates, seen.n_pairs, seen.samples.len()), (1, 3, 3));
-        assert_eq!((seen.prompt_words.max, seen.rejected_words.max), (2, 4));
-        assert_eq!(seen, inspect(&set));
+        assert_eq!(
+            (seen.n_duplicates, seen.n_pairs, seen.n_rows, seen.samples.len()),
+            (1, 3, 4, 3)
+        );
+        assert_eq!((seen.n_prompts, seen.prompt_words.max, seen.rejected_words.max), (2, 2, 4));
+        assert_eq!(seen, look(text, 0));
+    }
+
+    #[test]
+    fn the_samples_are_drawn_by_the_seed_and_nothing_usable_is_told() {
+        let text: String = (0..200)
+            .map(|i| format!("{{\"prompt\":\"p\",\"chosen\":\"{i}\",\"rejected\":\"b\"}}\n"))
+            .collect();
+        let drawn = |seed| look(&text, seed).samples;
+        assert_eq!(drawn(1), drawn(1));
+        assert_ne!(drawn(1), drawn(2));
+        let nothing = look("{}", 0);
+        assert_eq!((nothing.format, nothing.n_pairs, nothing.report.n_dropped()), (None, 0, 1));
     }
 }

@@ -7,6 +7,29 @@ pub enum Place {
     Line(usize),
     /// An item of a JSON array.
     Item(usize),
+    /// A row of a table: CSV below its header, or Parquet.
+    Row(usize),
+}
+
+impl Place {
+    /// The place in eight bytes, for maps that hold one for each row.
+    pub(crate) fn pack(self) -> u64 {
+        match self {
+            Place::Line(n) => (n as u64) << 2,
+            Place::Item(n) => (n as u64) << 2 | 1,
+            Place::Row(n) => (n as u64) << 2 | 2,
+        }
+    }
+
+    /// The place that was packed.
+    pub(crate) fn unpack(packed: u64) -> Self {
+        let n = (packed >> 2) as usize;
+        match packed & 3 {
+            0 => Place::Line(n),
+            1 => Place::Item(n),
+            _ => Place::Row(n),
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -14,6 +37,7 @@ impl fmt::Display for Place {
         match self {
             Place::Line(n) => write!(f, "line {n}"),
             Place::Item(n) => write!(f, "item {n}"),
+            Place::Row(n) => write!(f, "row {n}"),
         }
     }
 }
@@ -31,9 +55,21 @@ pub enum RowProblem {
         /// What the parser said.
         detail: String,
     },
+    /// The line does not fit the table.
+    #[error("not CSV")]
+    NotCsv {
+        /// What the parser said.
+        detail: String,
+    },
     /// JSON, but not `{…}`.
     #[error("not an object")]
     NotAnObject,
+    /// The columns belong to no format in the table.
+    #[error("columns of no known format")]
+    UnknownColumns {
+        /// Their names.
+        columns: String,
+    },
     /// A needed field is absent or null.
     #[error("missing field `{field}`")]
     MissingField {
@@ -72,6 +108,29 @@ pub enum RowProblem {
     /// Both responses are the same text.
     #[error("identical responses")]
     IdenticalResponses,
+    /// No response is preferred to another.
+    #[error("tie")]
+    Tie,
+    /// Nothing to compare with.
+    #[error("fewer than two responses to the prompt")]
+    TooFewResponses,
+    /// Fewer or more labels than responses.
+    #[error("`{labels}` and `{responses}` differ in number")]
+    UnequalLists {
+        /// The field with the responses.
+        responses: &'static str,
+        /// The field with their labels.
+        labels: &'static str,
+    },
+    /// A gold solution without `<<expression=value>>`, or with one that cannot be read.
+    #[error("no `<<expression=value>>` steps that can be read")]
+    NoSteps,
+    /// A gold solution one of whose steps does not hold.
+    #[error("a step that is not true")]
+    FalseStep,
+    /// No step of a gold solution can be altered so that the error can be followed to the answer.
+    #[error("no step whose error could be followed to the answer")]
+    NotCorruptible,
     /// The two conversations part before their last turn.
     #[error("prompts differ")]
     PromptsDiffer,
@@ -84,10 +143,16 @@ pub enum RowProblem {
 }
 
 impl RowProblem {
+    /// Whether the row is at fault: a tie is an honest row that holds no preference.
+    pub(crate) fn is_fault(&self) -> bool {
+        !matches!(self, RowProblem::Tie)
+    }
+
     /// What is particular to this row and not part of the reason it is counted under.
     pub(crate) fn detail(&self) -> Option<String> {
         match self {
-            RowProblem::NotJson { detail } => Some(detail.clone()),
+            RowProblem::NotJson { detail } | RowProblem::NotCsv { detail } => Some(detail.clone()),
+            RowProblem::UnknownColumns { columns } => Some(columns.clone()),
             RowProblem::Duplicate { of } => Some(format!("same as {of}")),
             _ => None,
         }

@@ -34,8 +34,7 @@ pub(crate) fn finish_reason(row: &Row<'_>) -> Result<FinishReason> {
 
 /// The source named in `provenance`.
 pub(crate) fn provenance(row: &Row<'_>) -> Result<Provenance> {
-    const ALL: [Provenance; 2] = [Provenance::Sampled, Provenance::Summarized];
-    named(row, "provenance", &ALL, Provenance::as_str)
+    named(row, "provenance", &Provenance::ALL, Provenance::as_str)
 }
 
 /// A reward from a column.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
 
 /// A file could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -31,25 +32,65 @@ pub fn write_with(
     path: &Path,
     fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    let attempt = || -> io::Result<()> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
+    let mut file = AtomicFile::create(path)?;
+    fill(&mut file).map_err(|source| WriteError { path: path.to_owned(), source })?;
+    file.commit()
+}
+
+/// A file that is written bit by bit and appears whole when it is committed; dropped before, it never was.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    out: BufWriter<NamedTempFile>,
+}
+
+impl AtomicFile {
+    /// Begins the file that is to appear at `path`; its folder is made if there is none.
+    ///
+    /// # Errors
+    /// [`WriteError`] when the folder cannot be written.
+    pub fn create(path: &Path) -> Result<Self, WriteError> {
+        let begin = || {
+            fs::create_dir_all(folder(path))?;
+            tempfile::Builder::new().prefix(".writing-").tempfile_in(folder(path))
         };
-        fs::create_dir_all(folder)?;
-        let temporary = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
-        {
-            let mut out = BufWriter::with_capacity(1 << 20, temporary.as_file());
-            fill(&mut out)?;
-            out.flush()?;
+        let path = path.to_owned();
+        match begin() {
+            Ok(file) => Ok(Self { path, out: BufWriter::with_capacity(1 << 20, file) }),
+            Err(source) => Err(WriteError { path, source }),
         }
-        temporary.as_file().sync_all()?;
-        make_readable(temporary.as_file())?;
-        temporary.persist(path).map_err(|error| error.error)?;
-        // The rename itself is durable only once the folder is.
-        File::open(folder)?.sync_all()
-    };
-    attempt().map_err(|source| WriteError { path: path.to_owned(), source })
+    }
+
+    /// Lets the file appear, on disk and whole.
+    ///
+    /// # Errors
+    /// [`WriteError`] when the disk is full or the folder cannot be written; the old file then still stands.
+    pub fn commit(self) -> Result<(), WriteError> {
+        let Self { path, out } = self;
+        let attempt = || -> io::Result<()> {
+            let temporary = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+            temporary.as_file().sync_all()?;
+            make_readable(temporary.as_file())?;
+            temporary.persist(&path).map_err(|error| error.error)?;
+            // The rename itself is durable only once the folder is.
+            File::open(folder(&path))?.sync_all()
+        };
+        attempt().map_err(|source| WriteError { path: path.clone(), source })
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Gives a finished file the permissions an ordinary file would have; temporary ones are private.

@@ -80,14 +80,32 @@ pub enum Provenance {
     Sampled,
     /// Written by the critic from several surviving critiques.
     Summarized,
+    /// Written by a person; it came with the data.
+    Human,
+    /// Written by another model; it came with the data.
+    External,
+    /// Made together with the response, so that it is true by construction.
+    Constructed,
 }
 
 impl Provenance {
-    /// `sampled` or `summarized`.
+    /// Every provenance.
+    pub const ALL: [Provenance; 5] = [
+        Provenance::Sampled,
+        Provenance::Summarized,
+        Provenance::Human,
+        Provenance::External,
+        Provenance::Constructed,
+    ];
+
+    /// `sampled`, `summarized`, `human`, `external` or `constructed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Provenance::Sampled => "sampled",
             Provenance::Summarized => "summarized",
+            Provenance::Human => "human",
+            Provenance::External => "external",
+            Provenance::Constructed => "constructed",
         }
     }
 }
@@ -109,6 +127,21 @@ pub struct Candidate {
     pub finish_reason: FinishReason,
     /// Its length in tokens, without the closing token.
     pub n_tokens: usize,
+    /// Where it came from.
+    pub provenance: Provenance,
+}
+
+/// A critique that came with the data, beside the label and not from the critic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OracleCritique {
+    /// The pair's id.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub pair_id: String,
+    /// The response it is about; absent when it says why one is preferred to the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub side: Option<Side>,
+    /// What it says, as written.
+    pub text: String,
     /// Where it came from.
     pub provenance: Provenance,
 }

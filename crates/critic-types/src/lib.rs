@@ -17,7 +17,9 @@ mod seed;
 
 pub use content_id::{ContentHasher, ContentId};
 pub use conversation::{Conversation, Message, Role};
-pub use critique::{Candidate, CritiqueScores, FinishReason, Provenance, ScoreKind};
+pub use critique::{
+    Candidate, CritiqueScores, FinishReason, OracleCritique, Provenance, ScoreKind,
+};
 pub use drop_report::DropReport;
 pub use pair::{PreferencePair, Side};
 pub use reward::{CritiqueReward, NonFiniteReward, Reward, RewardPrediction};

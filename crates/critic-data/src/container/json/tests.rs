@@ -1,10 +1,12 @@
 use super::*;
 
+type Row = (Place, Result<Map<String, Value>, RowProblem>);
+
 fn read(bytes: &[u8]) -> Result<Vec<Row>, RowsError> {
-    let mut rows = Rows::new(bytes)?;
+    let mut rows = JsonRows::new(bytes)?;
     let mut all = Vec::new();
-    while let Some(row) = rows.next()? {
-        all.push(row);
+    while let Some((place, row)) = rows.next_row()? {
+        all.push((place, row.parse()));
     }
     Ok(all)
 }

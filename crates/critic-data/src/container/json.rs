@@ -1,25 +1,9 @@
+use super::{RawRow, RowReader, RowsError};
 use crate::{Place, RowProblem};
 use serde_json::{Map, Value};
 use std::io::{self, BufRead, Chain, Cursor, Read};
 
 const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
-
-/// A row with its place: the object, or why it is none.
-pub(crate) type Row = (Place, Result<Map<String, Value>, RowProblem>);
-
-/// Why there is no next row.
-#[derive(Debug)]
-pub(crate) enum RowsError {
-    Io(io::Error),
-    /// A JSON array that does not hold together; the text continues "begins with `[` but".
-    Array(String),
-}
-
-impl From<io::Error> for RowsError {
-    fn from(error: io::Error) -> Self {
-        RowsError::Io(error)
-    }
-}
 
 #[derive(Clone, Copy, PartialEq)]
 enum Layout {
@@ -29,16 +13,16 @@ enum Layout {
 }
 
 /// The rows of a text: the lines of JSONL, or the items of a JSON array; holds one row at a time.
-pub(crate) struct Rows<R> {
+pub(super) struct JsonRows<R> {
     reader: Chain<Cursor<Vec<u8>>, R>,
     layout: Layout,
     line: usize,
     item: usize,
 }
 
-impl<R: BufRead> Rows<R> {
+impl<R: BufRead> JsonRows<R> {
     /// Leaves out a byte order mark and looks at the first character to tell the layout.
-    pub(crate) fn new(mut reader: R) -> io::Result<Self> {
+    pub(super) fn new(mut reader: R) -> io::Result<Self> {
         let mut start = Vec::new();
         reader.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut start)?;
         if start == BYTE_ORDER_MARK {
@@ -51,21 +35,6 @@ impl<R: BufRead> Rows<R> {
             rows.layout = Layout::Array;
         }
         Ok(rows)
-    }
-
-    /// The reader, wherever it stands.
-    pub(crate) fn into_reader(self) -> R {
-        self.reader.into_inner().1
-    }
-
-    /// The next row; `None` at the end.
-    pub(crate) fn next(&mut self) -> Result<Option<Row>, RowsError> {
-        let next = match self.layout {
-            Layout::Lines => self.next_line()?,
-            Layout::Array => self.next_item()?,
-            Layout::ArrayEnded => None,
-        };
-        Ok(next.map(|(place, bytes)| (place, object(&bytes))))
     }
 
     fn next_line(&mut self) -> io::Result<Option<(Place, Vec<u8>)>> {
@@ -151,7 +120,19 @@ impl<R: BufRead> Rows<R> {
     }
 }
 
-fn object(bytes: &[u8]) -> Result<Map<String, Value>, RowProblem> {
+impl<R: BufRead + Send> RowReader for JsonRows<R> {
+    fn next_row(&mut self) -> Result<Option<(Place, RawRow)>, RowsError> {
+        let next = match self.layout {
+            Layout::Lines => self.next_line()?,
+            Layout::Array => self.next_item()?,
+            Layout::ArrayEnded => None,
+        };
+        Ok(next.map(|(place, bytes)| (place, RawRow::Json(bytes))))
+    }
+}
+
+/// The fields of one row's text.
+pub(super) fn object(bytes: &[u8]) -> Result<Map<String, Value>, RowProblem> {
     let text = std::str::from_utf8(bytes).map_err(|_| RowProblem::NotUtf8)?;
     match serde_json::from_str(text) {
         Ok(Value::Object(object)) => Ok(object),
