@@ -3,9 +3,9 @@
 use crate::exit::Fault;
 use anyhow::{Context, Result};
 use critic_engine::Sampling;
+use critic_kernels::Precision;
 use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
-use critic_kernels::Precision;
 use critic_model::backprop::Activations;
 use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 use crate::TrainError;
+use critic_kernels::Precision;
 use critic_model::backprop::{Gradients, Parameters};
 use critic_model::{RewardHead, Weight, config::DecoderConfig};
-use critic_kernels::Precision;
 use critic_types::SeedTree;
 use std::collections::BTreeMap;
 

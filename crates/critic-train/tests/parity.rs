@@ -86,8 +86,14 @@ fn case(name: &str, precision: Precision) -> Case {
     let loaded = load_folder(&golden(name)).unwrap();
     let head = gradients["reward_head.weight"].values().to_vec();
     let head = Weight::new([1, loaded.config.d_model], head).unwrap();
-    let model =
-        TrainableModel::new(&loaded.config, loaded.weights, Some(head), precision, &SeedTree::new(0)).unwrap();
+    let model = TrainableModel::new(
+        &loaded.config,
+        loaded.weights,
+        Some(head),
+        precision,
+        &SeedTree::new(0),
+    )
+    .unwrap();
     Case { expected: serde_json::from_slice(&text).unwrap(), gradients, model }
 }
 
@@ -177,7 +183,10 @@ fn check_precision(name: &str, precision: Precision, activations: Activations, t
     let expected = &case.expected;
     let near = |found: f64, expected: f64| {
         let tolerance = if precision == Precision::Bf16 { 1e-2 } else { 1e-4 };
-        assert!((found - expected).abs() <= tolerance * expected.abs(), "{found} is not {expected}");
+        assert!(
+            (found - expected).abs() <= tolerance * expected.abs(),
+            "{found} is not {expected}"
+        );
     };
     let whole = forest(expected, true);
     assert_eq!(whole.targets.len(), expected.n_critique_tokens);

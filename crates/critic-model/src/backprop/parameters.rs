@@ -4,8 +4,8 @@ use crate::error::ModelError;
 use crate::reward_head::{REWARD_HEAD, RewardHead};
 use crate::weight::Weight;
 use critic_kernels::bf16::PackedWeight;
-use critic_kernels::{Precision, linear};
 use critic_kernels::rope::RopeTable;
+use critic_kernels::{Precision, linear};
 use std::collections::BTreeMap;
 
 /// The place of a parameter among [`Parameters`].

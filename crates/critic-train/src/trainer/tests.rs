@@ -64,7 +64,15 @@ fn train(
     let mut n_steps = 0;
     trainer.run(
         &decoder,
-        || TrainableModel::new(&decoder, tiny_weights(&decoder), None, config.precision, &SeedTree::new(4)),
+        || {
+            TrainableModel::new(
+                &decoder,
+                tiny_weights(&decoder),
+                None,
+                config.precision,
+                &SeedTree::new(4),
+            )
+        },
         &mut |_| {
             n_steps += 1;
             if Some(n_steps) == stop_after {

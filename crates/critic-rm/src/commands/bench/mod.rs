@@ -31,7 +31,9 @@ pub(crate) fn bench(command: &BenchCommand) -> Result<()> {
         BenchCommand::Train(args) => print(&scale::measure(args)?, args.common.json),
         BenchCommand::Generate(args) => print(&generate::measure(args)?, args.common.json),
         BenchCommand::Score(args) => print(&score::measure(args)?, args.common.json),
-        BenchCommand::Products(args) => print(&products::measure(args.precision.resolved())?, args.json),
+        BenchCommand::Products(args) => {
+            print(&products::measure(args.precision.resolved())?, args.json)
+        }
         BenchCommand::Export(args) => print(&export::export(args)?, args.common.json),
     }
 }

@@ -1,10 +1,10 @@
 use super::args::TrainArgs;
 use super::linear_fit::LinearFit;
 use super::machine::Machine;
-use super::products::PRECISION;
 use super::train::TrainBench;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
+use critic_kernels::Precision;
 use critic_train::TrainConfig;
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ struct Point {
 pub(super) struct Scaling {
     #[serde(flatten)]
     machine: Machine,
-    precision: &'static str,
+    precision: Precision,
     critiques_per_response: usize,
     points: Vec<Point>,
     /// Seconds against distinct tokens; the intercept is what a step costs whatever its size.
@@ -54,7 +54,7 @@ pub(super) fn measure(args: &TrainArgs) -> Result<Scaling> {
         points.iter().map(|point| (point.distinct_tokens as f64, point.seconds)).collect();
     Ok(Scaling {
         machine: Machine::this(),
-        precision: PRECISION,
+        precision: bench.config(1).precision,
         critiques_per_response: args.critiques_per_response,
         fit: LinearFit::through(&line),
         points,

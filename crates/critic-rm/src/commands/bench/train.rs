@@ -148,7 +148,8 @@ impl TrainBench {
         // The weights are read here, so that nothing else holds them while they are trained.
         let start = || {
             let model = self.fetched.load()?;
-            let model = TrainableModel::new(&model.config, model.weights, None, config.precision, &seed)?;
+            let model =
+                TrainableModel::new(&model.config, model.weights, None, config.precision, &seed)?;
             started = Some(Instant::now());
             Ok(model)
         };
