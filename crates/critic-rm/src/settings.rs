@@ -57,6 +57,12 @@ pub(crate) struct CritiqueSettings {
     pub(crate) temperature: f64,
     pub(crate) top_p: f64,
     pub(crate) top_k: usize,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) min_p: f64,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) repetition_penalty: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stop: Vec<String>,
     pub(crate) max_new_tokens: usize,
 }
 
@@ -131,21 +137,45 @@ pub(crate) struct ScoreSettings {
     pub(crate) temperature: f64,
     pub(crate) top_p: f64,
     pub(crate) top_k: usize,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) min_p: f64,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) repetition_penalty: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stop: Vec<String>,
     pub(crate) max_new_tokens: usize,
 }
 
 impl CritiqueSettings {
     pub(crate) fn sampling(&self) -> Sampling {
-        let &Self { temperature, top_p, top_k, max_new_tokens, .. } = self;
-        Sampling { temperature, top_p, top_k, max_new_tokens }
+        let &Self { temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens, .. } =
+            self;
+        let stop = self.stop.clone();
+        Sampling { temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens, stop }
     }
 }
 
 impl ScoreSettings {
     pub(crate) fn sampling(&self) -> Sampling {
-        let &Self { temperature, top_p, top_k, max_new_tokens, .. } = self;
-        Sampling { temperature, top_p, top_k, max_new_tokens }
+        let &Self { temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens, .. } =
+            self;
+        let stop = self.stop.clone();
+        Sampling { temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens, stop }
     }
+}
+
+// Neutral settings are not written, so that the addresses of stored results stay what they were.
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 /// What the command line says about settings.

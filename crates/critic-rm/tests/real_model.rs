@@ -183,13 +183,9 @@ fn greedy_continuations_equal_transformers() {
             .unwrap();
     let requests: Vec<GenerateRequest> = rows
         .iter()
-        .map(|row| GenerateRequest {
-            id: row.text.clone(),
-            conversation: Conversation(row.messages.clone()),
-            n: 1,
-            sampling: Sampling::greedy(64),
-            seed: SeedTree::new(0),
-            probes: vec![],
+        .map(|row| {
+            let conversation = Conversation(row.messages.clone());
+            GenerateRequest::new(&row.text, conversation, Sampling::greedy(64), SeedTree::new(0))
         })
         .collect();
     let results = collect(requests.len(), |sink| engine.generate(&requests, sink));

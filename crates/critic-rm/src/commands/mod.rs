@@ -2,6 +2,7 @@
 
 pub(crate) mod data;
 pub(crate) mod doctor;
+pub(crate) mod generate;
 pub(crate) mod model;
 pub(crate) mod run;
 pub(crate) mod score;

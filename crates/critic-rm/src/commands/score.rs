@@ -47,7 +47,7 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
 fn score_file(args: &ScoreArgs) -> Result<()> {
     let folder = model_folder(&args.model)?;
     let &ScoreArgs { temperature, top_p, max_new_tokens, n_critiques, seed, .. } = args;
-    let sampling = Sampling { temperature, top_p, top_k: 0, max_new_tokens };
+    let sampling = Sampling { temperature, top_p, ..Sampling::greedy(max_new_tokens) };
     sampling.validate().map_err(|error| Fault::config(error.into()))?;
     let set = read_responses(&args.target)?;
     let (rows, report) = (set.rows, set.report);

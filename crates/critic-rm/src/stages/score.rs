@@ -24,6 +24,7 @@ impl Predictions {
                 without_critique: stored.without_critique?,
                 critiques: stored.critiques.clone(),
                 n_failed: stored.n_failed,
+                n_dropped_turns: 0,
             };
             let prediction = predict(&response_id(pair, *side), &scored, m, true).ok()?;
             Some(((pair.clone(), *side), prediction))
