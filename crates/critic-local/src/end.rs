@@ -86,7 +86,7 @@ impl End {
                 Some(written) => written.place(answer, tokenizer)?,
                 None => None,
             };
-            if let Some((start, lead, choices)) = place {
+            if let Some(Place { start, lead, choices }) = place {
                 let mut branch = Branch::new(start);
                 branch.read(&[lead], &choices, use_);
                 branches.push(branch);
@@ -134,14 +134,22 @@ impl End {
     }
 }
 
+/// Where an answer itself makes a choice.
+struct Place {
+    /// Tokens before the one after which the choices are read, the prompt's included.
+    start: usize,
+    /// That token.
+    lead: u32,
+    choices: Vec<Vec<u32>>,
+}
+
 impl Written {
-    /// Where the answer makes a choice: the number of tokens before the one after which the choices are
-    /// read, that token, and the choices' tokens.
+    /// Where the answer makes a choice.
     fn place(
         &self,
         answer: &EndedAnswer<'_>,
         tokenizer: &Tokenizer,
-    ) -> Result<Option<(usize, u32, Vec<Vec<u32>>)>, TextError> {
+    ) -> Result<Option<Place>, TextError> {
         let text = answer.text.text();
         let Some(at) = self.find(text) else { return Ok(None) };
         let (n_before, end) = answer.text.tokens_before(at);
@@ -155,7 +163,7 @@ impl Written {
         let choices = self.choices.iter();
         let choices =
             choices.map(|choice| tokenizer.encode(&format!("{}{choice}", &text[end..at])));
-        Ok(Some((start, lead, choices.collect::<Result<_, _>>()?)))
+        Ok(Some(Place { start, lead, choices: choices.collect::<Result<_, _>>()? }))
     }
 
     /// The byte at which a choice stands after the last marker that has one.

@@ -40,20 +40,20 @@ impl Scheduler<'_> {
             }
             let running = match self.waiting.pop_front() {
                 Some(Waiting::Text(index)) => match self.prepare(index) {
-                    Ok(running) => running,
+                    Ok(running) => Box::new(running),
                     Err(kind) => {
                         deliver(index, Err(kind))?;
                         continue;
                     }
                 },
-                Some(Waiting::Tokens(running)) => *running,
+                Some(Waiting::Tokens(running)) => running,
                 None => break,
             };
             if let Err(running) = self.start(running) {
                 if self.running.is_empty() {
                     deliver(running.index, Err(self.out_of_memory(&running)))?;
                 } else {
-                    self.waiting.push_front(Waiting::Tokens(Box::new(running)));
+                    self.waiting.push_front(Waiting::Tokens(running));
                     self.is_blocked = true;
                 }
             }
@@ -75,7 +75,7 @@ impl Scheduler<'_> {
     }
 
     /// Gives a job's prompt its place, unless that leaves too little room for what is under way.
-    fn start(&mut self, mut running: Running) -> Result<(), Running> {
+    fn start(&mut self, mut running: Box<Running>) -> Result<(), Box<Running>> {
         let job = &running.job;
         let Ok(node) = self.memory.insert(&job.prompt, job.n_private()) else {
             return Err(running);
@@ -88,7 +88,7 @@ impl Scheduler<'_> {
         running.prompt_path = self.memory.forest.path_rows(node);
         running.prompt_node = Some(node);
         running.n_read = 0;
-        self.running.push(running);
+        self.running.push(*running);
         Ok(())
     }
 
@@ -152,12 +152,12 @@ impl Scheduler<'_> {
         youngest.n_alone += 1;
         let is_hopeless = youngest.n_alone > 1;
         let fault = self.out_of_memory(&youngest);
-        match self.start(youngest) {
+        match self.start(Box::new(youngest)) {
             Ok(()) if is_hopeless => self.running[0].fail(fault),
             Ok(()) => {}
             Err(mut youngest) => {
                 youngest.fail(fault);
-                self.running.push(youngest);
+                self.running.push(*youngest);
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::memory::KvMemory;
 use crate::model::Model;
 use crate::prepare::{Preparer, Request};
 use crate::stats::EngineStats;
-use critic_engine::{EngineErrorKind, PieceSink, TextPiece};
+use critic_engine::{CancelToken, EngineErrorKind, PieceSink, TextPiece};
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -117,7 +117,7 @@ impl<'a> Scheduler<'a> {
         let now = Instant::now();
         let fault = |requests: &[&dyn Request], index: usize| {
             let control = requests[index].control()?;
-            if control.cancel.as_ref().is_some_and(|token| token.is_cancelled()) {
+            if control.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
                 Some(EngineErrorKind::Cancelled)
             } else if control.deadline.is_some_and(|deadline| deadline <= now) {
                 Some(EngineErrorKind::Deadline)

@@ -94,7 +94,7 @@ fn a_prompt_beyond_the_context_loses_its_oldest_turns_when_asked() {
     request.control = RequestControl { overflow: Overflow::DropOldestTurns, ..Default::default() };
     let written = generate(&mut engine(&WIDE), std::slice::from_ref(&request)).remove(0).remove(0);
     let n_dropped = written.n_dropped_turns;
-    assert!(n_dropped > 0 && n_dropped % 2 == 0, "{n_dropped}");
+    assert!(n_dropped > 0 && n_dropped.is_multiple_of(2), "{n_dropped}");
     // The same as asking without those turns.
     let mut kept = long.0;
     kept.drain(1..=n_dropped);

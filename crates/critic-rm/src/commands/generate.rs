@@ -200,17 +200,19 @@ struct TokenLine<'a> {
     top: &'a [(String, f64)],
 }
 
+impl<'a> TokenLine<'a> {
+    fn new(drawn: &'a TokenLogProb) -> Self {
+        Self { token: &drawn.token, log_prob: drawn.log_prob, top: &drawn.top }
+    }
+}
+
 fn json(index: usize, completion: &Completion) -> String {
-    let token = |drawn| {
-        let TokenLogProb { token, log_prob, top } = drawn;
-        TokenLine { token, log_prob: *log_prob, top }
-    };
     let line = AnswerLine {
         index,
         text: &completion.text,
         finish_reason: completion.finish_reason.as_str(),
         n_tokens: completion.n_tokens,
-        log_probs: completion.log_probs.iter().map(token).collect(),
+        log_probs: completion.log_probs.iter().map(TokenLine::new).collect(),
     };
     serde_json::to_string(&line).expect("texts and finite numbers are JSON")
 }
