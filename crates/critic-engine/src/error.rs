@@ -33,6 +33,27 @@ pub enum EngineErrorKind {
         /// What the template said.
         reason: String,
     },
+    /// Another request of the call has the same id.
+    #[error(
+        "the id stands twice in one call; ids must be unique: rename one, or remove the duplicate"
+    )]
+    DuplicateId,
+    /// Another request of the call would draw the same answers.
+    #[error(
+        "request `{other}` has the same seed and the same conversation, so both would give the same answers; give them different seeds, or ask once with a larger n"
+    )]
+    DuplicateSeed {
+        /// The id of the other request.
+        other: String,
+    },
+    /// The request was cancelled.
+    #[error("the request was cancelled")]
+    Cancelled,
+    /// The deadline passed before an answer had begun.
+    #[error(
+        "the deadline passed before the prompt was read; allow more time, or send fewer requests at once"
+    )]
+    Deadline,
     /// A sampling setting is out of its range.
     #[error(transparent)]
     Sampling(#[from] crate::SamplingError),
@@ -47,10 +68,10 @@ pub enum EngineErrorKind {
     Reward(#[from] NonFiniteReward),
     /// The keys and values of the request do not fit the memory limit.
     #[error(
-        "keys and values for {n_tokens} tokens exceed the limit of {limit}; raise engine.kv_tokens or lower n or max_new_tokens"
+        "keys and values for {n_tokens} tokens exceed the limit of {limit}; raise engine.kv_tokens, shorten the prompt or lower max_new_tokens"
     )]
     OutOfMemory {
-        /// Tokens that the request keeps at once.
+        /// Tokens that the request must keep at once: prompt, one answer, questions after it.
         n_tokens: usize,
         /// The limit.
         limit: usize,

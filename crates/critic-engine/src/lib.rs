@@ -6,6 +6,7 @@
 //! One failing request never fails its neighbours. This crate knows no tokens and no tensors.
 
 mod choice;
+mod control;
 mod error;
 mod generate;
 mod sampling;
@@ -13,8 +14,11 @@ mod score;
 pub mod scripted;
 
 pub use choice::{ChoiceRequest, log_odds, normalized};
+pub use control::{CancelOnDrop, CancelToken, Overflow, RequestControl};
 pub use error::{EngineError, EngineErrorKind};
-pub use generate::{Completion, GenerateRequest, Generator, Probe, ProbeTurn};
+pub use generate::{
+    Completion, GenerateRequest, Generator, PieceSink, Probe, ProbeTurn, TextPiece, TokenLogProb,
+};
 pub use sampling::{Sampling, SamplingError};
 pub use score::{ScoreRequest, ScoredResponse, Scorer};
 
@@ -32,14 +36,9 @@ pub type Sink<'a, T> = dyn FnMut(usize, Result<T, EngineError>) -> ControlFlow<(
 /// use critic_engine::{collect, scripted::Scripted, GenerateRequest, Generator, Sampling};
 /// use critic_types::{Conversation, SeedTree};
 /// let mut engine = Scripted::answering(|_, _| "Good. Score: 8".to_owned());
-/// let requests = [GenerateRequest {
-///     id: "a".to_owned(),
-///     conversation: Conversation::from_user("Hi"),
-///     n: 2,
-///     sampling: Sampling::greedy(16),
-///     seed: SeedTree::new(0),
-///     probes: vec![],
-/// }];
+/// let conversation = Conversation::from_user("Hi");
+/// let request = GenerateRequest::new("a", conversation, Sampling::greedy(16), SeedTree::new(0));
+/// let requests = [GenerateRequest { n: 2, ..request }];
 /// let results = collect(requests.len(), |sink| engine.generate(&requests, sink));
 /// assert_eq!(results[0].as_ref().unwrap().as_ref().unwrap().len(), 2);
 /// ```

@@ -1,10 +1,10 @@
-use crate::{Sampling, Sink};
+use crate::{RequestControl, Sampling, Sink};
 use critic_types::{Conversation, CritiqueReward, Reward, SeedTree};
 
 /// Asks for the reward of one response.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScoreRequest {
-    /// Names the request in errors.
+    /// Names the request in errors; no other request of the call may have it.
     pub id: String,
     /// The conversation up to the response.
     pub prompt: Conversation,
@@ -16,6 +16,8 @@ pub struct ScoreRequest {
     pub sampling: Sampling,
     /// Critique `i` draws from `seed.index(i)`.
     pub seed: SeedTree,
+    /// Deadline, cancellation, and what happens to a prompt that is too long.
+    pub control: RequestControl,
 }
 
 /// The rewards of one response.
@@ -27,6 +29,8 @@ pub struct ScoredResponse {
     pub critiques: Vec<CritiqueReward>,
     /// Critiques that could not be had.
     pub n_failed: usize,
+    /// Turns of the prompt that were left out because it did not fit.
+    pub n_dropped_turns: usize,
 }
 
 /// A producer of rewards.

@@ -71,7 +71,14 @@ impl Generator for Scripted {
                         .map(|p| (self.choice)(&answered, &p.choices))
                         .collect();
                     let n_tokens = text.split_whitespace().count();
-                    Completion { text, finish_reason: FinishReason::Stop, n_tokens, probes }
+                    Completion {
+                        text,
+                        finish_reason: FinishReason::Stop,
+                        n_tokens,
+                        probes,
+                        log_probs: Vec::new(),
+                        n_dropped_turns: 0,
+                    }
                 })
                 .collect();
             if sink(index, Ok(completions)).is_break() {
@@ -119,6 +126,6 @@ impl Scripted {
                 n_tokens,
             });
         }
-        Ok(ScoredResponse { without_critique, critiques, n_failed: 0 })
+        Ok(ScoredResponse { without_critique, critiques, n_failed: 0, n_dropped_turns: 0 })
     }
 }

@@ -1,4 +1,5 @@
 use crate::{ForestError, RowPool};
+use std::cmp::Ordering;
 use std::ops::Range;
 
 /// A node of a [`Forest`].
@@ -17,6 +18,8 @@ struct Node {
     depth: usize,
     /// How many sequences end here.
     n_holders: usize,
+    /// Opened by [`Forest::open_leaf`]: never shared.
+    is_leaf: bool,
 }
 
 /// Where a sequence came to stand.
@@ -32,8 +35,8 @@ pub struct Inserted {
 ///
 /// # Invariants
 /// - A node's tokens lie in consecutive rows; a parent's rows are given out before its children's.
-/// - The children of a node begin with different tokens, apart from leaves opened by
-///   [`open_leaf`](Forest::open_leaf), whose tokens are still to come.
+/// - The children of a node begin with different tokens, apart from tokens inserted as private and
+///   leaves opened by [`open_leaf`](Forest::open_leaf), which nobody else shares.
 #[derive(Debug, Clone)]
 pub struct Forest {
     nodes: Vec<Option<Node>>,
@@ -116,6 +119,41 @@ impl Forest {
         Ok(Inserted { node, n_shared })
     }
 
+    /// Holds the longest beginning of this sequence that the forest has; nothing when it has none.
+    pub fn hold_longest(&mut self, tokens: &[u32]) -> Option<NodeId> {
+        let mut at = None;
+        let mut n_shared = 0;
+        while let Some(child) = self.child_starting_with(at, &tokens[n_shared..]) {
+            let held = &self.node(child).tokens;
+            let common = held.iter().zip(&tokens[n_shared..]).take_while(|(a, b)| a == b).count();
+            n_shared += common;
+            if common < held.len() {
+                at = Some(self.cut(child, common));
+                break;
+            }
+            at = Some(child);
+        }
+        self.node_mut(at?).n_holders += 1;
+        at
+    }
+
+    /// Holds the first `n_tokens` tokens of the sequence that ends at `node`; nothing when that is none
+    /// of it or more than it has.
+    pub fn hold(&mut self, node: NodeId, n_tokens: usize) -> Option<NodeId> {
+        let mut id = node;
+        while self.node(id).depth >= n_tokens {
+            id = self.node(id).parent?;
+        }
+        let at = n_tokens - self.node(id).depth;
+        let held = match at.cmp(&self.node(id).tokens.len()) {
+            Ordering::Less => self.cut(id, at),
+            Ordering::Equal => id,
+            Ordering::Greater => return None,
+        };
+        self.node_mut(held).n_holders += 1;
+        Some(held)
+    }
+
     /// Opens an empty leaf below `parent` with `capacity` rows kept for the tokens to come.
     ///
     /// # Errors
@@ -123,7 +161,9 @@ impl Forest {
     pub fn open_leaf(&mut self, parent: NodeId, capacity: usize) -> Result<NodeId, ForestError> {
         let rows = self.pool.take(capacity)?;
         let leaf = self.add(Some(parent), Vec::new(), rows);
-        self.node_mut(leaf).n_holders += 1;
+        let node = self.node_mut(leaf);
+        node.n_holders += 1;
+        node.is_leaf = true;
         Ok(leaf)
     }
 
@@ -236,16 +276,9 @@ impl Forest {
             Some(id) => &self.node(id).children,
             None => &self.roots,
         };
-        siblings
-            .iter()
-            .copied()
-            .find(|&child| self.node(child).tokens.first() == Some(first) && !self.is_open(child))
-    }
-
-    /// A leaf that may still grow is not shared: its rows are not all computed.
-    fn is_open(&self, id: NodeId) -> bool {
-        let node = self.node(id);
-        node.rows.len() > node.tokens.len()
+        siblings.iter().copied().find(|&child| {
+            self.node(child).tokens.first() == Some(first) && !self.node(child).is_leaf
+        })
     }
 
     /// Cuts the first `at` tokens off `id` into a node of their own above it and returns that node.
@@ -268,7 +301,15 @@ impl Forest {
 
     fn add(&mut self, parent: Option<NodeId>, tokens: Vec<u32>, rows: Range<usize>) -> NodeId {
         let depth = parent.map_or(0, |id| self.node(id).depth + self.node(id).tokens.len());
-        let node = Node { parent, children: Vec::new(), tokens, rows, depth, n_holders: 0 };
+        let node = Node {
+            parent,
+            children: Vec::new(),
+            tokens,
+            rows,
+            depth,
+            n_holders: 0,
+            is_leaf: false,
+        };
         let id = match self.vacant.pop() {
             Some(slot) => {
                 self.nodes[slot] = Some(node);

@@ -8,23 +8,39 @@ pub struct KvArena {
     keys: Vec<Vec<f32>>,
     values: Vec<Vec<f32>>,
     width: usize,
+    max_rows: usize,
 }
 
 impl KvArena {
-    /// An empty arena for `n_layers` layers of `width` = n_kv_heads · head_dim.
-    pub fn new(n_layers: usize, width: usize) -> Self {
-        Self { keys: vec![Vec::new(); n_layers], values: vec![Vec::new(); n_layers], width }
+    /// An empty arena for `n_layers` layers of `width` = n_kv_heads · head_dim and at most `max_rows`
+    /// rows.
+    pub fn new(n_layers: usize, width: usize, max_rows: usize) -> Self {
+        let empty = || vec![Vec::new(); n_layers];
+        Self { keys: empty(), values: empty(), width, max_rows }
     }
 
-    /// Makes room for `n_rows` rows; grows by half so that growing stays rare.
+    /// Makes room for `n_rows` rows; grows by half so that growing stays rare, and never beyond the
+    /// limit.
     pub fn reserve_rows(&mut self, n_rows: usize) {
-        let held = self.keys.first().map_or(0, |part| part.len() / self.width);
+        let held = self.n_rows();
         if n_rows > held {
-            let rows = n_rows.max(held + held / 2);
+            let rows = n_rows.max(held + held / 2).min(self.max_rows.max(n_rows));
             for part in self.keys.iter_mut().chain(&mut self.values) {
+                // Growing by doubling would hold twice the limit.
+                part.reserve_exact(rows * self.width - part.len());
                 part.resize(rows * self.width, 0.0);
             }
         }
+    }
+
+    /// Rows that there is room for.
+    pub fn n_rows(&self) -> usize {
+        self.keys.first().map_or(0, |part| part.len() / self.width)
+    }
+
+    /// Bytes of all rows that there is room for.
+    pub fn n_bytes(&self) -> usize {
+        Self::bytes_per_row(self.keys.len(), self.width) * self.n_rows()
     }
 
     /// Bytes that one row takes over all layers.

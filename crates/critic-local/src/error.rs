@@ -16,4 +16,14 @@ pub enum LocalError {
         /// What it must be.
         rule: &'static str,
     },
+    /// The model cannot end its turn.
+    #[error(
+        "the end-of-turn token {id} is not in the vocabulary of {vocab_size}, so no answer could be closed; name the model's own end-of-turn token in its tokenizer_config.json (eos_token)"
+    )]
+    NoEndOfTurn {
+        /// The token.
+        id: u32,
+        /// Rows of the model's vocabulary.
+        vocab_size: usize,
+    },
 }

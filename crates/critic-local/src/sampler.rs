@@ -2,15 +2,42 @@ use critic_engine::Sampling;
 
 /// Draws a token from logits.
 ///
-/// Temperature first, then `top_k`, then `top_p` (the smallest set of likeliest tokens whose
-/// probability reaches it), then the inverse of the cumulative distribution at `draw`, tokens ordered
-/// from the likeliest, ties by id. Temperature 0 takes the likeliest token.
+/// The order is that of transformers' `generate`: repetition penalty, temperature, `top_k`, `top_p`
+/// (the smallest set of likeliest tokens whose probability reaches it), `min_p`. Then the inverse of
+/// the cumulative distribution at `draw`, tokens ordered from the likeliest, ties by id. Temperature 0
+/// takes the likeliest token after the penalty.
 /// Returns nothing when a logit is NaN or none is finite.
 ///
 /// # Arguments
 /// - `logits`: `[vocab_size]`
+/// - `seen`: the tokens of prompt and answer, for the repetition penalty, in any order
 /// - `draw`: in [0, 1)
-pub fn sample(logits: &[f32], sampling: &Sampling, draw: f64) -> Option<u32> {
+pub fn sample(logits: &[f32], sampling: &Sampling, seen: &[u32], draw: f64) -> Option<u32> {
+    let penalized;
+    let logits = if sampling.repetition_penalty == 1.0 {
+        logits
+    } else {
+        penalized = penalize(logits, sampling.repetition_penalty, seen);
+        &penalized
+    };
+    let best = likeliest(logits)?;
+    if sampling.temperature <= 0.0 {
+        return Some(best);
+    }
+    let kept = Kept::new(logits, sampling, logits[best as usize]);
+    let target = draw * kept.mass;
+    let mut sum = 0.0;
+    for &(weight, token) in &kept.tokens {
+        sum += weight;
+        if sum > target {
+            return Some(token);
+        }
+    }
+    kept.tokens.last().map(|&(_, token)| token)
+}
+
+/// The likeliest token, ties by id; nothing when a logit is NaN or none is finite.
+fn likeliest(logits: &[f32]) -> Option<u32> {
     let mut best = 0;
     for (token, &logit) in logits.iter().enumerate() {
         if logit.is_nan() {
@@ -20,102 +47,80 @@ pub fn sample(logits: &[f32], sampling: &Sampling, draw: f64) -> Option<u32> {
             best = token;
         }
     }
-    let max = *logits.get(best)?;
-    if !max.is_finite() {
-        return None;
-    }
-    if sampling.temperature <= 0.0 {
-        return Some(best as u32);
-    }
-    let weight = |logit: f32| (f64::from(logit - max) / sampling.temperature).exp();
-    let total: f64 = logits.iter().map(|&logit| weight(logit)).sum();
-    let mut kept: Vec<(f64, u32)> = candidates(logits, sampling, max);
-    kept.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-    if sampling.top_k > 0 {
-        kept.truncate(sampling.top_k);
-    }
-    let base = if sampling.top_k > 0 {
-        kept.iter().map(|&(logit, _)| weight(logit as f32)).sum()
-    } else {
-        total
-    };
-    let mut cumulative = 0.0;
-    let mut n = 0;
-    for &(logit, _) in &kept {
-        cumulative += weight(logit as f32);
-        n += 1;
-        if cumulative >= sampling.top_p * base {
-            break;
-        }
-    }
-    let target = draw * cumulative;
-    let mut sum = 0.0;
-    for &(logit, token) in &kept[..n] {
-        sum += weight(logit as f32);
-        if sum > target {
-            return Some(token);
-        }
-    }
-    kept.get(n.saturating_sub(1)).map(|&(_, token)| token)
+    logits.get(best).filter(|logit| logit.is_finite()).map(|_| best as u32)
 }
 
-/// The tokens that can be drawn at all: those far below the best have no weight worth sorting.
-fn candidates(logits: &[f32], sampling: &Sampling, max: f32) -> Vec<(f64, u32)> {
-    // e^-40 times any vocabulary is below the resolution of the cumulative sum.
-    let floor = f64::from(max) - 40.0 * sampling.temperature;
-    logits
-        .iter()
-        .enumerate()
-        .filter(|&(_, &logit)| f64::from(logit) >= floor)
-        .map(|(token, &logit)| (f64::from(logit), token as u32))
-        .collect()
+/// Logits of seen tokens divided where positive and multiplied where negative, each once.
+fn penalize(logits: &[f32], penalty: f64, seen: &[u32]) -> Vec<f32> {
+    let mut distinct = seen.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    let mut penalized = logits.to_vec();
+    for token in distinct {
+        if let Some(logit) = penalized.get_mut(token as usize) {
+            let wide = f64::from(*logit);
+            *logit = if wide < 0.0 { wide * penalty } else { wide / penalty } as f32;
+        }
+    }
+    penalized
+}
+
+/// The tokens that can be drawn.
+struct Kept {
+    /// (weight relative to the likeliest token, id), the likeliest first.
+    tokens: Vec<(f64, u32)>,
+    /// Their weight together.
+    mass: f64,
+}
+
+/// How far below the likeliest a token may be, in units of temperature. The first depth nearly always
+/// holds all that `top_p` keeps, so that few tokens are sorted; e^−40 times any vocabulary is below the
+/// resolution of the sum.
+const DEPTHS: [f64; 3] = [6.0, 14.0, 40.0];
+
+impl Kept {
+    fn new(logits: &[f32], sampling: &Sampling, max: f32) -> Self {
+        let weight = |logit: f32| (f64::from(logit - max) / sampling.temperature).exp();
+        let least = if sampling.top_k > 0 { kth_largest(logits, sampling.top_k) } else { f32::MIN };
+        let base: f64 =
+            logits.iter().filter(|&&logit| logit >= least).map(|&logit| weight(logit)).sum();
+        let mut tokens = Vec::new();
+        for depth in DEPTHS {
+            let floor = (f64::from(max) - depth * sampling.temperature).max(f64::from(least));
+            tokens = logits
+                .iter()
+                .zip(0u32..)
+                .filter(|&(&logit, _)| f64::from(logit) >= floor)
+                .map(|(&logit, token)| (weight(logit), token, logit))
+                .collect();
+            let mass: f64 = tokens.iter().map(|&(weight, ..)| weight).sum();
+            if mass >= sampling.top_p * base || (-depth).exp() <= sampling.min_p {
+                break;
+            }
+        }
+        tokens.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then(a.1.cmp(&b.1)));
+        let mut kept = Self { tokens: Vec::new(), mass: 0.0 };
+        for (weight, token, _) in tokens {
+            if !kept.tokens.is_empty()
+                && (kept.mass >= sampling.top_p * base || weight < sampling.min_p)
+            {
+                break;
+            }
+            kept.mass += weight;
+            kept.tokens.push((weight, token));
+        }
+        kept
+    }
+}
+
+/// The `k`-th largest logit; all below it have no place in the `k` largest.
+fn kth_largest(logits: &[f32], k: usize) -> f32 {
+    if k >= logits.len() {
+        return f32::MIN;
+    }
+    let mut sorted = logits.to_vec();
+    *sorted.select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a)).1
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use critic_types::SeedTree;
-
-    fn sampling(temperature: f64, top_p: f64, top_k: usize) -> Sampling {
-        Sampling { temperature, top_p, top_k, max_new_tokens: 1 }
-    }
-
-    #[test]
-    fn frequencies_follow_the_softmax() {
-        let logits = [0.0f32, 1.0, 2.0, -50.0];
-        let tree = SeedTree::new(1);
-        let mut counts = [0.0; 4];
-        let n = 20_000;
-        for i in 0..n {
-            counts[sample(&logits, &sampling(1.0, 1.0, 0), tree.index(i).uniform()).unwrap()
-                as usize] += 1.0 / n as f64;
-        }
-        let z: f64 = logits.iter().map(|&l| f64::from(l).exp()).sum();
-        for (count, logit) in counts.iter().zip(logits) {
-            assert!((count - f64::from(logit).exp() / z).abs() < 0.015);
-        }
-    }
-
-    #[test]
-    fn top_p_keeps_the_smallest_set_that_reaches_it() {
-        let logits = [0.6f32.ln(), 0.3f32.ln(), 0.1f32.ln()];
-        for draw in [0.0, 0.5, 0.999_999] {
-            assert_eq!(sample(&logits, &sampling(1.0, 0.5, 0), draw), Some(0));
-            assert!(sample(&logits, &sampling(1.0, 0.85, 0), draw).unwrap() < 2);
-        }
-        assert_eq!(sample(&logits, &sampling(1.0, 1.0, 0), 0.999_999), Some(2));
-        assert_eq!(sample(&logits, &sampling(1.0, 1.0, 2), 0.999_999), Some(1));
-    }
-
-    #[test]
-    fn the_likeliest_token_at_temperature_zero_ties_to_the_lower_id() {
-        assert_eq!(sample(&[1.0, 3.0, 3.0], &sampling(0.0, 1.0, 0), 0.9), Some(1));
-    }
-
-    #[test]
-    fn nan_logits_give_nothing() {
-        assert_eq!(sample(&[0.0, f32::NAN], &sampling(1.0, 1.0, 0), 0.5), None);
-        assert_eq!(sample(&[f32::NEG_INFINITY], &sampling(1.0, 1.0, 0), 0.5), None);
-        assert_eq!(sample(&[], &sampling(0.0, 1.0, 0), 0.5), None);
-    }
-}
+mod tests;

@@ -2,97 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod common;
+
+use common::{Dice, NARROW, WIDE, all, engine, generate, generations, model, score, scores};
 use critic_engine::{
-    ChoiceRequest, Completion, EngineError, EngineErrorKind, GenerateRequest, Generator, Probe,
-    ProbeTurn, Sampling, ScoreRequest, ScoredResponse, Scorer, collect,
+    ChoiceRequest, Completion, EngineErrorKind, GenerateRequest, Generator, ScoreRequest, collect,
 };
 use critic_forest::{PairSequences, TrainingForest};
 use critic_local::{EngineLimits, LocalEngine};
-use critic_model::sources::{LoadedModel, load_folder};
-use critic_model::{Decoder, ForestAttention, RewardHead};
+use critic_model::{Decoder, ForestAttention, RewardHead, WeightFormat};
 use critic_text::{Ending, Prompts};
 use critic_types::{Conversation, FinishReason, Role, SeedTree};
 use std::ops::ControlFlow;
-use std::path::Path;
-
-const WIDE: EngineLimits = EngineLimits { max_leaves: 64, prefill_tokens: 512, kv_tokens: 20_000 };
-const NARROW: EngineLimits = EngineLimits { max_leaves: 2, prefill_tokens: 7, kv_tokens: 900 };
-
-fn model() -> LoadedModel {
-    load_folder(Path::new(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../reference/golden/tiny_llama"
-    )))
-    .unwrap()
-}
-
-fn engine(limits: &EngineLimits) -> LocalEngine {
-    let model = model();
-    let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2));
-    let head = RewardHead::new(head, model.config.d_model).unwrap();
-    let decoder = Decoder::new(&model.config, &model.weights).unwrap();
-    LocalEngine::new(decoder, Some(head), model.renderer, Prompts::builtin(), limits.clone())
-        .unwrap()
-}
-
-fn sampling() -> Sampling {
-    Sampling { temperature: 1.0, top_p: 0.95, top_k: 0, max_new_tokens: 12 }
-}
-
-fn scores() -> Vec<ScoreRequest> {
-    let texts = [
-        ("Add 2 and 2.", "4"),
-        ("Add 2 and 2.", "five, I think"),
-        ("Name a colour.", "Red is one."),
-        ("Hi", "Hello!"),
-    ];
-    let request = |(i, (prompt, response)): (usize, &(&str, &str))| ScoreRequest {
-        id: format!("r{i}"),
-        prompt: Conversation::from_user(*prompt),
-        response: (*response).to_owned(),
-        n_critiques: i % 4,
-        sampling: sampling(),
-        seed: SeedTree::new(9).child(&format!("r{i}")),
-    };
-    texts.iter().enumerate().map(request).collect()
-}
-
-fn generations() -> Vec<GenerateRequest> {
-    let probes = vec![
-        Probe {
-            turn: ProbeTurn::Appended("\nScore: ".to_owned()),
-            choices: (1..=10).map(|i| i.to_string()).collect(),
-        },
-        Probe {
-            turn: ProbeTurn::Question("Is it right? Yes or No.".to_owned()),
-            choices: vec!["Yes".to_owned(), "No".to_owned()],
-        },
-    ];
-    let request = |i: usize| GenerateRequest {
-        id: format!("g{i}"),
-        conversation: Conversation::from_user(format!("Question {} of many", i / 2)),
-        n: 1 + i % 3,
-        sampling: sampling(),
-        seed: SeedTree::new(5).index(i as u64),
-        probes: probes.clone(),
-    };
-    (0..6).map(request).collect()
-}
-
-fn all<T>(results: Vec<Option<Result<T, EngineError>>>) -> Vec<T> {
-    results
-        .into_iter()
-        .map(|result| result.expect("every request gets a result").unwrap())
-        .collect()
-}
-
-fn score(engine: &mut LocalEngine, requests: &[ScoreRequest]) -> Vec<ScoredResponse> {
-    all(collect(requests.len(), |sink| engine.score(requests, sink)))
-}
-
-fn generate(engine: &mut LocalEngine, requests: &[GenerateRequest]) -> Vec<Vec<Completion>> {
-    all(collect(requests.len(), |sink| engine.generate(requests, sink)))
-}
 
 #[test]
 fn rewards_and_critiques_have_the_same_bits_alone_and_in_any_batch() {
@@ -123,11 +44,77 @@ fn texts_and_probabilities_have_the_same_bits_under_any_limits() {
 }
 
 #[test]
+fn any_batch_order_limit_and_cache_give_the_results_of_each_request_alone() {
+    let (generations, scores) = (generations(), scores());
+    let alone = |request: &GenerateRequest| {
+        generate(&mut engine(&WIDE), std::slice::from_ref(request)).remove(0)
+    };
+    let expected: Vec<Vec<Completion>> = generations.iter().map(alone).collect();
+    let expected_scores = score(&mut engine(&WIDE), &scores);
+    let mut dice = Dice::new(3);
+    for _ in 0..6 {
+        let limits = EngineLimits {
+            max_leaves: 1 + dice.roll(9),
+            prefill_tokens: 1 + dice.roll(60),
+            kv_tokens: 350 + dice.roll(700),
+        };
+        let mut engine = engine(&limits);
+        // What is in the memory from one call must not show in the next.
+        for _ in 0..3 {
+            let mut places: Vec<usize> =
+                (0..generations.len()).filter(|_| dice.roll(3) > 0).collect();
+            for i in (1..places.len()).rev() {
+                places.swap(i, dice.roll(i + 1));
+            }
+            let batch: Vec<GenerateRequest> =
+                places.iter().map(|&place| generations[place].clone()).collect();
+            for (&place, found) in places.iter().zip(generate(&mut engine, &batch)) {
+                assert_eq!(found, expected[place], "request {place} under {limits:?}");
+            }
+            assert_eq!(score(&mut engine, &scores), expected_scores, "{limits:?}");
+            assert!(engine.stats().peak_kv_tokens <= limits.kv_tokens);
+        }
+        engine.drop_prefixes();
+        assert_eq!(engine.stats().kept_kv_tokens, 0);
+    }
+}
+
+#[test]
+fn the_least_memory_that_is_accepted_is_enough() {
+    let requests = generations();
+    let limits = EngineLimits { kv_tokens: 10, ..WIDE };
+    let results = collect(requests.len(), |sink| engine(&limits).generate(&requests, sink));
+    let needed = |result: &Option<Result<Vec<Completion>, _>>| match result {
+        Some(Err(critic_engine::EngineError {
+            kind: EngineErrorKind::OutOfMemory { n_tokens, .. },
+            ..
+        })) => *n_tokens,
+        other => panic!("{other:?}"),
+    };
+    let most = results.iter().map(needed).max().unwrap();
+    let expected = generate(&mut engine(&WIDE), &requests);
+    let mut tight = engine(&EngineLimits { kv_tokens: most, ..WIDE });
+    assert_eq!(generate(&mut tight, &requests), expected);
+    assert!(tight.stats().peak_kv_tokens <= most);
+}
+
+#[test]
+fn more_answers_than_fit_at_once_are_written_in_turn() {
+    let mut request = common::generate_request("many", "Say something");
+    request.n = 150;
+    let expected = generate(&mut engine(&WIDE), std::slice::from_ref(&request));
+    assert_eq!(expected[0].len(), 150);
+    let mut narrow = engine(&EngineLimits { kv_tokens: 120, ..NARROW });
+    assert_eq!(generate(&mut narrow, &[request]), expected);
+    assert!(narrow.stats().peak_kv_tokens <= 120);
+}
+
+#[test]
 fn a_reward_is_that_of_the_whole_sequence_run_at_once() {
     let model = model();
     let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2));
     let head = RewardHead::new(head, model.config.d_model).unwrap();
-    let decoder = Decoder::new(&model.config, &model.weights).unwrap();
+    let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::F32).unwrap();
     let at_once = |conversation: &Conversation| {
         let tokens = model.renderer.render(conversation, Ending::Closed).unwrap().tokens;
         let row = PairSequences {
@@ -156,7 +143,7 @@ fn a_reward_is_that_of_the_whole_sequence_run_at_once() {
 #[test]
 fn a_probability_is_that_of_the_choice_appended_to_the_prompt() {
     let model = model();
-    let decoder = Decoder::new(&model.config, &model.weights).unwrap();
+    let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::F32).unwrap();
     let conversation = Conversation::from_user("Pick a number");
     let choices: Vec<String> = ["1", "10", "Yes", "abc"].map(str::to_owned).to_vec();
     let request = ChoiceRequest {
@@ -219,7 +206,7 @@ fn a_limit_too_small_for_one_request_is_an_error_and_not_a_hang() {
     }
     let zero = EngineLimits { max_leaves: 0, ..WIDE };
     let model = model();
-    let decoder = Decoder::new(&model.config, &model.weights).unwrap();
+    let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::F32).unwrap();
     assert!(LocalEngine::new(decoder, None, model.renderer, Prompts::builtin(), zero).is_err());
 }
 

@@ -231,7 +231,7 @@ fn check_text(candidate: &Candidate, keep_truncated: bool) -> Result<(), DropRea
     if candidate.text.trim().is_empty() {
         return Err(DropReason::Empty);
     }
-    if candidate.finish_reason == FinishReason::Length && !keep_truncated {
+    if candidate.finish_reason != FinishReason::Stop && !keep_truncated {
         return Err(DropReason::Truncated);
     }
     Ok(())

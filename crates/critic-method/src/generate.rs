@@ -59,12 +59,14 @@ fn request(
     settings: &CritiqueSettings,
 ) -> GenerateRequest {
     GenerateRequest {
-        id: response_id(&pair.id, side),
-        conversation: prompts.critique(&pair.prompt, pair.response(side)),
         n: settings.n_candidates,
-        sampling: settings.sampling.clone(),
-        seed: response_seed(&settings.seed, "critique", &pair.id, side),
         probes: probes(prompts),
+        ..GenerateRequest::new(
+            response_id(&pair.id, side),
+            prompts.critique(&pair.prompt, pair.response(side)),
+            settings.sampling.clone(),
+            response_seed(&settings.seed, "critique", &pair.id, side),
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 use crate::MethodError;
 use crate::response::{response_id, response_seed};
-use critic_engine::{Sampling, ScoreRequest, ScoredResponse};
+use critic_engine::{RequestControl, Sampling, ScoreRequest, ScoredResponse};
 use critic_stats::mean_std;
 use critic_types::{
     Conversation, CritiqueReward, FinishReason, PreferencePair, Reward, RewardPrediction, SeedTree,
@@ -32,6 +32,7 @@ pub fn score_request(
         n_critiques: settings.n_critiques,
         sampling: settings.sampling.clone(),
         seed: settings.seed.child("score").child(id),
+        control: RequestControl::default(),
     }
 }
 

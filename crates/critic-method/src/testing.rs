@@ -60,6 +60,8 @@ impl Generator for Backwards {
                         finish_reason: FinishReason::Stop,
                         n_tokens: 2,
                         probes: vec![],
+                        log_probs: vec![],
+                        n_dropped_turns: 0,
                     })
                     .collect()
             });
@@ -90,5 +92,5 @@ pub(crate) fn certain(score: usize) -> Vec<f64> {
 }
 
 pub(crate) fn sampling() -> Sampling {
-    Sampling { temperature: 0.9, top_p: 0.95, top_k: 0, max_new_tokens: 32 }
+    Sampling { temperature: 0.9, top_p: 0.95, ..Sampling::greedy(32) }
 }

@@ -1,9 +1,10 @@
 use crate::attention::Attention;
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
+use crate::matrix::{Input, Matrix, WeightFormat};
 use crate::weight::Weight;
 use critic_kernels::rope::{self, RopeTable};
-use critic_kernels::{KernelError, matmul, rms_norm, swiglu};
+use critic_kernels::{KernelError, rms_norm, swiglu};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub struct Decoder {
     embedding: Weight,
     layers: Vec<Layer>,
     norm: Weight,
-    lm_head: Option<Weight>,
+    lm_head: Matrix,
     rope: Arc<RopeTable>,
 }
 
@@ -36,18 +37,20 @@ struct Layer {
 
 #[derive(Debug, Clone)]
 struct Projection {
-    weight: Weight,
+    weight: Matrix,
     bias: Option<Weight>,
 }
 
 impl Projection {
-    /// `x · weightᵀ + bias` for `n` rows; a row's bits do not depend on the other rows.
-    fn forward(&self, n: usize, x: &[f32], out: &mut Vec<f32>) -> Result<(), KernelError> {
-        let &[n_out, n_in] = self.weight.shape() else {
-            unreachable!("the shape of a projection is checked when the decoder is made")
-        };
-        out.resize(n * n_out, 0.0);
-        matmul::nt_row_invariant(n, n_in, n_out, x, self.weight.values(), out)?;
+    /// `x · weightᵀ + bias` for `n` rows, which `input` is loaded with.
+    fn forward(
+        &self,
+        n: usize,
+        x: &[f32],
+        input: &Input,
+        out: &mut Vec<f32>,
+    ) -> Result<(), KernelError> {
+        self.weight.product(n, x, input, out)?;
         if let Some(bias) = &self.bias {
             add_bias(bias.values(), out);
         }
@@ -94,13 +97,15 @@ pub fn weight_shapes(config: &DecoderConfig) -> BTreeMap<String, Vec<usize>> {
 }
 
 impl Decoder {
-    /// A decoder over these weights; they are shared, not copied, so a decoder over variables trains them.
+    /// A decoder over these weights; what stays f32 is shared, not copied.
     ///
     /// # Errors
-    /// [`ModelError`] naming a weight that is missing or has another shape.
+    /// [`ModelError`] naming a weight that is missing or has another shape, and when a weight that is not
+    /// finite is to be rounded.
     pub fn new(
         config: &DecoderConfig,
         weights: &BTreeMap<String, Weight>,
+        format: WeightFormat,
     ) -> Result<Self, ModelError> {
         let shapes = weight_shapes(config);
         let get = |name: &str| -> Result<Weight, ModelError> {
@@ -125,7 +130,8 @@ impl Decoder {
                 let at = |name: &str| get(&format!("model.layers.{layer}.{name}"));
                 let projection = |name: &str, bias: bool| -> Result<Projection, ModelError> {
                     let bias = bias.then(|| at(&format!("{name}.bias"))).transpose()?;
-                    Ok(Projection { weight: at(&format!("{name}.weight"))?, bias })
+                    let weight = Matrix::new(&at(&format!("{name}.weight"))?, format)?;
+                    Ok(Projection { weight, bias })
                 };
                 Ok(Layer {
                     input_norm: at("input_layernorm.weight")?,
@@ -140,11 +146,14 @@ impl Decoder {
                 })
             })
             .collect::<Result<Vec<Layer>, ModelError>>()?;
+        let embedding = get("model.embed_tokens.weight")?;
+        let lm_head =
+            if config.tied_embeddings { embedding.clone() } else { get("lm_head.weight")? };
         Ok(Self {
-            embedding: get("model.embed_tokens.weight")?,
+            embedding,
             layers,
             norm: get("model.norm.weight")?,
-            lm_head: if config.tied_embeddings { None } else { Some(get("lm_head.weight")?) },
+            lm_head: Matrix::new(&lm_head, format)?,
             rope: Arc::new(RopeTable::new(&config.inverse_frequencies(), config.context_length)),
             config: config.clone(),
         })
@@ -153,11 +162,6 @@ impl Decoder {
     /// Its shape.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
-    }
-
-    /// The LM head, `[vocab_size, d_model]`; the embedding itself when they are tied.
-    pub fn lm_head(&self) -> &Weight {
-        self.lm_head.as_ref().unwrap_or(&self.embedding)
     }
 
     /// Hidden states after the final norm; a token's bits depend on its own path alone.
@@ -180,25 +184,30 @@ impl Decoder {
         let mut x = vec![0.0; n * config.d_model];
         embed(self.embedding.values(), config.d_model, tokens, &mut x)?;
         let mut h = vec![0.0; x.len()];
+        let mut input = Input::default();
         let [mut q, mut k, mut v, mut gate, mut up, mut inner, mut delta] =
             [const { Vec::new() }; 7];
         let mut attended = vec![0.0; n * config.n_heads * config.head_dim];
         for (layer_idx, layer) in self.layers.iter().enumerate() {
             rms_norm::forward(&x, layer.input_norm.values(), eps, &mut h)?;
-            layer.q.forward(n, &h, &mut q)?;
-            layer.k.forward(n, &h, &mut k)?;
-            layer.v.forward(n, &h, &mut v)?;
+            layer.q.weight.load(&h, &mut input)?;
+            layer.q.forward(n, &h, &input, &mut q)?;
+            layer.k.forward(n, &h, &input, &mut k)?;
+            layer.v.forward(n, &h, &input, &mut v)?;
             rope::forward_in_place(&mut q, positions, config.n_heads, &self.rope)?;
             rope::forward_in_place(&mut k, positions, config.n_kv_heads, &self.rope)?;
             attention.attend(layer_idx, shape, &q, &k, &v, &mut attended)?;
-            layer.o.forward(n, &attended, &mut delta)?;
+            layer.o.weight.load(&attended, &mut input)?;
+            layer.o.forward(n, &attended, &input, &mut delta)?;
             let norm = layer.post_attention_norm.values();
             rms_norm::add_forward(&mut x, &delta, norm, eps, &mut h)?;
-            layer.gate.forward(n, &h, &mut gate)?;
-            layer.up.forward(n, &h, &mut up)?;
+            layer.gate.weight.load(&h, &mut input)?;
+            layer.gate.forward(n, &h, &input, &mut gate)?;
+            layer.up.forward(n, &h, &input, &mut up)?;
             inner.resize(gate.len(), 0.0);
             swiglu::forward(&gate, &up, &mut inner)?;
-            layer.down.forward(n, &inner, &mut delta)?;
+            layer.down.weight.load(&inner, &mut input)?;
+            layer.down.forward(n, &inner, &input, &mut delta)?;
             x.iter_mut().zip(&delta).for_each(|(x, delta)| *x += delta);
         }
         rms_norm::forward(&x, self.norm.values(), eps, &mut h)?;
@@ -214,11 +223,9 @@ impl Decoder {
     /// # Errors
     /// When `hidden` is not whole rows.
     pub fn logits(&self, hidden: &[f32], logits: &mut Vec<f32>) -> Result<(), ModelError> {
-        let (d, n_out) = (self.config.d_model, self.config.vocab_size);
-        let n = hidden.len() / d;
-        logits.resize(n * n_out, 0.0);
-        matmul::nt_row_invariant(n, d, n_out, hidden, self.lm_head().values(), logits)?;
-        Ok(())
+        let mut input = Input::default();
+        self.lm_head.load(hidden, &mut input)?;
+        Ok(self.lm_head.product(hidden.len() / self.config.d_model, hidden, &input, logits)?)
     }
 }
 

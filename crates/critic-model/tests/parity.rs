@@ -4,7 +4,7 @@
 
 use critic_forest::{PairSequences, TrainingForest};
 use critic_model::sources::{LoadedModel, load_folder, load_gguf};
-use critic_model::{Decoder, ForestAttention};
+use critic_model::{Decoder, ForestAttention, WeightFormat};
 use serde::Deserialize;
 use std::path::PathBuf;
 
@@ -46,7 +46,7 @@ fn close(found: &[f32], expected: &[f32]) {
 
 #[track_caller]
 fn check(model: &LoadedModel, expected: &str) {
-    let decoder = Decoder::new(&model.config, &model.weights).unwrap();
+    let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::F32).unwrap();
     let rows: Vec<Expected> =
         serde_json::from_slice(&std::fs::read(golden(expected)).unwrap()).unwrap();
     assert_eq!(rows.len(), 4);
@@ -94,4 +94,28 @@ fn gguf_files_equal_transformers() {
         "tiny_llama3_untied_expected.json",
     );
     check(&load_gguf(&golden("tiny_llama_q8_0.gguf")).unwrap(), "tiny_llama_q8_0_expected.json");
+}
+
+#[test]
+fn rounded_weights_give_nearly_the_same_hidden_states_and_a_row_the_same_bits_in_any_batch() {
+    let model = load_folder(&golden("tiny_llama")).unwrap();
+    let decoder = |format| Decoder::new(&model.config, &model.weights, format).unwrap();
+    let tokens: Vec<u32> = (1..20).collect();
+    let exact = hidden(&decoder(WeightFormat::F32), &tokens);
+    let norm = |x: &[f32]| x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+    for (format, bound) in
+        [(WeightFormat::Bf16, 0.02), (WeightFormat::Q8_0, 0.05), (WeightFormat::Q4_1, 0.6)]
+    {
+        let decoder = decoder(format);
+        let found = hidden(&decoder, &tokens);
+        let difference: Vec<f32> = found.iter().zip(&exact).map(|(x, y)| x - y).collect();
+        let error = norm(&difference) / norm(&exact);
+        assert!(error > 0.0 && error < bound, "{format:?}: {error}");
+        let start = hidden(&decoder, &tokens[..7]);
+        assert_eq!(start, found[..start.len()], "{format:?}");
+        let (mut all, mut some) = (Vec::new(), Vec::new());
+        decoder.logits(&found, &mut all).unwrap();
+        decoder.logits(&start, &mut some).unwrap();
+        assert_eq!(some, all[..some.len()], "{format:?}");
+    }
 }

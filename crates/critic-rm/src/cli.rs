@@ -37,6 +37,8 @@ pub(crate) enum Command {
     /// Score held-out pairs of a run, or any file of prompts and responses.
     #[command(args_override_self = true)]
     Score(ScoreArgs),
+    /// Write answers to any prompt: a look at a model.
+    Generate(GenerateArgs),
     /// Compare the trained model with its controls on held-out pairs.
     #[command(args_override_self = true)]
     Eval(RunArgs),
@@ -133,6 +135,52 @@ pub(crate) struct ScoreArgs {
     /// Any setting, when the target is a run (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GenerateArgs {
+    /// What the user says; - reads it from standard input.
+    #[arg(value_name = "PROMPT")]
+    pub(crate) prompt: Option<String>,
+    /// Catalogue name, hub id, folder, or .gguf file.
+    #[arg(long, value_name = "NAME", default_value = "smollm2-135m")]
+    pub(crate) model: String,
+    /// What the system turn says [default: what the model's template puts there].
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// How many answers; one is written as it comes, several each as it ends.
+    #[arg(long, short = 'n', default_value_t = 1)]
+    pub(crate) n: usize,
+    /// Divides the logits; 0 takes the likeliest token.
+    #[arg(long, default_value_t = 0.9)]
+    pub(crate) temperature: f64,
+    /// Keeps the smallest set of likeliest tokens whose probability reaches this.
+    #[arg(long, default_value_t = 0.95)]
+    pub(crate) top_p: f64,
+    /// Keeps this many likeliest tokens; 0 keeps all.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Keeps tokens at least this times as probable as the likeliest.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_p: f64,
+    /// Makes tokens of the prompt and the answer less likely when above 1.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f64,
+    /// Ends an answer before this text (repeatable).
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// Root of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The longest answer, in tokens.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) max_new_tokens: usize,
+    /// Print one JSON object an answer.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print the log-probability of every token, and of this many likeliest ones.
+    #[arg(long, value_name = "TOP", num_args = 0..=1, default_missing_value = "3")]
+    pub(crate) log_probs: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -45,6 +45,12 @@ impl Fault {
         Self::wrap(5, &error)
     }
 
+    /// The work was interrupted, and there is nothing to go on with.
+    pub(crate) fn stopped() -> Error {
+        let message = "interrupted; what was written so far stands above".to_owned();
+        Error::new(Self { code: 8, message })
+    }
+
     /// The work was interrupted; `command` goes on with it.
     pub(crate) fn interrupted(command: &str) -> Error {
         let message =

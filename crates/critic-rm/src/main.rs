@@ -52,6 +52,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Eval(args) => commands::run::run(args, Stage::Eval),
         Command::Report(args) => commands::run::run(args, Stage::Report),
         Command::Score(args) => commands::score::score(args),
+        Command::Generate(args) => commands::generate::generate(args),
         Command::Model(ModelCommand::Pull { name }) => commands::model::pull(name),
         Command::Model(ModelCommand::List) => commands::model::list(),
         Command::Model(ModelCommand::Info { name }) => commands::model::info(name),

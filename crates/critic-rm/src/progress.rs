@@ -1,34 +1,39 @@
 //! What a person sees while the program works: bars on a terminal, lines in a log.
 
+use critic_engine::CancelToken;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Whether the person has asked to stop.
 #[derive(Debug, Clone)]
-pub(crate) struct Cancel(Arc<AtomicBool>);
+pub(crate) struct Cancel(CancelToken);
 
 impl Cancel {
     /// Listens to Ctrl-C; the second one ends the program at once.
     pub(crate) fn listen() -> Self {
-        let flag = Arc::new(AtomicBool::new(false));
-        let seen = flag.clone();
+        let token = CancelToken::new();
+        let seen = token.clone();
         let handler = move || {
-            if seen.swap(true, Ordering::SeqCst) {
+            if seen.is_cancelled() {
                 std::process::exit(8);
             }
+            seen.cancel();
             say("stopping after the item in flight; press Ctrl-C again to stop at once");
         };
         if let Err(error) = ctrlc::set_handler(handler) {
             tracing::warn!("Ctrl-C cannot be caught: {error}");
         }
-        Self(flag)
+        Self(token)
+    }
+
+    /// What requests carry to end when the person asks to stop.
+    pub(crate) fn token(&self) -> CancelToken {
+        self.0.clone()
     }
 
     pub(crate) fn is_set(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        self.0.is_cancelled()
     }
 }
 

@@ -6,6 +6,7 @@ use critic_engine::Sampling;
 use critic_kernels::Precision;
 use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
+use critic_model::WeightFormat;
 use critic_model::backprop::Activations;
 use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ pub(crate) struct Settings {
     /// Root of every random draw.
     pub(crate) seed: u64,
     pub(crate) data: DataSettings,
-    pub(crate) engine: EngineLimits,
+    pub(crate) engine: EngineSettings,
     pub(crate) critique: CritiqueSettings,
     pub(crate) filter: FilterSettings,
     pub(crate) refine: Refinement,
@@ -59,7 +60,32 @@ pub(crate) struct CritiqueSettings {
     pub(crate) temperature: f64,
     pub(crate) top_p: f64,
     pub(crate) top_k: usize,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) min_p: f64,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) repetition_penalty: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stop: Vec<String>,
     pub(crate) max_new_tokens: usize,
+}
+
+/// The local engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct EngineSettings {
+    /// How matrices are held while text is written and rewards are read.
+    pub(crate) weights: WeightFormat,
+    max_leaves: usize,
+    prefill_tokens: usize,
+    kv_tokens: usize,
+}
+
+impl EngineSettings {
+    /// How much is under way at once.
+    pub(crate) fn limits(&self) -> EngineLimits {
+        let &Self { weights: _, max_leaves, prefill_tokens, kv_tokens } = self;
+        EngineLimits { max_leaves, prefill_tokens, kv_tokens }
+    }
 }
 
 /// What the operands of training's products are rounded to.
@@ -159,21 +185,45 @@ pub(crate) struct ScoreSettings {
     pub(crate) temperature: f64,
     pub(crate) top_p: f64,
     pub(crate) top_k: usize,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) min_p: f64,
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub(crate) repetition_penalty: f64,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) stop: Vec<String>,
     pub(crate) max_new_tokens: usize,
 }
 
 impl CritiqueSettings {
     pub(crate) fn sampling(&self) -> Sampling {
-        let &Self { temperature, top_p, top_k, max_new_tokens, .. } = self;
-        Sampling { temperature, top_p, top_k, max_new_tokens }
+        let &Self { temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens, .. } =
+            self;
+        let stop = self.stop.clone();
+        Sampling { temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens, stop }
     }
 }
 
 impl ScoreSettings {
     pub(crate) fn sampling(&self) -> Sampling {
-        let &Self { temperature, top_p, top_k, max_new_tokens, .. } = self;
-        Sampling { temperature, top_p, top_k, max_new_tokens }
+        let &Self { temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens, .. } =
+            self;
+        let stop = self.stop.clone();
+        Sampling { temperature, top_p, top_k, min_p, repetition_penalty, max_new_tokens, stop }
     }
+}
+
+// Neutral settings are not written, so that the addresses of stored results stay what they were.
+
+fn one() -> f64 {
+    1.0
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
+}
+
+fn is_one(value: &f64) -> bool {
+    *value == 1.0
 }
 
 /// What the command line says about settings.

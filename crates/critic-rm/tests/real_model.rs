@@ -8,7 +8,7 @@ use critic_engine::{GenerateRequest, Generator, Sampling, collect};
 use critic_forest::{PairSequences, TrainingForest};
 use critic_local::{EngineLimits, LocalEngine};
 use critic_model::sources::{LoadedModel, ModelRef, load};
-use critic_model::{Decoder, ForestAttention};
+use critic_model::{Decoder, ForestAttention, WeightFormat};
 use critic_text::{Ending, Prompts};
 use critic_types::{Conversation, Message, SeedTree};
 use flate2::read::GzDecoder;
@@ -124,7 +124,7 @@ fn logits_equal_transformers_on_ten_texts() {
     }
     let expected: Logits = golden("smollm2_logits.json");
     assert_eq!(expected.texts.len(), 10);
-    let decoder = Decoder::new(&model().config, &model().weights).unwrap();
+    let decoder = Decoder::new(&model().config, &model().weights, WeightFormat::F32).unwrap();
     let mut worst = 0f32;
     for text in &expected.texts {
         let row = PairSequences {
@@ -176,20 +176,16 @@ fn greedy_continuations_equal_transformers() {
         return;
     }
     let rows: Vec<Greedy> = golden("smollm2_greedy.json");
-    let decoder = Decoder::new(&model().config, &model().weights).unwrap();
+    let decoder = Decoder::new(&model().config, &model().weights, WeightFormat::F32).unwrap();
     let limits = EngineLimits { max_leaves: 8, prefill_tokens: 128, kv_tokens: 4096 };
     let mut engine =
         LocalEngine::new(decoder, None, model().renderer.clone(), Prompts::builtin(), limits)
             .unwrap();
     let requests: Vec<GenerateRequest> = rows
         .iter()
-        .map(|row| GenerateRequest {
-            id: row.text.clone(),
-            conversation: Conversation(row.messages.clone()),
-            n: 1,
-            sampling: Sampling::greedy(64),
-            seed: SeedTree::new(0),
-            probes: vec![],
+        .map(|row| {
+            let conversation = Conversation(row.messages.clone());
+            GenerateRequest::new(&row.text, conversation, Sampling::greedy(64), SeedTree::new(0))
         })
         .collect();
     let results = collect(requests.len(), |sink| engine.generate(&requests, sink));

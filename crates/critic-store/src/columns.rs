@@ -28,7 +28,8 @@ pub(crate) fn side(row: &Row<'_>) -> Result<Side> {
 
 /// The reason named in `finish_reason`.
 pub(crate) fn finish_reason(row: &Row<'_>) -> Result<FinishReason> {
-    const ALL: [FinishReason; 2] = [FinishReason::Stop, FinishReason::Length];
+    const ALL: [FinishReason; 3] =
+        [FinishReason::Stop, FinishReason::Length, FinishReason::Deadline];
     named(row, "finish_reason", &ALL, FinishReason::as_str)
 }
 

@@ -9,14 +9,17 @@ pub enum FinishReason {
     Stop,
     /// The token limit cut it.
     Length,
+    /// The request's deadline cut it.
+    Deadline,
 }
 
 impl FinishReason {
-    /// `stop` or `length`, as in the OpenAI API.
+    /// `stop` or `length`, as in the OpenAI API, or `deadline`.
     pub fn as_str(self) -> &'static str {
         match self {
             FinishReason::Stop => "stop",
             FinishReason::Length => "length",
+            FinishReason::Deadline => "deadline",
         }
     }
 }

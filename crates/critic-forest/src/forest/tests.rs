@@ -104,3 +104,30 @@ proptest! {
         prop_assert_eq!((forest.n_used_rows(), forest.n_nodes()), (0, 0));
     }
 }
+
+#[test]
+fn a_held_beginning_outlives_its_sequence() {
+    let mut forest = Forest::new(100);
+    let whole = forest.insert(None, &[1, 2, 3, 4], 0).unwrap().node;
+    let start = forest.hold(whole, 3).unwrap();
+    assert_eq!(forest.hold(whole, 5), None);
+    assert_eq!(forest.hold(whole, 0), None);
+    forest.release(whole);
+    assert_eq!(forest.n_used_rows(), 3);
+    assert_eq!(read_back(&forest, start, 3), [1, 2, 3]);
+    assert_eq!(forest.hold_longest(&[7]), None);
+    let longest = forest.hold_longest(&[1, 2, 9]).unwrap();
+    forest.release(start);
+    assert_eq!(read_back(&forest, longest, 2), [1, 2]);
+    forest.release(longest);
+    assert_eq!((forest.n_used_rows(), forest.n_nodes()), (0, 0));
+}
+
+#[test]
+fn a_leaf_is_never_shared_however_full_it_is() {
+    let mut forest = Forest::new(100);
+    let prompt = forest.insert(None, &[1, 2], 0).unwrap().node;
+    let leaf = forest.open_leaf(prompt, 1).unwrap();
+    forest.append(leaf, 3).unwrap();
+    assert_eq!(forest.insert(None, &[1, 2, 3, 4], 0).unwrap().n_shared, 2);
+}

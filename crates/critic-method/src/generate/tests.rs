@@ -96,6 +96,8 @@ fn a_missing_reading_leaves_its_score_absent() {
         finish_reason: FinishReason::Length,
         n_tokens: 3,
         probes,
+        log_probs: vec![],
+        n_dropped_turns: 0,
     };
     let nothing = vec![f64::NEG_INFINITY; 10];
     let completions = vec![completion(vec![]), completion(vec![nothing, vec![f64::NAN, 0.0]])];

@@ -20,7 +20,7 @@ fn scored(rewards: &[(f64, FinishReason)], n_failed: usize) -> ScoredResponse {
         })
         .collect();
     let without_critique = Reward::new(-0.5, "test").unwrap();
-    ScoredResponse { without_critique, critiques, n_failed }
+    ScoredResponse { without_critique, critiques, n_failed, n_dropped_turns: 0 }
 }
 
 const STOP: FinishReason = FinishReason::Stop;

@@ -40,12 +40,14 @@ fn request(
     let Survivors { pair, side, .. } = *response;
     let texts: Vec<&str> = response.critiques.iter().map(|c| c.text.as_str()).collect();
     GenerateRequest {
-        id: response_id(&pair.id, side),
-        conversation: prompts.summarize(&pair.prompt, pair.response(side), &texts),
         n: drafts,
-        sampling: settings.sampling.clone(),
-        seed: response_seed(&settings.seed, "summarize", &pair.id, side),
         probes: probes(prompts),
+        ..GenerateRequest::new(
+            response_id(&pair.id, side),
+            prompts.summarize(&pair.prompt, pair.response(side), &texts),
+            settings.sampling.clone(),
+            response_seed(&settings.seed, "summarize", &pair.id, side),
+        )
     }
 }
 
@@ -60,7 +62,7 @@ pub(super) fn summarized(
     for draft in drafts {
         if draft.text.trim().is_empty() {
             refined.report.drop("empty summary", critique_id(&draft));
-        } else if draft.finish_reason == FinishReason::Length && !keep_truncated {
+        } else if draft.finish_reason != FinishReason::Stop && !keep_truncated {
             refined.report.drop(DropReason::Truncated.as_str(), critique_id(&draft));
         } else {
             refined.report.keep();

@@ -191,6 +191,8 @@ fn cut_summaries_are_left_out_unless_kept() {
         finish_reason: critic_types::FinishReason::Length,
         n_tokens: 2,
         probes: vec![],
+        log_probs: vec![],
+        n_dropped_turns: 0,
     };
     let pair = pair("a");
     let response = Survivors { place: 0, pair: &pair, side: Side::Chosen, critiques: vec![] };

@@ -7,6 +7,7 @@ use critic_data::{ResponseRow, read_responses};
 use critic_engine::{Sampling, ScoreRequest, Scorer};
 use critic_local::EngineLimits;
 use critic_method::{ScoreSettings, predict, score_request};
+use critic_model::WeightFormat;
 use critic_text::Prompts;
 use critic_types::{ContentHasher, RewardPrediction, SeedTree, atomic_file};
 use serde::{Deserialize, Serialize};
@@ -47,7 +48,7 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
 fn score_file(args: &ScoreArgs) -> Result<()> {
     let folder = model_folder(&args.model)?;
     let &ScoreArgs { temperature, top_p, max_new_tokens, n_critiques, seed, .. } = args;
-    let sampling = Sampling { temperature, top_p, top_k: 0, max_new_tokens };
+    let sampling = Sampling { temperature, top_p, ..Sampling::greedy(max_new_tokens) };
     sampling.validate().map_err(|error| Fault::config(error.into()))?;
     let set = read_responses(&args.target)?;
     let (rows, report) = (set.rows, set.report);
@@ -67,7 +68,8 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
         (0..requests.len()).filter(|&i| !done.contains_key(&requests[i].0)).collect();
     let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
     if !open.is_empty() {
-        let mut engine = TrainedModel::engine(&folder, &Prompts::builtin(), LIMITS)?;
+        let mut engine =
+            TrainedModel::engine(&folder, &Prompts::builtin(), LIMITS, WeightFormat::F32)?;
         let open_requests: Vec<ScoreRequest> =
             open.iter().map(|&i| requests[i].1.clone()).collect();
         let mut meter = Meter::new("scoring", requests.len() as u64, done.len() as u64);

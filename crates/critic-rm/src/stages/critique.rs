@@ -22,7 +22,7 @@ pub(crate) fn run(session: &mut Session) -> Result<Candidates> {
         sampling: chosen.sampling(),
         seed: session.seed().child("round 0"),
     };
-    let mut hasher = session.hasher("candidates");
+    let mut hasher = session.engine_hasher("candidates");
     hasher.text(&serde_json::to_string(chosen)?).text("round 0");
     let key = hasher.finish();
     let done = session.store.has_candidates(&key)?;

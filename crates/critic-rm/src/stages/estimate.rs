@@ -104,7 +104,8 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
 /// Tokens of a forward pass of the base model per second, measured.
 fn forward_tokens_per_second(session: &Session) -> Result<f64> {
     let base = &session.base;
-    let decoder = Decoder::new(&base.config, &base.weights)?;
+    let decoder =
+        Decoder::new(&base.config, &base.weights, session.resolved.settings.engine.weights)?;
     let tokens: Vec<u32> = (0..192).map(|i| i % base.config.vocab_size.min(1000) as u32).collect();
     let pair = PairSequences {
         responses: [tokens.clone(), tokens[..1].to_vec()],

@@ -24,7 +24,7 @@ pub(crate) fn run(session: &mut Session, survivors: &Survivors) -> Result<Refine
         keep_truncated: session.resolved.settings.filter.keep_truncated,
         seed: session.seed().child("round 0"),
     };
-    let mut hasher = session.hasher("refine");
+    let mut hasher = session.engine_hasher("refine");
     hasher.text(survivors.key.as_str()).text(&serde_json::to_string(&settings.refinement)?);
     let key = hasher.finish();
     let named = |critiques: &[Candidate]| -> BTreeSet<(String, Side)> {

@@ -24,6 +24,7 @@ impl Predictions {
                 without_critique: stored.without_critique?,
                 critiques: stored.critiques.clone(),
                 n_failed: stored.n_failed,
+                n_dropped_turns: 0,
             };
             let prediction = predict(&response_id(pair, *side), &scored, m, true).ok()?;
             Some(((pair.clone(), *side), prediction))
@@ -41,7 +42,7 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
     let chosen = &session.resolved.settings.score;
     let n_critiques = if model.name == "scalar" { 0 } else { chosen.n_critiques };
     let settings = ScoreSettings { n_critiques, sampling: chosen.sampling(), seed: session.seed() };
-    let mut hasher = session.hasher("score");
+    let mut hasher = session.engine_hasher("score");
     hasher
         .text(model.key.as_str())
         .text(&serde_json::to_string(chosen)?)
@@ -62,8 +63,9 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
     let mut seconds = 0.0;
     let mut failures = Vec::new();
     if !open.is_empty() {
-        let limits = session.resolved.settings.engine.clone();
-        let mut engine = TrainedModel::engine(&model.folder, &session.prompts, limits)?;
+        let settings = &session.resolved.settings.engine;
+        let (limits, weights) = (settings.limits(), settings.weights);
+        let mut engine = TrainedModel::engine(&model.folder, &session.prompts, limits, weights)?;
         let open_requests: Vec<_> = open.iter().map(|&i| requests[i].clone()).collect();
         let mut meter = Meter::new(
             &format!("scoring with {}", model.name),

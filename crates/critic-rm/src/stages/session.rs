@@ -4,8 +4,8 @@ use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
 use anyhow::{Context, Result};
 use critic_local::LocalEngine;
-use critic_model::Decoder;
 use critic_model::sources::{LoadedModel, ModelRef, load};
+use critic_model::{Decoder, WeightFormat};
 use critic_report::{Fact, FunnelStep, StageRecord};
 use critic_store::Store;
 use critic_text::Prompts;
@@ -98,11 +98,22 @@ impl Session {
         hasher
     }
 
+    /// A hasher for the results of a stage that the engine computes.
+    pub(crate) fn engine_hasher(&self, stage: &str) -> ContentHasher {
+        let mut hasher = self.hasher(stage);
+        let weights = self.resolved.settings.engine.weights;
+        if weights != WeightFormat::F32 {
+            hasher.text(weights.name());
+        }
+        hasher
+    }
+
     /// The base model as a generator.
     pub(crate) fn base_engine(&self) -> Result<LocalEngine> {
         let base = &self.base;
-        let decoder = Decoder::new(&base.config, &base.weights)?;
-        let limits = self.resolved.settings.engine.clone();
+        let decoder =
+            Decoder::new(&base.config, &base.weights, self.resolved.settings.engine.weights)?;
+        let limits = self.resolved.settings.engine.limits();
         LocalEngine::new(decoder, None, base.renderer.clone(), self.prompts.clone(), limits)
             .map_err(|error| Fault::config(error.into()))
     }

@@ -5,7 +5,7 @@ use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
 use critic_model::sources::{load_folder, write_hf_folder};
-use critic_model::{Decoder, RewardHead};
+use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
 use critic_text::Prompts;
 use critic_train::{
@@ -53,6 +53,7 @@ impl TrainedModel {
         folder: &Path,
         prompts: &Prompts,
         limits: critic_local::EngineLimits,
+        weights: WeightFormat,
     ) -> Result<LocalEngine> {
         let model = load_folder(folder)?;
         let weight = model.reward_head.ok_or_else(|| {
@@ -76,7 +77,7 @@ impl TrainedModel {
             }
         }
         let head = RewardHead::new(weight, model.config.d_model)?;
-        let decoder = Decoder::new(&model.config, &model.weights)?;
+        let decoder = Decoder::new(&model.config, &model.weights, weights)?;
         LocalEngine::new(decoder, Some(head), model.renderer, prompts.clone(), limits)
             .map_err(|error| Fault::config(error.into()))
     }

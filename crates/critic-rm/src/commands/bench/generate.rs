@@ -62,9 +62,10 @@ pub(super) fn measure(args: &GenerateArgs) -> Result<Generation> {
         let rendered = model.renderer.render(&request.conversation, Ending::GenerationPrompt)?;
         prompt_tokens += rendered.tokens.len();
     }
-    let decoder = Decoder::new(&model.config, &model.weights)?;
-    let mut engine = LocalEngine::new(decoder, None, model.renderer, prompts, settings.engine)
-        .map_err(|error| Fault::config(error.into()))?;
+    let decoder = Decoder::new(&model.config, &model.weights, settings.engine.weights)?;
+    let mut engine =
+        LocalEngine::new(decoder, None, model.renderer, prompts, settings.engine.limits())
+            .map_err(|error| Fault::config(error.into()))?;
 
     write(&mut engine, &warm_up(&requests[0]))?;
     let started = Instant::now();

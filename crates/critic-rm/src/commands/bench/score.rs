@@ -56,10 +56,11 @@ pub(super) fn measure(args: &ScoreArgs) -> Result<Scoring> {
     let d_model = model.config.d_model;
     let weight = RewardHead::random_weight(d_model, &seed.child("train"));
     let head = RewardHead::new(weight, d_model)?;
-    let decoder = Decoder::new(&model.config, &model.weights)?;
+    let decoder = Decoder::new(&model.config, &model.weights, settings.engine.weights)?;
     let (renderer, prompts) = (model.renderer, Prompts::builtin());
-    let mut engine = LocalEngine::new(decoder, Some(head), renderer, prompts, settings.engine)
-        .map_err(|error| Fault::config(error.into()))?;
+    let mut engine =
+        LocalEngine::new(decoder, Some(head), renderer, prompts, settings.engine.limits())
+            .map_err(|error| Fault::config(error.into()))?;
 
     let warm_up = ScoreRequest { n_critiques: 0, ..requests[0].clone() };
     score(&mut engine, &[warm_up])?;
