@@ -22,10 +22,10 @@ const PAIRS: [(&str, usize, usize, PairFormat, usize); 23] = [
     ("train/hh_harmless-base.jsonl.gz", 1598, 1598, PairFormat::Own, 0),
     ("eval/hh_harmless-base.jsonl.gz", 241, 241, PairFormat::Own, 0),
     ("eval/llmbar.jsonl.gz", 419, 419, PairFormat::Own, 0),
-    ("eval/humanevalpack.jsonl.gz", 330, 330, PairFormat::Own, 0),
+    ("eval/humanevalpack.jsonl.gz", 330, 330, PairFormat::Own, 330),
     ("eval/pandalm_test.jsonl.gz", 762, 762, PairFormat::Own, 0),
     ("eval/hhh_alignment.jsonl.gz", 221, 221, PairFormat::Own, 0),
-    ("eval/gsm8k_best_of_4.jsonl.gz", 146, 500, PairFormat::BestOfN, 0),
+    ("eval/gsm8k_best_of_4.jsonl.gz", 146, 281, PairFormat::BestOfN, 0),
     ("critiques/mr_gsm8k.jsonl.gz", 412, 412, PairFormat::Own, 412),
     ("critiques/stepverify_CC-BY-SA.jsonl.gz", 633, 633, PairFormat::Own, 633),
     ("raw/hh_harmless-base_test.jsonl.gz", 2312, 2303, PairFormat::AnthropicHh, 0),
@@ -140,7 +140,7 @@ fn gold_steps_are_true_and_corrupted_ones_are_wrong_where_the_critique_says() {
                 );
                 for (at, (expression, value)) in corrupted.steps.iter().enumerate() {
                     let exact = evaluate(expression).unwrap();
-                    let is_true = (exact - value).abs() < 0.011;
+                    let is_true = (exact - value).abs() <= 0.500_001;
                     let is_wrong_step = at == corrupted.step
                         && corrupted.kind == critic_data::synth::CorruptionKind::Arithmetic;
                     assert_eq!(is_true, !is_wrong_step, "{}: {expression} = {value}", pair.id);
@@ -149,5 +149,6 @@ fn gold_steps_are_true_and_corrupted_ones_are_wrong_where_the_critique_says() {
         }
     }
     assert_eq!(refused.get("a step that is not true"), None, "{refused:?}");
-    assert!(made > 3000, "{made} {refused:?}");
+    assert_eq!(refused["no `<<expression=value>>` steps that can be read"], 95);
+    assert!(made > 4500, "{made} {refused:?}");
 }

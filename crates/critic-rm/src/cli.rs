@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::commands::bench::BenchCommand;
+use crate::commands::data::DataCommand;
 use crate::settings::Overrides;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ pub(crate) enum Command {
     /// Models: fetch, list, describe.
     #[command(subcommand)]
     Model(ModelCommand),
-    /// Preference data.
+    /// Preference data: inspect, convert, split, mix, compare with benches, synthesize.
     #[command(subcommand)]
     Data(DataCommand),
     /// Measure training, generation and scoring on the work in bench/.
@@ -196,20 +197,5 @@ pub(crate) enum ModelCommand {
     Info {
         /// Catalogue name, hub id, folder, or .gguf file.
         name: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DataCommand {
-    /// Describe a file of preference pairs: format, counts, lengths, broken rows, samples.
-    Inspect {
-        /// JSONL or JSON, plain or gzip; - reads standard input.
-        file: PathBuf,
-        /// Print it as JSON.
-        #[arg(long)]
-        json: bool,
-        /// Make a row that cannot be used an error.
-        #[arg(long)]
-        strict: bool,
     },
 }

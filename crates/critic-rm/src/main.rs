@@ -9,7 +9,7 @@ mod settings;
 mod stages;
 
 use clap::Parser;
-use cli::{Cli, Command, DataCommand, ModelCommand};
+use cli::{Cli, Command, ModelCommand};
 use progress::say;
 use stages::Stage;
 use std::process::ExitCode;
@@ -56,10 +56,8 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Model(ModelCommand::Pull { name }) => commands::model::pull(name),
         Command::Model(ModelCommand::List) => commands::model::list(),
         Command::Model(ModelCommand::Info { name }) => commands::model::info(name),
-        Command::Data(DataCommand::Inspect { file, json, strict }) => {
-            commands::data::inspect(file, *json, *strict)
-        }
         Command::Bench(bench) => commands::bench::bench(bench),
+        Command::Data(command) => commands::data::run(command),
         Command::Doctor => commands::doctor::doctor(),
     }
 }

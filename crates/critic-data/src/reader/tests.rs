@@ -264,7 +264,7 @@ fn a_format_that_is_given_is_kept_to() {
     let error = read_with(&text, &options).unwrap_err().to_string();
     assert!(error.contains("field `chosen` is not a list of messages"), "{error}");
     assert_eq!("anthropic-hh".parse(), Ok(PairFormat::AnthropicHh));
-    assert!("hh".parse::<PairFormat>().unwrap_err().to_string().contains("trl-standard"));
+    assert!("anthropic".parse::<PairFormat>().unwrap_err().to_string().contains("`anthropic-hh`"));
 }
 
 #[test]

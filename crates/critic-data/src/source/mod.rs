@@ -38,7 +38,9 @@ pub fn files(source: &Path) -> Result<Vec<PathBuf>, DataError> {
         };
     }
     if text.contains(['*', '?', '[']) {
-        let paths = glob::glob(&text).map_err(|error| DataError::Glob {
+        let visible =
+            glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+        let paths = glob::glob_with(&text, visible).map_err(|error| DataError::Glob {
             pattern: text.to_string(),
             what: error.msg.to_owned(),
         })?;

@@ -163,9 +163,13 @@ fn same_formula(found: &str, gold: &str) -> Option<bool> {
         let text = text.trim().trim_end_matches('.').to_lowercase();
         plain(text.rsplit_once('=').map_or(text.as_str(), |(_, right)| right))
     };
+    let is_formula = !has_words(found) && !has_words(gold);
     let (found, gold) = (side(found), side(gold));
     if found == gold {
         return Some(true);
+    }
+    if !is_formula {
+        return None;
     }
     const POINTS: [f64; 4] = [0.37, 1.71, 2.93, 5.19];
     let mut compared = 0;
@@ -180,6 +184,21 @@ fn same_formula(found: &str, gold: &str) -> Option<bool> {
         }
     }
     (compared > 0).then_some(true)
+}
+
+/// Whether a text has words, which a formula reader would take for products of letters.
+fn has_words(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| c.is_alphabetic()) {
+        let is_command = rest[..at].ends_with('\\');
+        let word = &rest[at..];
+        let end = word.find(|c: char| !c.is_alphabetic()).unwrap_or(word.len());
+        if !is_command && word[..end].chars().count() > 2 {
+            return true;
+        }
+        rest = &word[end..];
+    }
+    false
 }
 
 #[cfg(test)]

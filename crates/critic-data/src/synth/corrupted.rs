@@ -105,7 +105,8 @@ fn pieces(answer: &str) -> Result<Vec<Piece>, RowProblem> {
 /// Whether an expression has the value that is written, up to its rounding.
 fn holds(expression: &str, value: f64, written: &str) -> bool {
     let decimals = written.trim().split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    let unit = 10f64.powi(-(decimals.min(12) as i32));
+    // Decimals are cut as often as they are rounded.
+    let unit = if decimals == 0 { 0.5 } else { 10f64.powi(-(decimals.min(12) as i32)) };
     evaluate(expression).is_some_and(|exact| (exact - value).abs() <= unit * 1.000_001)
 }
 

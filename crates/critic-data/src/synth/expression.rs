@@ -1,4 +1,4 @@
-//! Arithmetic as it stands in solutions: `+ - * / ^ ( )`, decimals, thousands separators, one-letter
+//! Arithmetic as it stands in solutions: `+ - * / // ^ ( )`, decimals, thousands separators, one-letter
 //! variables, and the LaTeX of fractions, roots and products.
 
 /// How deep parentheses may go.
@@ -118,7 +118,9 @@ impl Parser<'_> {
             if self.eat(b'*') {
                 value *= self.signed()?;
             } else if self.eat(b'/') {
+                let is_floor = self.eat(b'/');
                 value /= self.signed()?;
+                value = if is_floor { value.floor() } else { value };
             } else if matches!(self.rest.first(), Some(b'(' | b'\\' | b'a'..=b'z')) {
                 value *= self.power()?;
             } else {
@@ -227,6 +229,7 @@ mod tests {
             ("2(3+4)", 14.0),
             ("$3 × 4$", 12.0),
             ("2**3", 8.0),
+            ("7//2", 3.0),
         ] {
             assert_eq!(evaluate(text), Some(value), "{text}");
         }

@@ -14,8 +14,11 @@ pub(crate) fn read(settings: &DataSettings, is_train: bool) -> Result<Split> {
     } else {
         (&settings.eval, settings.eval_limit)
     };
-    let options =
-        ReadOptions { strict: settings.strict, limit: (limit > 0).then_some(limit), format: None };
+    let options = ReadOptions {
+        strict: settings.strict,
+        limit: (limit > 0).then_some(limit),
+        ..ReadOptions::default()
+    };
     let set = read_pairs(path, &options)?;
     let n_dropped = set.report.n_dropped();
     if n_dropped > 0 {

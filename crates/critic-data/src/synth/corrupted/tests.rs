@@ -11,7 +11,6 @@ const ANSWER: &str = "Food is $3000 / 3 = $<<3000/3=1000>>1000.\nSupplies are $3
 
 #[test]
 fn an_error_is_carried_to_the_answer_and_named() {
-    let mut kinds = std::collections::HashSet::new();
     for i in 0..40 {
         let gold = gold(&format!("g{i}"), QUESTION, ANSWER);
         let made = corrupt(&gold, &SeedTree::new(0)).unwrap();
@@ -29,13 +28,30 @@ fn an_error_is_carried_to_the_answer_and_named() {
             critique.ends_with(&format!("answer {wrong} is wrong; it should be 1250.")),
             "{critique}"
         );
-        if made.kind == CorruptionKind::Operation {
-            assert!(pair.rejected.contains("$3000 * 4") || pair.rejected.contains("$3000 - 4"));
-        }
-        kinds.insert(made.kind);
         assert_eq!(made, corrupt(&gold, &SeedTree::new(0)).unwrap());
     }
-    assert_eq!(kinds.len(), 2);
+}
+
+#[test]
+fn another_operation_stands_in_the_text_and_in_the_critique() {
+    let answer = "She has 90 + 27 = <<90+27=117>>117 pens.\nTwice that is 117 x 2 = <<117*2=234>>234.\n#### 234";
+    let made: Vec<Corrupted> = (0..60)
+        .map(|i| {
+            corrupt(&gold(&format!("g{i}"), "90 red and 27 blue?", answer), &SeedTree::new(0))
+                .unwrap()
+        })
+        .filter(|made| made.kind == CorruptionKind::Operation && made.step == 0)
+        .collect();
+    let texts: Vec<_> = made.iter().map(|made| made.annotated.pair.rejected.as_str()).collect();
+    let less = "She has 90 - 27 = 63 pens.\nTwice that is 63 x 2 = 126.\n#### 126";
+    let times = "She has 90 * 27 = 2430 pens.\nTwice that is 2430 x 2 = 4860.\n#### 4860";
+    assert!(texts.contains(&less) && texts.contains(&times), "{texts:?}");
+    let of_less = made.iter().find(|made| made.annotated.pair.rejected == less).unwrap();
+    assert_eq!(
+        of_less.annotated.critiques[1].text,
+        "The first wrong step is \"She has 90 - 27 = 63 pens.\": it computes 90-27 = 63 where 90+27 = 117 \
+         is needed. The error is carried into 126. The final answer 126 is wrong; it should be 234."
+    );
 }
 
 #[test]

@@ -1,0 +1,24 @@
+//! `critic-rm data …`: what a set holds, and sets out of sets.
+
+mod args;
+mod inspect;
+mod sets;
+mod synth;
+mod table;
+
+use anyhow::Result;
+pub(crate) use args::DataCommand;
+use args::SynthCommand;
+
+/// Runs one of the `data` commands.
+pub(crate) fn run(command: &DataCommand) -> Result<()> {
+    match command {
+        DataCommand::Inspect(args) => inspect::inspect(args),
+        DataCommand::Formats { json } => inspect::formats(*json),
+        DataCommand::Convert(args) => sets::convert(args),
+        DataCommand::Split(args) => sets::split(args),
+        DataCommand::Mix(args) => sets::mix(args),
+        DataCommand::Overlap(args) => sets::overlap(args),
+        DataCommand::Synth(SynthCommand::Corrupted(args)) => synth::corrupted(args),
+    }
+}
