@@ -32,7 +32,7 @@ struct CritiqueLine {
 impl Work {
     /// Reads the folder that the arguments name.
     pub(super) fn read(args: &CommonArgs) -> Result<Self> {
-        let options = ReadOptions { strict: true, limit: None, format: None };
+        let options = ReadOptions { strict: true, ..ReadOptions::default() };
         let pairs = read_pairs(&args.work.join("pairs.jsonl"), &options)?.pairs;
         let critiques = read_critiques(&args.work.join("critiques.jsonl"))?;
         Ok(Self { pairs, critiques })
