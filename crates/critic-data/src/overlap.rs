@@ -175,7 +175,7 @@ pub fn overlap(
         if is_clean {
             n_clean += 1;
             if let Some(out) = &mut out {
-                out.write(&pair)?;
+                out.write(pair)?;
             }
         }
     }

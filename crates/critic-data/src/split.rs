@@ -1,7 +1,6 @@
-use crate::{
-    AnnotatedPair, DataError, PairFormat, PairReader, PairWriter, ReadOptions, prompt_digest,
-};
+use crate::{DataError, PairFormat, PairReader, PairWriter, ReadOptions, prompt_digest};
 use critic_types::{DropReport, PreferencePair};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -94,11 +93,14 @@ pub fn split(
         .collect::<Result<Vec<_>, _>>()?;
     let mut reader = PairReader::open(path, options)?;
     let mut n_held_back = 0;
-    for pair in &mut reader {
-        let pair: AnnotatedPair = pair?;
-        match part_of(&pair.pair, parts) {
-            Some(index) => writers[index].write(&pair)?,
-            None => n_held_back += 1,
+    while let Some(batch) = reader.next_batch().transpose()? {
+        let indices: Vec<Option<usize>> =
+            batch.par_iter().map(|annotated| part_of(&annotated.pair, parts)).collect();
+        for (annotated, index) in batch.into_iter().zip(indices) {
+            match index {
+                Some(index) => writers[index].write(annotated)?,
+                None => n_held_back += 1,
+            }
         }
     }
     let report = reader.report().clone();

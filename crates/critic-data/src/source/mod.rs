@@ -48,7 +48,7 @@ pub fn files(source: &Path) -> Result<Vec<PathBuf>, DataError> {
         for path in paths {
             let path = path.map_err(|error| DataError::Open {
                 path: error.path().to_owned(),
-                source: error.into(),
+                cause: error.into(),
             })?;
             if path.is_file() {
                 found.push(path);
@@ -64,7 +64,7 @@ pub fn files(source: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    let open = |source| DataError::Open { path: folder.to_owned(), source };
+    let open = |cause| DataError::Open { path: folder.to_owned(), cause };
     for entry in fs::read_dir(folder).map_err(open)? {
         let path = entry.map_err(open)?.path();
         let is_hidden =
