@@ -9,25 +9,23 @@ use std::path::{Path, PathBuf};
 #[non_exhaustive]
 pub enum DataError {
     /// The file cannot be opened.
-    #[error("could not open {}: {source}; check its name and that it may be read", name(path))]
+    #[error("could not open {}: {cause}; check its name and that it may be read", name(path))]
     Open {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        #[source]
-        source: io::Error,
+        cause: io::Error,
     },
     /// The file cannot be read to its end.
     #[error(
-        "could not read {} to its end: {source}; if it is gzip, it may be cut short: fetch it again",
+        "could not read {} to its end: {cause}; it may be cut short: fetch it again",
         name(path)
     )]
     Read {
         /// The file.
         path: PathBuf,
         /// What the system or the decompressor said.
-        #[source]
-        source: io::Error,
+        cause: io::Error,
     },
     /// A folder without rows.
     #[error("{} holds no file of rows; name a file, or give files that end in jsonl, json, csv, tsv or parquet (also .gz, .zst)", path.display())]

@@ -1,6 +1,7 @@
 use crate::reader::{FileSummary, PairReader, ReadOptions};
 use crate::{DataError, PairFormat, RowProblem};
 use critic_types::{ContentId, DropReport, PreferencePair, Role, SeedTree};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
@@ -107,13 +108,20 @@ pub fn inspect(path: &Path, options: &ReadOptions, seed: u64) -> Result<Inspecti
 /// As [`inspect`].
 pub fn inspect_stream(mut pairs: PairReader<'_>, seed: u64) -> Result<Inspection, DataError> {
     let mut tally = Tally::new(seed);
-    for annotated in &mut pairs {
-        let annotated = annotated?;
-        tally.n_critiques += annotated.critiques.len();
-        tally.add(annotated.pair);
+    while let Some(batch) = pairs.next_batch().transpose()? {
+        let (first, seed) = (tally.n_pairs, tally.seed);
+        let measured: Vec<Measures> = batch
+            .par_iter()
+            .enumerate()
+            .map(|(at, annotated)| Measures::of(&annotated.pair, seed.index((first + at) as u64)))
+            .collect();
+        for (annotated, measures) in batch.into_iter().zip(measured) {
+            tally.n_critiques += annotated.critiques.len();
+            tally.add(annotated.pair, &measures);
+        }
     }
     let files = pairs.files().to_vec();
-    let duplicate = RowProblem::Duplicate { of: crate::Place::Line(0) }.to_string();
+    let duplicate = RowProblem::Duplicate { of: crate::Place::Line(0), file: None }.to_string();
     let report = pairs.report().clone();
     let n_pairs = tally.n_pairs;
     tally.samples.sort_by_key(|(index, ..)| *index);
@@ -176,13 +184,11 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, pair: PreferencePair) {
-        let turns = pair.prompt.messages();
-        let n_turns_of = |role| turns.iter().filter(|turn| turn.role == role).count();
+    fn add(&mut self, pair: PreferencePair, measures: &Measures) {
         self.n_margins += usize::from(pair.margin.is_some());
-        self.n_multi_turn += usize::from(n_turns_of(Role::User) > 1);
-        self.n_system += usize::from(n_turns_of(Role::System) > 0);
-        self.prompts.insert(crate::prompt_digest(&pair.prompt));
+        self.n_multi_turn += usize::from(measures.is_multi_turn);
+        self.n_system += usize::from(measures.has_system);
+        self.prompts.insert(measures.prompt);
         match pair.domain.as_deref().unwrap_or("(none)") {
             known if self.by_domain.contains_key(known) => {
                 *self.by_domain.entry(known.to_owned()).or_default() += 1;
@@ -191,8 +197,7 @@ impl Tally {
                 self.by_domain.insert(unseen.to_owned(), 1);
             }
         }
-        let asked: usize = turns.iter().map(|turn| words(&turn.content)).sum();
-        let (chosen, rejected) = (words(&pair.chosen), words(&pair.rejected));
+        let [asked, chosen, rejected] = measures.words;
         self.longer += match chosen.cmp(&rejected) {
             std::cmp::Ordering::Greater => 1.0,
             std::cmp::Ordering::Equal => 0.5,
@@ -201,7 +206,7 @@ impl Tally {
         *self.prompt_words.entry(asked).or_default() += 1;
         *self.chosen_words.entry(chosen).or_default() += 1;
         *self.rejected_words.entry(rejected).or_default() += 1;
-        let draw = self.seed.index(self.n_pairs as u64).uniform();
+        let draw = measures.draw;
         if self.samples.len() < N_SAMPLES || self.samples.iter().any(|(_, other, _)| draw < *other)
         {
             self.samples.push((self.n_pairs, draw, pair));
@@ -212,8 +217,47 @@ impl Tally {
     }
 }
 
+/// What is counted of one pair.
+struct Measures {
+    /// Words of the prompt, the chosen and the rejected response.
+    words: [usize; 3],
+    prompt: u64,
+    is_multi_turn: bool,
+    has_system: bool,
+    /// Its draw among the samples, in [0, 1).
+    draw: f64,
+}
+
+impl Measures {
+    fn of(pair: &PreferencePair, seed: SeedTree) -> Self {
+        let turns = pair.prompt.messages();
+        let n_turns_of = |role| turns.iter().filter(|turn| turn.role == role).count();
+        let asked = turns.iter().map(|turn| words(&turn.content)).sum();
+        Self {
+            words: [asked, words(&pair.chosen), words(&pair.rejected)],
+            prompt: crate::prompt_digest(&pair.prompt),
+            is_multi_turn: n_turns_of(Role::User) > 1,
+            has_system: n_turns_of(Role::System) > 0,
+            draw: seed.uniform(),
+        }
+    }
+}
+
+/// Runs of characters that are not white space.
 fn words(text: &str) -> usize {
-    text.split_whitespace().count()
+    if !text.is_ascii() {
+        return text.split_whitespace().count();
+    }
+    // The vertical tab is white space to Unicode and not to `is_ascii_whitespace`.
+    let is_space = |byte: u8| byte.is_ascii_whitespace() || byte == 0x0b;
+    let mut was_space = true;
+    let mut n = 0;
+    for byte in text.bytes() {
+        let space = is_space(byte);
+        n += usize::from(was_space && !space);
+        was_space = space;
+    }
+    n
 }
 
 #[cfg(test)]
@@ -234,6 +278,13 @@ mod tests {
         let reader = Box::new(text.as_bytes());
         inspect_stream(PairReader::from_reader(reader, "t".as_ref(), &options).unwrap(), seed)
             .unwrap()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn words_are_runs_without_white_space(text in "[a-c \\t\\n\\x0b\\x0c\\rä]{0,30}") {
+            proptest::prop_assert_eq!(words(&text), text.split_whitespace().count());
+        }
     }
 
     #[test]

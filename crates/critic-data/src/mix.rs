@@ -78,7 +78,7 @@ pub fn mix(
         let Some(draw) = turn.and_then(|turn| draws.get_mut(turn)) else { break };
         if let Some(mut pair) = draw.next()? {
             pair.pair.id = ids.give(pair.pair.id);
-            out.write(&pair)?;
+            out.write(pair)?;
         }
     }
     let written = out.finish()?;

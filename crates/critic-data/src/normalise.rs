@@ -5,7 +5,8 @@ use critic_types::{ContentHasher, Conversation, Role};
 ///
 /// Signs are kept: `3 + 4` and `3 * 4` are different questions.
 pub fn normalised_prompt(prompt: &Conversation) -> String {
-    let mut text = String::new();
+    let length = prompt.messages().iter().map(|message| message.content.len() + 16).sum();
+    let mut text = String::with_capacity(length);
     for message in prompt.messages() {
         if message.role == Role::System {
             continue;
@@ -18,6 +19,10 @@ pub fn normalised_prompt(prompt: &Conversation) -> String {
         for word in message.content.split_whitespace() {
             if !text.is_empty() {
                 text.push(' ');
+            }
+            if word.is_ascii() {
+                text.extend(word.bytes().map(|byte| char::from(byte.to_ascii_lowercase())));
+                continue;
             }
             for c in word.chars() {
                 match c {

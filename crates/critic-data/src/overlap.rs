@@ -175,7 +175,7 @@ pub fn overlap(
         if is_clean {
             n_clean += 1;
             if let Some(out) = &mut out {
-                out.write(&pair)?;
+                out.write(pair)?;
             }
         }
     }
@@ -205,7 +205,8 @@ mod tests {
         let row = |(prompt, chosen): &(&str, &str)| {
             json!({"prompt": prompt, "chosen": chosen, "rejected": "no"}).to_string()
         };
-        std::fs::write(&path, rows.iter().map(row).collect::<Vec<_>>().join("\n")).unwrap();
+        let text = rows.iter().map(row).collect::<Vec<_>>().join("\n");
+        critic_types::atomic_file::write(&path, text.as_bytes()).unwrap();
         path
     }
 

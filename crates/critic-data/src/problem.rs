@@ -1,4 +1,5 @@
 use std::fmt;
+use std::path::PathBuf;
 
 /// Where a row stands in its file, from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -139,6 +140,8 @@ pub enum RowProblem {
     Duplicate {
         /// That row.
         of: Place,
+        /// Its file, when it is another.
+        file: Option<PathBuf>,
     },
 }
 
@@ -153,7 +156,10 @@ impl RowProblem {
         match self {
             RowProblem::NotJson { detail } | RowProblem::NotCsv { detail } => Some(detail.clone()),
             RowProblem::UnknownColumns { columns } => Some(columns.clone()),
-            RowProblem::Duplicate { of } => Some(format!("same as {of}")),
+            RowProblem::Duplicate { of, file: None } => Some(format!("same as {of}")),
+            RowProblem::Duplicate { of, file: Some(file) } => {
+                Some(format!("same as {of} of {}", file.display()))
+            }
             _ => None,
         }
     }

@@ -14,6 +14,9 @@ pub struct AnnotatedPair {
     pub critiques: Vec<OracleCritique>,
 }
 
+/// Two responses of a row, named as `better>worse` where there are more, and what became of them.
+pub(crate) type Comparison<T> = (String, Result<T, RowProblem>);
+
 /// One response of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
@@ -99,9 +102,9 @@ impl Ranked {
     /// A row of two responses gives one. A row of more gives one for each two (`Pairing::All`), or one for
     /// the best response and each worse one. The id of a pair from a row of more says which two: `id/0>2`.
     pub(crate) fn comparisons(
-        self,
+        mut self,
         pairing: Pairing,
-    ) -> Result<Vec<(String, Result<AnnotatedPair, RowProblem>)>, RowProblem> {
+    ) -> Result<Vec<Comparison<AnnotatedPair>>, RowProblem> {
         usable_prompt(&self.prompt)?;
         let n = self.answers.len();
         if n < 2 {
@@ -113,22 +116,32 @@ impl Ranked {
             Pairing::All => n - 1,
             Pairing::BestAgainstRest => 1,
         };
+        if let [better, worse] = order[..] {
+            let pair = self.check(better, worse).map(|()| {
+                let take = |answer: &mut Answer| std::mem::replace(answer, Answer::new("", 0.0));
+                let (chosen, rejected) =
+                    (take(&mut self.answers[better]), take(&mut self.answers[worse]));
+                let prompt = std::mem::take(&mut self.prompt);
+                self.pair_of(prompt, chosen, rejected, "")
+            });
+            return Ok(vec![(String::new(), pair)]);
+        }
         let mut all = Vec::new();
         for (place, &better) in order.iter().enumerate().take(firsts) {
             for &worse in &order[place + 1..] {
-                let name = if n == 2 { String::new() } else { format!("{better}>{worse}") };
-                all.push((name.clone(), self.compare(better, worse, &name)));
+                let name = format!("{better}>{worse}");
+                let pair = self.check(better, worse).map(|()| {
+                    let (chosen, rejected) = (&self.answers[better], &self.answers[worse]);
+                    self.pair_of(self.prompt.clone(), chosen.clone(), rejected.clone(), &name)
+                });
+                all.push((name, pair));
             }
         }
         Ok(all)
     }
 
-    fn compare(
-        &self,
-        better: usize,
-        worse: usize,
-        name: &str,
-    ) -> Result<AnnotatedPair, RowProblem> {
+    /// Whether one response is better than another, and both can be used.
+    fn check(&self, better: usize, worse: usize) -> Result<(), RowProblem> {
         let (chosen, rejected) = (&self.answers[better], &self.answers[worse]);
         if chosen.text.trim().is_empty() || rejected.text.trim().is_empty() {
             return Err(RowProblem::EmptyResponse);
@@ -140,6 +153,16 @@ impl Ranked {
         if chosen.score.partial_cmp(&rejected.score) != Some(std::cmp::Ordering::Greater) {
             return Err(RowProblem::Tie);
         }
+        Ok(())
+    }
+
+    fn pair_of(
+        &self,
+        prompt: Conversation,
+        chosen: Answer,
+        rejected: Answer,
+        name: &str,
+    ) -> AnnotatedPair {
         let id = match (&self.id, name) {
             (None, _) => String::new(),
             (Some(id), "") => id.clone(),
@@ -150,33 +173,34 @@ impl Ranked {
             Margin::Given(margin) => Some(margin),
             Margin::Difference => Some(chosen.score - rejected.score).filter(|m| m.is_finite()),
         };
-        let pair = PreferencePair {
-            id,
-            prompt: self.prompt.clone(),
-            chosen: chosen.text.clone(),
-            rejected: rejected.text.clone(),
-            margin,
-            domain: self.domain.clone(),
-            subset: self.subset.clone(),
-        };
-        let about = |side: Option<Side>, critiques: &[(String, Provenance)]| {
-            critiques
-                .iter()
-                .filter(|(text, _)| !text.trim().is_empty())
-                .map(|(text, provenance)| OracleCritique {
-                    pair_id: String::new(),
-                    side,
-                    text: text.clone(),
-                    provenance: *provenance,
-                })
-                .collect::<Vec<_>>()
-        };
-        let critiques = [
-            about(Some(Side::Chosen), &chosen.critiques),
-            about(Some(Side::Rejected), &rejected.critiques),
-            about(None, &self.about_all),
+        let sides = [
+            (Some(Side::Chosen), &chosen.critiques),
+            (Some(Side::Rejected), &rejected.critiques),
+            (None, &self.about_all),
         ];
-        Ok(AnnotatedPair { pair, critiques: critiques.concat() })
+        let critiques = sides
+            .into_iter()
+            .flat_map(|(side, critiques)| critiques.iter().map(move |critique| (side, critique)))
+            .filter(|(_, (text, _))| !text.trim().is_empty())
+            .map(|(side, (text, provenance))| OracleCritique {
+                pair_id: String::new(),
+                side,
+                text: text.clone(),
+                provenance: *provenance,
+            })
+            .collect();
+        AnnotatedPair {
+            pair: PreferencePair {
+                id,
+                prompt,
+                chosen: chosen.text,
+                rejected: rejected.text,
+                margin,
+                domain: self.domain.clone(),
+                subset: self.subset.clone(),
+            },
+            critiques,
+        }
     }
 }
 

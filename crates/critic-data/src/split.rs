@@ -1,7 +1,6 @@
-use crate::{
-    AnnotatedPair, DataError, PairFormat, PairReader, PairWriter, ReadOptions, prompt_digest,
-};
+use crate::{DataError, PairFormat, PairReader, PairWriter, ReadOptions, prompt_digest};
 use critic_types::{DropReport, PreferencePair};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -26,7 +25,7 @@ impl FromStr for Part {
         let (name, share) = text.split_once('=').ok_or_else(bad)?;
         let share: f64 = share.trim().parse().map_err(|_| bad())?;
         let is_name = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
-        if !is_name || !(share > 0.0 && share <= 1.0) {
+        if !is_name || share.is_nan() || share <= 0.0 || share > 1.0 {
             return Err(bad());
         }
         Ok(Self { name: name.to_owned(), share })
@@ -94,11 +93,14 @@ pub fn split(
         .collect::<Result<Vec<_>, _>>()?;
     let mut reader = PairReader::open(path, options)?;
     let mut n_held_back = 0;
-    for pair in &mut reader {
-        let pair: AnnotatedPair = pair?;
-        match part_of(&pair.pair, parts) {
-            Some(index) => writers[index].write(&pair)?,
-            None => n_held_back += 1,
+    while let Some(batch) = reader.next_batch().transpose()? {
+        let indices: Vec<Option<usize>> =
+            batch.par_iter().map(|annotated| part_of(&annotated.pair, parts)).collect();
+        for (annotated, index) in batch.into_iter().zip(indices) {
+            match index {
+                Some(index) => writers[index].write(annotated)?,
+                None => n_held_back += 1,
+            }
         }
     }
     let report = reader.report().clone();
@@ -162,7 +164,7 @@ mod tests {
         let train = crate::read_pairs(&into.join("train.jsonl.gz"), &options).unwrap();
         assert_eq!(train.pairs.len(), report.parts[0].2);
         let broken = folder.path().join("broken.json");
-        std::fs::write(&broken, "[{").unwrap();
+        critic_types::atomic_file::write(&broken, b"[{").unwrap();
         let other = folder.path().join("other");
         assert!(split(&broken, &options, &both, &other, "jsonl").is_err());
         assert_eq!(std::fs::read_dir(&other).unwrap().count(), 0);

@@ -2,7 +2,7 @@
 
 use critic_engine::CancelToken;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 /// Whether the person has asked to stop.
@@ -43,10 +43,14 @@ pub(crate) fn say(line: impl AsRef<str>) {
     eprintln!("{}", line.as_ref());
 }
 
-/// A line of results, on stdout.
-#[expect(clippy::print_stdout, reason = "the binary's one way of answering")]
+/// A line of results, on stdout. A reader that has seen enough, such as `head`, is no error.
 pub(crate) fn answer(line: impl AsRef<str>) {
-    println!("{}", line.as_ref());
+    match writeln!(std::io::stdout(), "{}", line.as_ref()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            say(format!("error: standard output cannot be written: {error}"));
+        }
+        _ => {}
+    }
 }
 
 /// The progress of one stage.

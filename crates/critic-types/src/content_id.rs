@@ -58,7 +58,8 @@ impl ContentHasher {
     /// The address of what was added.
     pub fn finish(self) -> ContentId {
         let digest = self.0.finalize();
-        ContentId(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+        let digits = digest.iter().take(16).flat_map(|byte| [byte >> 4, byte & 15]);
+        ContentId(digits.filter_map(|digit| char::from_digit(u32::from(digit), 16)).collect())
     }
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
         return Ok(Box::new(io::stdin()));
     }
     let file =
-        File::open(path).map_err(|source| DataError::Open { path: path.to_owned(), source })?;
+        File::open(path).map_err(|cause| DataError::Open { path: path.to_owned(), cause })?;
     Ok(Box::new(file))
 }
 

@@ -116,7 +116,7 @@ impl From<io::Error> for RowsError {
 impl RowsError {
     pub(crate) fn of(self, path: &Path) -> DataError {
         match self {
-            RowsError::Io(source) => DataError::Read { path: path.to_owned(), source },
+            RowsError::Io(cause) => DataError::Read { path: path.to_owned(), cause },
             RowsError::Array(what) => DataError::Array { path: path.to_owned(), what },
         }
     }

@@ -5,7 +5,7 @@ mod groups;
 use crate::container::{self, Container, RawRow, Rows};
 use crate::fields::Object;
 use crate::ids::Ids;
-use crate::ranked::{AnnotatedPair, Ranked};
+use crate::ranked::{AnnotatedPair, Comparison, Ranked};
 use crate::{DataError, PairFormat, Place, RowProblem, source};
 use critic_types::{ContentHasher, ContentId, DropReport, OracleCritique, PreferencePair};
 use groups::Groups;
@@ -96,7 +96,7 @@ pub struct FileSummary {
     pub content: Option<ContentId>,
 }
 
-/// A stream of pairs from one source; holds a few megabytes of rows at a time, and 24 bytes for each pair
+/// A stream of pairs from one source; holds a few megabytes of rows at a time, and some 60 bytes for each pair
 /// it has given.
 ///
 /// Rows of [`PairFormat::HelpSteer2`] and [`PairFormat::TrlUnpaired`] hold one response each; they are
@@ -111,7 +111,7 @@ pub struct PairReader<'a> {
     files: Vec<FileSummary>,
     report: DropReport,
     ids: Ids,
-    seen: HashMap<[u64; 2], u64>,
+    seen: HashMap<[u64; 2], (u64, u32)>,
     is_over: bool,
 }
 
@@ -128,7 +128,7 @@ struct OpenFile<'a> {
 }
 
 /// What becomes of one row: its comparisons, or the reason why it has none.
-type Outcome = Result<Vec<(String, Result<Compared, RowProblem>)>, RowProblem>;
+type Outcome = Result<Vec<Comparison<Compared>>, RowProblem>;
 
 /// A pair with its address.
 struct Compared {
@@ -223,11 +223,23 @@ impl<'a> PairReader<'a> {
         }
     }
 
+    /// The next pairs, some thousands at a time; `None` at the end.
+    pub(crate) fn next_batch(&mut self) -> Option<Result<Vec<AnnotatedPair>, DataError>> {
+        let first = match self.next()? {
+            Ok(first) => first,
+            Err(error) => return Some(Err(error)),
+        };
+        let mut batch = Vec::with_capacity(self.ready.len() + 1);
+        batch.push(first);
+        batch.extend(self.ready.drain(..));
+        Some(Ok(batch))
+    }
+
     /// Makes pairs ready; false when there are no more.
     fn advance(&mut self) -> Result<bool, DataError> {
         let Some(mut file) = self.current.take() else {
             let Some((path, reader)) = self.waiting.pop_front() else { return Ok(false) };
-            let broken = |source| DataError::Read { path: path.clone(), source };
+            let broken = |cause| DataError::Read { path: path.clone(), cause };
             let reader = match reader {
                 Some(reader) => reader,
                 None => container::open(&path)?,
@@ -303,11 +315,11 @@ impl<'a> PairReader<'a> {
                     }
                 }
                 Ok((format, ranked)) => {
-                    let n_pairs = self.files[index].n_pairs;
-                    self.take(place, compare(ranked, self.options.pairing))?;
-                    if self.files[index].n_pairs > n_pairs {
+                    let outcome = compare(ranked, self.options.pairing);
+                    if outcome.as_ref().is_ok_and(|all| all.iter().any(|(_, pair)| pair.is_ok())) {
                         self.files[index].format = Some(format);
                     }
+                    self.take(place, outcome)?;
                 }
             }
         }
@@ -339,11 +351,14 @@ impl<'a> PairReader<'a> {
     fn keep(&mut self, place: Place, name: &str, compared: Compared) -> Result<(), DataError> {
         let Compared { annotated: AnnotatedPair { mut pair, mut critiques }, content } = compared;
         let key = halves(&content);
-        if let Some(of) = self.seen.get(&key) {
+        if let Some((of, file)) = self.seen.get(&key) {
+            let file =
+                (*file as usize != self.files.len()).then(|| (*file as usize).wrapping_sub(1));
+            let file = file.and_then(|index| self.files.get(index)).map(|file| file.path.clone());
             let of = Place::unpack(*of);
-            return self.leave_out(place, name, RowProblem::Duplicate { of });
+            return self.leave_out(place, name, RowProblem::Duplicate { of, file });
         }
-        self.seen.insert(key, place.pack());
+        self.seen.insert(key, (place.pack(), self.files.len() as u32));
         let own = std::mem::take(&mut pair.id);
         pair.id = self.ids.give(if own.is_empty() { content.to_string() } else { own });
         for critique in &mut critiques {
@@ -386,7 +401,7 @@ impl<'a> PairReader<'a> {
         let Some(summary) = self.files.last_mut() else { return Ok(()) };
         let Rows { reader, address } = file.rows;
         drop(reader);
-        let broken = |source| DataError::Read { path: summary.path.clone(), source };
+        let broken = |cause| DataError::Read { path: summary.path.clone(), cause };
         summary.content = Some(address.finish().map_err(broken)?);
         Ok(())
     }
@@ -465,7 +480,7 @@ pub(crate) fn read_rows(
     report: &mut DropReport,
     take: &mut dyn FnMut(&Object) -> Result<(), RowProblem>,
 ) -> Result<ContentId, DataError> {
-    let broken = |source| DataError::Read { path: path.to_owned(), source };
+    let broken = |cause| DataError::Read { path: path.to_owned(), cause };
     let Rows { mut reader, address } = container::rows(inner, path, None).map_err(broken)?;
     while let Some((place, row)) = reader.next_row().map_err(|error| error.of(path))? {
         match row.parse().and_then(|row| take(&row)) {

@@ -48,7 +48,7 @@ pub fn files(source: &Path) -> Result<Vec<PathBuf>, DataError> {
         for path in paths {
             let path = path.map_err(|error| DataError::Open {
                 path: error.path().to_owned(),
-                source: error.into(),
+                cause: error.into(),
             })?;
             if path.is_file() {
                 found.push(path);
@@ -64,7 +64,7 @@ pub fn files(source: &Path) -> Result<Vec<PathBuf>, DataError> {
 }
 
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), DataError> {
-    let open = |source| DataError::Open { path: folder.to_owned(), source };
+    let open = |cause| DataError::Open { path: folder.to_owned(), cause };
     for entry in fs::read_dir(folder).map_err(open)? {
         let path = entry.map_err(open)?.path();
         let is_hidden =
@@ -91,7 +91,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("sub")).unwrap();
         for name in ["b.jsonl", "a.csv.gz", "README.md", ".hidden.jsonl", "sub/c.parquet"] {
-            fs::write(at(name), "x").unwrap();
+            critic_types::atomic_file::write(&at(name), b"x").unwrap();
         }
         let all = files(folder.path()).unwrap();
         assert_eq!(all, [at("a.csv.gz"), at("b.jsonl"), at("sub/c.parquet")]);

@@ -484,7 +484,7 @@ pub fn corrupt_all(
                     CorruptionKind::Operation => n_operation += 1,
                 }
                 made.annotated.pair.domain = domain.map(str::to_owned);
-                out.write(&made.annotated)?;
+                out.write(made.annotated)?;
             }
         }
     }

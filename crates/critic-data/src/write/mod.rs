@@ -10,6 +10,7 @@ use critic_types::PreferencePair;
 use critic_types::atomic_file::WriteError;
 use encoder::Encoder;
 use parquet_body::ParquetBody;
+use rayon::prelude::*;
 use serde_json::Value;
 use shapes::Shape;
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ pub struct PairWriter {
     path: PathBuf,
     shape: &'static Shape,
     body: Body,
+    waiting: Vec<AnnotatedPair>,
     n_written: usize,
 }
 
@@ -31,6 +33,9 @@ impl std::fmt::Debug for PairWriter {
         f.debug_struct("PairWriter").field("path", &self.path).finish_non_exhaustive()
     }
 }
+
+/// Pairs that are rendered at a time.
+const BATCH: usize = 1024;
 
 enum Body {
     Lines(Encoder),
@@ -66,7 +71,7 @@ impl PairWriter {
             Some(Container::Json) if is_array => Body::Array(encoder),
             _ => Body::Lines(encoder),
         };
-        Ok(Self { path: path.to_owned(), shape, body, n_written: 0 })
+        Ok(Self { path: path.to_owned(), shape, body, waiting: Vec::new(), n_written: 0 })
     }
 
     /// The names of the formats that can be written.
@@ -78,33 +83,62 @@ impl PairWriter {
     ///
     /// # Errors
     /// [`DataError::Write`] when the disk is full.
-    pub fn write(&mut self, pair: &AnnotatedPair) -> Result<(), DataError> {
+    pub fn write(&mut self, pair: AnnotatedPair) -> Result<(), DataError> {
+        self.waiting.push(pair);
+        if self.waiting.len() < BATCH { Ok(()) } else { self.write_waiting() }
+    }
+
+    /// Renders what waits side by side, and writes it in order.
+    fn write_waiting(&mut self) -> Result<(), DataError> {
+        let waiting = std::mem::take(&mut self.waiting);
         let is_first = self.n_written == 0;
-        self.n_written += 1;
-        let attempt = match &mut self.body {
-            Body::Lines(out) => (self.shape.json)(pair, out).and_then(|()| out.write_all(b"\n")),
-            Body::Array(out) => out
-                .write_all(if is_first { b"[\n" } else { b",\n" })
-                .and_then(|()| (self.shape.json)(pair, out)),
-            Body::Table(table) => {
-                let row = (self.shape.row)(pair);
-                let cells = self.shape.columns.iter().map(|column| match row.get(column.name) {
-                    None | Some(Value::Null) => String::new(),
-                    Some(Value::String(text)) => text.clone(),
-                    Some(other) => other.to_string(),
-                });
-                table.write_record(cells).map_err(io::Error::other)
-            }
-            Body::Parquet(parquet) => parquet.write((self.shape.row)(pair)),
+        self.n_written += waiting.len();
+        let shape = self.shape;
+        let json = || {
+            let render = |pair: &AnnotatedPair| {
+                let mut text = Vec::new();
+                (shape.json)(pair, &mut text).map(|()| text)
+            };
+            waiting.par_iter().map(render).collect::<io::Result<Vec<Vec<u8>>>>()
         };
-        Ok(attempt.map_err(|source| WriteError { path: self.path.clone(), source })?)
+        let mut attempt = || -> io::Result<()> {
+            match &mut self.body {
+                Body::Lines(out) => {
+                    for mut line in json()? {
+                        line.push(b'\n');
+                        out.write_all(&line)?;
+                    }
+                }
+                Body::Array(out) => {
+                    for (at, item) in json()?.into_iter().enumerate() {
+                        out.write_all(if is_first && at == 0 { b"[\n" } else { b",\n" })?;
+                        out.write_all(&item)?;
+                    }
+                }
+                Body::Table(table) => {
+                    for pair in &waiting {
+                        let row = (shape.row)(pair);
+                        let cells = shape.columns.iter().map(|column| cell(row.get(column.name)));
+                        table.write_record(cells).map_err(io::Error::other)?;
+                    }
+                }
+                Body::Parquet(parquet) => {
+                    for pair in &waiting {
+                        parquet.write((shape.row)(pair))?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        Ok(attempt().map_err(|source| WriteError { path: self.path.clone(), source })?)
     }
 
     /// Lets the file appear and gives the number of pairs in it.
     ///
     /// # Errors
     /// [`DataError::Write`]; an old file of that name then still stands.
-    pub fn finish(self) -> Result<usize, DataError> {
+    pub fn finish(mut self) -> Result<usize, DataError> {
+        self.write_waiting()?;
         let Self { path, body, n_written, .. } = self;
         let end = || -> io::Result<Encoder> {
             Ok(match body {
@@ -124,6 +158,15 @@ impl PairWriter {
     }
 }
 
+/// A value as a table's cell: a text as it is, null as nothing, anything else as JSON.
+fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
 /// Writes pairs in the own format, as the file's name says.
 ///
 /// In JSON a prompt of one user turn is written as text, any other as a list of messages;
@@ -134,7 +177,7 @@ impl PairWriter {
 pub fn write_pairs(path: &Path, pairs: &[PreferencePair]) -> Result<(), DataError> {
     let mut out = PairWriter::create(path, PairFormat::Own)?;
     for pair in pairs {
-        out.write(&AnnotatedPair { pair: pair.clone(), critiques: Vec::new() })?;
+        out.write(AnnotatedPair { pair: pair.clone(), critiques: Vec::new() })?;
     }
     out.finish().map(drop)
 }

@@ -46,7 +46,7 @@ fn written(name: &str, format: PairFormat, pairs: &[AnnotatedPair]) -> crate::Pa
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
     let mut out = PairWriter::create(&path, format).unwrap();
-    pairs.iter().for_each(|pair| out.write(pair).unwrap());
+    pairs.iter().for_each(|pair| out.write(pair.clone()).unwrap());
     assert!(!path.exists());
     assert_eq!(out.finish().unwrap(), pairs.len());
     let strict = ReadOptions { strict: true, ..ReadOptions::default() };

@@ -64,7 +64,8 @@ fn print(source: &str, seen: &Inspection) {
             &std::iter::once(head).chain(seen.files.iter().map(row)).collect::<Vec<_>>(),
         );
     }
-    if seen.by_domain.len() > 1 || !seen.by_domain.contains_key("(none)") {
+    let is_divided = seen.by_domain.len() > 1 || !seen.by_domain.contains_key("(none)");
+    if seen.n_pairs > 0 && is_divided {
         answer("domains");
         let mut domains: Vec<_> = seen.by_domain.iter().collect();
         domains.sort_by_key(|(_, n)| std::cmp::Reverse(**n));

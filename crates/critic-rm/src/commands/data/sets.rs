@@ -11,7 +11,7 @@ pub(super) fn convert(args: &ConvertArgs) -> Result<()> {
     let mut reader = PairReader::open(&args.source, &args.read.options())?;
     let mut out = PairWriter::create(&args.output, args.to)?;
     for pair in &mut reader {
-        out.write(&pair?)?;
+        out.write(pair?)?;
     }
     let report = reader.report().clone();
     if report.n_kept == 0 {
