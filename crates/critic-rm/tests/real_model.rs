@@ -6,11 +6,16 @@
 
 use critic_engine::{GenerateRequest, Generator, Sampling, collect};
 use critic_forest::{PairSequences, TrainingForest};
+use critic_kernels::Precision;
 use critic_local::{EngineLimits, LocalEngine};
+use critic_model::backprop::Activations;
 use critic_model::sources::{LoadedModel, ModelRef, load};
 use critic_model::{Decoder, ForestAttention, WeightFormat};
 use critic_text::{Ending, Prompts};
-use critic_types::{Conversation, Message, SeedTree};
+use critic_train::{
+    CritiqueText, JointForm, JointLoss, LossWeights, TrainableModel, build_pairs,
+};
+use critic_types::{Conversation, Message, PreferencePair, SeedTree, Side};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -200,5 +205,52 @@ fn greedy_continuations_equal_transformers() {
         let expected: Vec<u32> = row.ids.iter().copied().filter(|&id| id != end).collect();
         assert_eq!(completion.n_tokens, expected.len());
         assert_eq!(completion.text, model().renderer.tokenizer().decode(&expected).unwrap());
+    }
+}
+
+#[test]
+#[ignore = "needs the real model: cargo test --release -- --ignored"]
+fn the_gradient_in_bf16_has_the_direction_of_the_gradient_in_f32() {
+    let model = model();
+    let text = "A right answer, and it says why. Score: 8".to_owned();
+    let critiques: Vec<CritiqueText> =
+        Side::BOTH.into_iter().map(|side| CritiqueText { side, text: text.clone() }).collect();
+    let pair = PreferencePair {
+        prompt: Conversation::from_user("Which is larger, 2/3 or 3/4?"),
+        chosen: "3/4, since 9/12 is more than 8/12.".to_owned(),
+        rejected: "2/3, because thirds are larger than quarters.".to_owned(),
+        id: "fractions".to_owned(),
+        margin: None,
+        domain: None,
+        subset: None,
+    };
+    let pairs = [(&pair, critiques)];
+    let built = build_pairs(&pairs, &model.renderer, &Prompts::builtin(), 2048, 2048);
+    let sequences = built.into_iter().next().unwrap().unwrap().draw(&SeedTree::new(0), 0, 0, 1.0);
+    let forest = TrainingForest::build(&[sequences]).unwrap();
+    let weights = LossWeights::new(JointForm::Convex, 0.5, forest.targets.len(), 1);
+    let run = |precision, activations| {
+        let weights_of_model = model.weights.clone();
+        let seed = SeedTree::new(1);
+        let trainable =
+            TrainableModel::new(&model.config, weights_of_model, None, precision, &seed).unwrap();
+        let mut gradients = trainable.gradients();
+        let mut losses = JointLoss::new(activations, model.config.n_layers);
+        losses.add(trainable.parameters(), &forest, weights, &mut gradients).unwrap();
+        let ids = trainable.parameters().ids();
+        ids.flat_map(|id| gradients.get(id).unwrap().to_vec()).collect::<Vec<f32>>()
+    };
+    let exact = run(Precision::F32, Activations::F32);
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
+    };
+    for (precision, activations) in
+        [(Precision::F32, Activations::Bf16), (Precision::Bf16, Activations::Bf16)]
+    {
+        let found = run(precision, activations);
+        let norms = dot(&found, &found).sqrt() * dot(&exact, &exact).sqrt();
+        let cosine = dot(&found, &exact) / norms;
+        println!("{precision:?} products, {activations:?} activations: cosine {cosine}");
+        assert!(cosine >= 0.999, "{precision:?}, {activations:?}: {cosine}");
     }
 }

@@ -297,7 +297,7 @@ fn the_small_commands_answer() {
     assert!(String::from_utf8(succeeds(info).stdout).unwrap().contains("Qwen2"));
     let mut inspect = critic_rm(&["data", "inspect"]);
     inspect.arg(root("examples/train.jsonl"));
-    assert!(String::from_utf8(succeeds(inspect).stdout).unwrap().contains("120 pairs"));
+    assert!(String::from_utf8(succeeds(inspect).stdout).unwrap().contains("pairs        120"));
     fails(critic_rm(&["data", "inspect", "missing.jsonl"]), 3, &["missing.jsonl"]);
 }
 
