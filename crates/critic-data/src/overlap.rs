@@ -205,7 +205,11 @@ mod tests {
         let row = |(prompt, chosen): &(&str, &str)| {
             json!({"prompt": prompt, "chosen": chosen, "rejected": "no"}).to_string()
         };
-        std::fs::write(&path, rows.iter().map(row).collect::<Vec<_>>().join("\n")).unwrap();
+        critic_types::atomic_file::write(
+            &path,
+            rows.iter().map(row).collect::<Vec<_>>().join("\n").as_bytes(),
+        )
+        .unwrap();
         path
     }
 

@@ -14,6 +14,9 @@ pub struct AnnotatedPair {
     pub critiques: Vec<OracleCritique>,
 }
 
+/// Two responses of a row, named as `better>worse` where there are more, and what became of them.
+pub(crate) type Comparison<T> = (String, Result<T, RowProblem>);
+
 /// One response of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
@@ -101,7 +104,7 @@ impl Ranked {
     pub(crate) fn comparisons(
         mut self,
         pairing: Pairing,
-    ) -> Result<Vec<(String, Result<AnnotatedPair, RowProblem>)>, RowProblem> {
+    ) -> Result<Vec<Comparison<AnnotatedPair>>, RowProblem> {
         usable_prompt(&self.prompt)?;
         let n = self.answers.len();
         if n < 2 {

@@ -25,7 +25,7 @@ impl FromStr for Part {
         let (name, share) = text.split_once('=').ok_or_else(bad)?;
         let share: f64 = share.trim().parse().map_err(|_| bad())?;
         let is_name = !name.is_empty() && !name.contains(['/', '\\']) && !name.starts_with('.');
-        if !is_name || !(share > 0.0 && share <= 1.0) {
+        if !is_name || share.is_nan() || share <= 0.0 || share > 1.0 {
             return Err(bad());
         }
         Ok(Self { name: name.to_owned(), share })
@@ -164,7 +164,7 @@ mod tests {
         let train = crate::read_pairs(&into.join("train.jsonl.gz"), &options).unwrap();
         assert_eq!(train.pairs.len(), report.parts[0].2);
         let broken = folder.path().join("broken.json");
-        std::fs::write(&broken, "[{").unwrap();
+        critic_types::atomic_file::write(&broken, b"[{").unwrap();
         let other = folder.path().join("other");
         assert!(split(&broken, &options, &both, &other, "jsonl").is_err());
         assert_eq!(std::fs::read_dir(&other).unwrap().count(), 0);

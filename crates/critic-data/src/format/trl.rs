@@ -51,7 +51,7 @@ pub(super) const SPECS: [Spec; 8] = [
         PairFormat::TrlStandardImplicit,
         "trl-standard-implicit",
         "chosen, rejected: texts that begin alike",
-        |row| are_texts(row),
+        are_texts,
         read_shared_words,
     ),
     Spec::row(

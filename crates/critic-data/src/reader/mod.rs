@@ -5,7 +5,7 @@ mod groups;
 use crate::container::{self, Container, RawRow, Rows};
 use crate::fields::Object;
 use crate::ids::Ids;
-use crate::ranked::{AnnotatedPair, Ranked};
+use crate::ranked::{AnnotatedPair, Comparison, Ranked};
 use crate::{DataError, PairFormat, Place, RowProblem, source};
 use critic_types::{ContentHasher, ContentId, DropReport, OracleCritique, PreferencePair};
 use groups::Groups;
@@ -128,7 +128,7 @@ struct OpenFile<'a> {
 }
 
 /// What becomes of one row: its comparisons, or the reason why it has none.
-type Outcome = Result<Vec<(String, Result<Compared, RowProblem>)>, RowProblem>;
+type Outcome = Result<Vec<Comparison<Compared>>, RowProblem>;
 
 /// A pair with its address.
 struct Compared {

@@ -91,7 +91,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("sub")).unwrap();
         for name in ["b.jsonl", "a.csv.gz", "README.md", ".hidden.jsonl", "sub/c.parquet"] {
-            fs::write(at(name), "x").unwrap();
+            critic_types::atomic_file::write(&at(name), b"x").unwrap();
         }
         let all = files(folder.path()).unwrap();
         assert_eq!(all, [at("a.csv.gz"), at("b.jsonl"), at("sub/c.parquet")]);

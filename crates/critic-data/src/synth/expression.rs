@@ -146,7 +146,7 @@ impl Parser<'_> {
         if !self.eat(b'^') {
             return Some(base);
         }
-        self.nested(|parser| parser.signed()).map(|exponent| base.powf(exponent))
+        self.nested(Self::signed).map(|exponent| base.powf(exponent))
     }
 
     fn nested(&mut self, read: impl FnOnce(&mut Self) -> Option<f64>) -> Option<f64> {
