@@ -205,8 +205,11 @@ mod tests {
         let row = |(prompt, chosen): &(&str, &str)| {
             json!({"prompt": prompt, "chosen": chosen, "rejected": "no"}).to_string()
         };
-        let text = rows.iter().map(row).collect::<Vec<_>>().join("\n");
-        critic_types::atomic_file::write(&path, text.as_bytes()).unwrap();
+        critic_types::atomic_file::write(
+            &path,
+            rows.iter().map(row).collect::<Vec<_>>().join("\n").as_bytes(),
+        )
+        .unwrap();
         path
     }
 

@@ -12,9 +12,7 @@ use critic_model::backprop::Activations;
 use critic_model::sources::{LoadedModel, ModelRef, load};
 use critic_model::{Decoder, ForestAttention, WeightFormat};
 use critic_text::{Ending, Prompts};
-use critic_train::{
-    CritiqueText, JointForm, JointLoss, LossWeights, TrainableModel, build_pairs,
-};
+use critic_train::{CritiqueText, JointForm, JointLoss, LossWeights, TrainableModel, build_pairs};
 use critic_types::{Conversation, Message, PreferencePair, SeedTree, Side};
 use flate2::read::GzDecoder;
 use serde::Deserialize;
