@@ -81,7 +81,7 @@ fn column(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct InspectArgs {
-    /// A file, a folder, a glob, - for standard input, or hub:org/name[:split][@revision].
+    /// A file, a folder, a glob, - for standard input, or hub:org/name:split@revision.
     pub(crate) source: PathBuf,
     /// Print it as JSON.
     #[arg(long)]
@@ -98,7 +98,7 @@ pub(crate) struct InspectArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
-    /// A file, a folder, a glob, - for standard input, or hub:org/name[:split][@revision].
+    /// A file, a folder, a glob, - for standard input, or hub:org/name:split@revision.
     pub(crate) source: PathBuf,
     /// Ends in .jsonl, .json, .csv, .tsv or .parquet, and .gz or .zst; - writes JSONL to standard output.
     #[arg(long, short, value_name = "FILE")]
@@ -112,7 +112,7 @@ pub(crate) struct ConvertArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct SplitArgs {
-    /// A file, a folder, a glob, - for standard input, or hub:org/name[:split][@revision].
+    /// A file, a folder, a glob, - for standard input, or hub:org/name:split@revision.
     pub(crate) source: PathBuf,
     /// Parts with their shares, such as train=0.9 eval=0.1.
     #[arg(required = true, value_name = "NAME=SHARE", value_parser = str::parse::<Part>)]
@@ -165,7 +165,7 @@ fn mix_source(text: &str) -> Result<MixSource, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct OverlapArgs {
-    /// The data to be checked: a file, a folder, a glob, -, or hub:org/name[:split][@revision].
+    /// The data to be checked: a file, a folder, a glob, -, or hub:org/name:split@revision.
     pub(crate) source: PathBuf,
     /// A bench that it must not know (repeatable).
     #[arg(long, required = true, value_name = "SOURCE")]
