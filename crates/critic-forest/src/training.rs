@@ -22,7 +22,7 @@ pub struct Target {
 }
 
 /// The token sequences of one preference pair.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct PairSequences {
     /// (x, y) of chosen and rejected; the reward of the fast path is read at the last token.
     pub responses: [Vec<u32>; 2],
@@ -30,6 +30,8 @@ pub struct PairSequences {
     pub read_without_critique: bool,
     /// (x, y, z) of chosen and rejected, with the tokens of z that are trained on; the reward is read at the last token.
     pub critiqued: [Vec<(Vec<u32>, Range<usize>)>; 2],
+    /// How much better the chosen response is, where the data says so.
+    pub margin: Option<f64>,
 }
 
 /// A training batch: the forest of some pairs with targets and reward rows.
@@ -47,6 +49,8 @@ pub struct TrainingForest {
     pub reward_rows: Vec<usize>,
     /// For each pair the compared rewards: indices into `reward_rows`, chosen first.
     pub comparisons: Vec<Vec<(usize, usize)>>,
+    /// For each pair its margin.
+    pub margins: Vec<Option<f64>>,
     /// Tokens that the same sequences have one by one.
     pub n_unshared_tokens: usize,
 }
@@ -121,6 +125,7 @@ impl TrainingForest {
             targets,
             reward_rows,
             comparisons,
+            margins: pairs.iter().map(|pair| pair.margin).collect(),
             n_unshared_tokens: read.n_unshared,
         })
     }
@@ -160,6 +165,7 @@ mod tests {
                 vec![(vec![1, 2, 10, 7, 30, 9], 4..6), (vec![1, 2, 10, 7, 31, 9], 4..6)],
                 vec![(vec![1, 2, 20, 7, 32, 9], 4..6)],
             ],
+            margin: None,
         };
         let forest = TrainingForest::build(&[pair]).unwrap();
         assert_eq!(forest.n_tokens(), 2 + (2 + 4) + (2 + 2));
@@ -179,6 +185,20 @@ mod tests {
             let above: usize = segment.prefix.iter().map(ExactSizeIterator::len).sum();
             assert_eq!(forest.positions[segment.rows.start] as usize, above);
         }
+    }
+
+    #[test]
+    fn pairs_of_one_prompt_share_it() {
+        let pair = |chosen: u32, rejected: u32, margin| PairSequences {
+            responses: [vec![1, 2, 3, chosen], vec![1, 2, 3, rejected]],
+            read_without_critique: true,
+            margin,
+            ..PairSequences::default()
+        };
+        let forest = TrainingForest::build(&[pair(10, 11, Some(2.0)), pair(10, 12, None)]).unwrap();
+        assert_eq!(forest.n_tokens(), 3 + 3);
+        assert_eq!(forest.comparisons.len(), 2);
+        assert_eq!(forest.margins, [Some(2.0), None]);
     }
 
     #[test]

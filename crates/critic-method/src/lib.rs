@@ -16,6 +16,7 @@ mod error;
 mod expected_score;
 mod filter;
 mod generate;
+mod mistake;
 mod no_fields;
 mod predict;
 mod refine;
@@ -31,6 +32,7 @@ pub use filter::{
     PairVerdict, ScoreReport, agreeing_combinations, filter,
 };
 pub use generate::{CritiqueSettings, critiques_from, generate, plan};
+pub use mistake::locates_mistake;
 pub use predict::{ScoreSettings, predict, score_request, score_requests};
 pub use refine::{MetaScore, RefineSettings, Refined, Refinement, rank_order, refine};
 pub use response::{ResponseSink, response_id};

@@ -23,6 +23,9 @@ pub(crate) enum Command {
     /// The whole loop: critiques, filter, refinement, training, scores, evaluation, report.
     #[command(args_override_self = true)]
     Run(RunArgs),
+    /// Stage 0: train the critic on critiques that are known to be right.
+    #[command(args_override_self = true)]
+    Warmup(RunArgs),
     /// Stage 1a: write N candidate critiques of every response.
     #[command(args_override_self = true)]
     Critique(RunArgs),

@@ -3,6 +3,8 @@
 mod cli;
 mod commands;
 mod exit;
+mod methods;
+mod metrics;
 mod progress;
 mod run_folder;
 mod settings;
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
 fn dispatch(command: &Command) -> anyhow::Result<()> {
     match command {
         Command::Run(args) => commands::run::run(args, Stage::Report),
+        Command::Warmup(args) => commands::run::run(args, Stage::Warmup),
         Command::Critique(args) => commands::run::run(args, Stage::Critique),
         Command::Filter(args) => commands::run::run(args, Stage::Filter),
         Command::Refine(args) => commands::run::run(args, Stage::Refine),

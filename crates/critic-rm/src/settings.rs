@@ -1,6 +1,7 @@
 //! The settings of a run: built-in defaults, then the run file, then flags, each key with its origin.
 
 use crate::exit::Fault;
+use crate::methods::Method;
 use anyhow::{Context, Result};
 use critic_engine::Sampling;
 use critic_kernels::Precision;
@@ -8,6 +9,7 @@ use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
 use critic_model::WeightFormat;
 use critic_model::backprop::Activations;
+use critic_stats::PreferenceLoss;
 use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -25,13 +27,16 @@ pub(crate) struct Settings {
     pub(crate) model: String,
     /// Root of every random draw.
     pub(crate) seed: u64,
+    /// The reward models that are trained and compared: names of methods or files.
+    pub(crate) methods: Vec<String>,
     pub(crate) data: DataSettings,
     pub(crate) engine: EngineSettings,
+    pub(crate) warmup: WarmupSettings,
+    pub(crate) rounds: RoundSettings,
     pub(crate) critique: CritiqueSettings,
     pub(crate) filter: FilterSettings,
     pub(crate) refine: Refinement,
     pub(crate) train: TrainSettings,
-    pub(crate) baseline: BaselineSettings,
     pub(crate) score: ScoreSettings,
 }
 
@@ -49,6 +54,42 @@ pub(crate) struct DataSettings {
     pub(crate) eval_limit: usize,
     /// Whether a row that cannot be used is an error.
     pub(crate) strict: bool,
+}
+
+/// Stage 0: the critic learns from critiques that are known to be right.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WarmupSettings {
+    /// Pairs with critiques; empty leaves the stage out.
+    pub(crate) data: PathBuf,
+    /// How many of them; 0 takes all.
+    pub(crate) limit: usize,
+    /// Passes over them.
+    pub(crate) epochs: usize,
+    /// Peak rate of the decoder.
+    pub(crate) learning_rate: f64,
+    /// Held-out pairs on which the critic is measured before and after; 0 leaves that out.
+    pub(crate) measure_pairs: usize,
+}
+
+/// How often critiques are written and trained on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RoundSettings {
+    /// Rounds of generation, filter, refinement and training, each with the model of the one before.
+    pub(crate) n: usize,
+    /// Whose weights a later round trains.
+    pub(crate) train_from: RoundStart,
+}
+
+/// Whose weights a later round trains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RoundStart {
+    /// Those that the first round started from.
+    Base,
+    /// Those of the round before.
+    Previous,
 }
 
 /// How candidates are sampled.
@@ -128,6 +169,7 @@ pub(crate) struct TrainSettings {
     max_grad_norm: f64,
     joint: JointForm,
     critique_weight: CritiqueWeight,
+    preference: PreferenceLoss,
     critiques_per_response: usize,
     critique_dropout: f64,
     /// Whether pairs that the filter drops are trained on without critique.
@@ -135,8 +177,8 @@ pub(crate) struct TrainSettings {
 }
 
 impl TrainSettings {
-    /// The trainer's configuration of Critic-RM.
-    pub(crate) fn critic_rm(&self) -> TrainConfig {
+    /// The trainer's configuration.
+    pub(crate) fn config(&self) -> TrainConfig {
         TrainConfig {
             epochs: self.epochs,
             pairs_per_step: self.pairs_per_step,
@@ -152,28 +194,25 @@ impl TrainSettings {
             max_grad_norm: self.max_grad_norm,
             joint: self.joint,
             critique_weight: self.critique_weight,
+            preference: self.preference,
             critiques_per_response: self.critiques_per_response,
             critique_dropout: self.critique_dropout,
         }
     }
 
-    /// The same configuration for a reward model without critiques: the preference loss alone.
-    pub(crate) fn scalar(&self) -> TrainConfig {
+    /// The trainer's configuration of the critic's warm-up: critiques alone, all of them.
+    pub(crate) fn warmup(&self, warmup: &WarmupSettings) -> TrainConfig {
+        let learning_rate = LearningRate { peak: warmup.learning_rate, ..self.learning_rate };
         TrainConfig {
+            epochs: warmup.epochs,
+            learning_rate,
             joint: JointForm::Convex,
-            critique_weight: CritiqueWeight::Constant { weight: 0.0 },
-            critique_dropout: 1.0,
-            ..self.critic_rm()
+            critique_weight: CritiqueWeight::Constant { weight: 1.0 },
+            critiques_per_response: 0,
+            critique_dropout: 0.0,
+            ..self.config()
         }
     }
-}
-
-/// Controls that are trained beside Critic-RM.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct BaselineSettings {
-    /// The same model as a plain scalar reward model.
-    pub(crate) scalar: bool,
 }
 
 /// Inference.
@@ -286,7 +325,23 @@ fn check(settings: &Settings) -> Result<()> {
     let config = |error: anyhow::Error| Fault::config(error);
     settings.critique.sampling().validate().context("[critique]").map_err(config)?;
     settings.score.sampling().validate().context("[score]").map_err(config)?;
-    settings.train.critic_rm().validate().map_err(|error| config(error.into()))?;
+    settings.train.config().validate().map_err(|error| config(error.into()))?;
+    settings
+        .train
+        .warmup(&settings.warmup)
+        .validate()
+        .map_err(|error| config(anyhow::Error::from(error).context("[warmup]")))?;
+    for name in &settings.methods {
+        Method::resolve(name, &settings.train)?;
+    }
+    if settings.methods.is_empty() {
+        return Err(config(anyhow::anyhow!(
+            "methods is empty; name at least one, such as methods=[\"critic-rm\"]"
+        )));
+    }
+    if settings.rounds.n == 0 {
+        return Err(config(anyhow::anyhow!("rounds.n is 0; at least one round is needed")));
+    }
     if settings.critique.n_candidates == 0 {
         return Err(config(anyhow::anyhow!(
             "critique.n_candidates is 0; at least one candidate is needed"
@@ -310,6 +365,11 @@ fn nested(key: &str, value: Value) -> Table {
         }
         None => Table::from_iter([(key.to_owned(), value)]),
     }
+}
+
+/// Lays `layer` over `base`, key by key.
+pub(crate) fn merge_tables(base: &mut Table, layer: &Table) {
+    merge(base, layer, "", "", &mut BTreeMap::new());
 }
 
 /// Lays `layer` over `base`. A table whose `kind` changes starts anew: the fields belong to the kind.

@@ -47,7 +47,7 @@ pub fn probability(chosen_reward: f64, rejected_reward: f64) -> Result<f64, Stat
     Ok(if margin >= 0.0 { 1.0 / (1.0 + tail) } else { tail / (1.0 + tail) })
 }
 
-fn finite_margin(chosen_reward: f64, rejected_reward: f64) -> Result<f64, StatsError> {
+pub(crate) fn finite_margin(chosen_reward: f64, rejected_reward: f64) -> Result<f64, StatsError> {
     crate::error::all_finite("reward", &[chosen_reward, rejected_reward])?;
     let margin = chosen_reward - rejected_reward;
     crate::error::all_finite("reward difference", &[margin])?;

@@ -6,8 +6,9 @@ use critic_stats::calibration::{
 use critic_stats::correlation::{fisher_interval, kendall_tau_b, pearson, spearman};
 use critic_stats::critiques::pair_odds;
 use critic_stats::{
-    Bootstrap, Clusters, Temperature, bootstrap_interval, clustered_standard_error, holm, mcnemar,
-    paired_permutation_test, seed_effect, seeds_and_items, variance_components, wilson_interval,
+    Bootstrap, Clusters, PreferenceLoss, Temperature, bootstrap_interval, clustered_standard_error,
+    holm, mcnemar, paired_permutation_test, seed_effect, seeds_and_items, variance_components,
+    wilson_interval,
 };
 use critic_types::SeedTree;
 use serde_json::Value;
@@ -180,4 +181,21 @@ fn the_bootstrap_comes_near_that_of_scipy() {
     let found = bootstrap_interval(&numbers(&row["values"]), &bootstrap).unwrap();
     near(found.low, &row["low"], 0.005);
     near(found.high, &row["high"], 0.005);
+}
+
+#[test]
+fn the_preference_loss_and_its_slopes_are_pytorchs() {
+    for row in rows(&golden("preference_loss.json")["rows"]) {
+        let margin = serde_json::from_value(row["kind"].clone()).unwrap();
+        let loss = PreferenceLoss {
+            margin,
+            label_smoothing: number(&row["smoothing"]),
+            centering: number(&row["centering"]),
+        };
+        let (chosen, rejected) = (number(&row["chosen"]), number(&row["rejected"]));
+        let found = loss.of(chosen, rejected, Some(number(&row["margin"]))).unwrap();
+        near(found.loss, &row["loss"], 1e-12);
+        near(found.chosen_slope, &row["chosen_slope"], 1e-12);
+        near(found.rejected_slope, &row["rejected_slope"], 1e-12);
+    }
 }

@@ -1,6 +1,7 @@
 use crate::{CritiqueWeight, LearningRate, TrainError};
 use critic_kernels::Precision;
 use critic_model::backprop::Activations;
+use critic_stats::PreferenceLoss;
 use serde::{Deserialize, Serialize};
 
 /// How the two losses are joined.
@@ -45,6 +46,8 @@ pub struct TrainConfig {
     pub joint: JointForm,
     /// λ(t).
     pub critique_weight: CritiqueWeight,
+    /// The loss of a pair of rewards.
+    pub preference: PreferenceLoss,
     /// Critiques of a response that an epoch draws; 0 takes all.
     pub critiques_per_response: usize,
     /// Probability that a pair's reward is read without critique too.
@@ -97,6 +100,18 @@ impl TrainConfig {
             ("beta2", self.beta2, share(self.beta2) && self.beta2 < 1.0, "at least 0 and below 1"),
             ("epsilon", self.epsilon, positive(self.epsilon), "above 0"),
             ("max_grad_norm", self.max_grad_norm, positive(self.max_grad_norm), "above 0"),
+            (
+                "preference.label_smoothing",
+                self.preference.label_smoothing,
+                (0.0..0.5).contains(&self.preference.label_smoothing),
+                "at least 0 and below 0.5",
+            ),
+            (
+                "preference.centering",
+                self.preference.centering,
+                self.preference.centering >= 0.0 && self.preference.centering.is_finite(),
+                "at least 0",
+            ),
             (
                 "critique_dropout",
                 self.critique_dropout,

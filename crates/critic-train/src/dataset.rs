@@ -1,7 +1,7 @@
 use crate::TrainError;
 use critic_forest::{PairSequences, TrainingForest};
 use critic_text::{Ending, Prompts, Renderer};
-use critic_types::{Conversation, PreferencePair, SeedTree, Side};
+use critic_types::{ContentHasher, ContentId, Conversation, PreferencePair, SeedTree, Side};
 use std::ops::Range;
 
 /// A critique to train on.
@@ -18,6 +18,10 @@ pub struct CritiqueText {
 pub struct TrainPair {
     /// The pair's id; its draws are named by it.
     pub id: String,
+    /// Address of the prompt: pairs of one prompt go into the same forest.
+    pub prompt: ContentId,
+    /// How much better the chosen response is, where the data says so.
+    pub margin: Option<f64>,
     /// (x, y) of chosen and rejected, closed.
     pub responses: [Vec<u32>; 2],
     /// (x, y, z) of every critique of chosen and rejected, closed, with the tokens of z.
@@ -84,7 +88,15 @@ fn build_pair(
             critiqued[i].push((rendered.tokens, label_span));
         }
     }
-    Ok(TrainPair { id: pair.id.clone(), responses, critiqued })
+    let mut prompt = ContentHasher::new("prompt");
+    prompt.conversation(&pair.prompt);
+    Ok(TrainPair {
+        id: pair.id.clone(),
+        prompt: prompt.finish(),
+        margin: pair.margin,
+        responses,
+        critiqued,
+    })
 }
 
 impl TrainPair {
@@ -94,6 +106,7 @@ impl TrainPair {
             responses: self.responses.clone(),
             read_without_critique: true,
             critiqued: self.critiqued.clone(),
+            margin: None,
         };
         Ok(TrainingForest::build(&[all])?.n_tokens())
     }
@@ -125,6 +138,7 @@ impl TrainPair {
             responses: self.responses.clone(),
             read_without_critique: dropped || !has_critiques,
             critiqued,
+            margin: self.margin,
         }
     }
 }
@@ -137,6 +151,8 @@ mod tests {
         let critiques = |side: u32| (0..n as u32).map(|i| (vec![side, i, 9], 1..3)).collect();
         TrainPair {
             id: "p".to_owned(),
+            prompt: ContentHasher::new("prompt").finish(),
+            margin: None,
             responses: [vec![1], vec![2]],
             critiqued: [critiques(1), critiques(2)],
         }

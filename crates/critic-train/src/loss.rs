@@ -1,13 +1,16 @@
+mod preference;
+
+pub(crate) use preference::add_preference;
+
 use crate::{JointForm, TrainError};
 use critic_forest::TrainingForest;
 use critic_kernels::cross_entropy::{self, Target};
 use critic_kernels::matmul;
 use critic_model::backprop::{Activations, Batch, Gradients, Parameters, Pass};
 use critic_model::query_runs;
-use critic_stats::bradley_terry::pairwise_nll;
-use critic_stats::log_sigmoid;
+use critic_stats::PreferenceLoss;
 
-/// What each summed loss is multiplied by in the joint loss of a step.
+/// What each summed loss is multiplied by in the joint loss of a step, and how a pair's is taken.
 ///
 /// `convex`: λ/n_critique_tokens and (1 − λ)/n_pairs; `additive`: λ/n_critique_tokens and 1/n_pairs.
 /// The counts are those of the whole step, so that the loss does not depend on how a step is cut.
@@ -17,6 +20,8 @@ pub struct LossWeights {
     pub critique: f64,
     /// Per nat of a pair.
     pub preference: f64,
+    /// The loss of a pair of rewards; Bradley–Terry when neutral.
+    pub pair_loss: PreferenceLoss,
 }
 
 impl LossWeights {
@@ -36,6 +41,7 @@ impl LossWeights {
         Self {
             critique: share(critique_weight, n_critique_tokens),
             preference: share(preference, n_pairs),
+            pair_loss: PreferenceLoss::default(),
         }
     }
 }
@@ -92,7 +98,8 @@ impl JointLoss {
 
     /// The losses of a forest; the gradients of the joint loss are added to `gradients`.
     ///
-    /// L = w_c · Σ −ln P(critique token) + w_p · Σ_pairs mean_comparisons softplus(−(r⁺ − r⁻)).
+    /// L = w_c · Σ −ln P(critique token) + w_p · Σ_pairs mean_comparisons L(r⁺, r⁻), where L is softplus(−(r⁺ − r⁻))
+    /// or what [`LossWeights::pair_loss`] makes of it.
     /// Critic-RM §3.2.3 (Eq. 4, 5 and the joint loss; the numbering is our reading). A loss whose weight is
     /// zero is given and has no gradient.
     ///
@@ -160,7 +167,7 @@ impl JointLoss {
                 )?
             };
         }
-        add_preference(parameters, forest, weights, rewarded, grad_rewarded, gradients, &mut sums)?;
+        preference(parameters, forest, weights, rewarded, grad_rewarded, gradients, &mut sums)?;
         if weights.critique != 0.0 && !targets.is_empty()
             || weights.preference != 0.0 && sums.n_comparisons > 0
         {
@@ -171,7 +178,7 @@ impl JointLoss {
 }
 
 /// The preference loss of rewards read from `hidden`, and its gradients.
-fn add_preference(
+fn preference(
     parameters: &Parameters,
     forest: &TrainingForest,
     weights: LossWeights,
@@ -185,20 +192,7 @@ fn add_preference(
     let mut rewards = vec![0.0; n];
     matmul::nt_row_invariant(n, d_model, 1, hidden, head, &mut rewards)?;
     let mut slopes = vec![0.0; n];
-    for pair in forest.comparisons.iter().filter(|pair| !pair.is_empty()) {
-        let share = 1.0 / pair.len() as f64;
-        sums.n_pairs += 1;
-        sums.n_comparisons += pair.len();
-        for &(chosen, rejected) in pair {
-            let (plus, minus) = (f64::from(rewards[chosen]), f64::from(rewards[rejected]));
-            sums.preference_nats += share * pairwise_nll(plus, minus)?;
-            sums.n_correct += usize::from(plus > minus);
-            // d/dm softplus(−m) = −σ(−m)
-            let slope = -log_sigmoid(minus - plus).exp() * share * weights.preference;
-            slopes[chosen] += slope;
-            slopes[rejected] -= slope;
-        }
-    }
+    add_preference(forest, weights, &rewards, &mut slopes, sums)?;
     if weights.preference == 0.0 || sums.n_comparisons == 0 {
         return Ok(());
     }

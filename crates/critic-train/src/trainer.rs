@@ -1,8 +1,10 @@
+mod batches;
+
 use crate::checkpoint::{Checkpoints, Progress};
 use crate::loss::{JointLoss, LossSums, LossWeights};
 use crate::optimizer::Optimizer;
 use crate::{StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
-use critic_forest::{PairSequences, TrainingForest, pack};
+use critic_forest::TrainingForest;
 use critic_model::backprop::{Gradients, Parameters};
 use critic_model::config::DecoderConfig;
 use critic_types::{ContentId, SeedTree};
@@ -137,7 +139,7 @@ impl<'a> Trainer<'a> {
     /// The pairs of a step, in the order of its epoch.
     fn step_pairs(&self, step: usize) -> Vec<&TrainPair> {
         let (epoch, within) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
-        let order = self.seed.child("order").index(epoch as u64).permutation(self.pairs.len());
+        let order = batches::epoch_order(self.pairs, &self.seed.child("order").index(epoch as u64));
         let start = within * self.config.pairs_per_step;
         let end = (start + self.config.pairs_per_step).min(order.len());
         order[start..end].iter().map(|&pair| &self.pairs[pair]).collect()
@@ -150,15 +152,18 @@ impl<'a> Trainer<'a> {
         let epoch = step / self.steps_per_epoch();
         let critique_weight =
             self.config.critique_weight.at(step, self.config.epochs, self.steps_per_epoch());
-        let forests = self.forests(step, epoch)?;
+        let forests =
+            batches::forests(&self.step_pairs(step), self.config, &self.seed.child("draw"), epoch)?;
         let n_critique_tokens = forests.iter().map(|forest| forest.targets.len()).sum();
         let n_pairs = forests
             .iter()
             .flat_map(|forest| &forest.comparisons)
             .filter(|pair| !pair.is_empty())
             .count();
-        let weights =
-            LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs);
+        let weights = LossWeights {
+            pair_loss: self.config.preference,
+            ..LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs)
+        };
 
         let mut sums = LossSums::default();
         let Work { gradients, joint_loss: losses } = work;
@@ -201,40 +206,6 @@ impl<'a> Trainer<'a> {
             n_unshared_tokens: forests.iter().map(|forest| forest.n_unshared_tokens).sum(),
             seconds: started.elapsed().as_secs_f64(),
         })
-    }
-
-    /// The forests of a step, each within the token budget.
-    fn forests(&self, step: usize, epoch: usize) -> Result<Vec<TrainingForest>, TrainError> {
-        let config = self.config;
-        let seed = self.seed.child("draw");
-        let pairs = self.step_pairs(step);
-        let drawn: Vec<PairSequences> = pairs
-            .iter()
-            .map(|pair| {
-                pair.draw(&seed, epoch, config.critiques_per_response, config.critique_dropout)
-            })
-            .collect();
-        let mut sizes = Vec::with_capacity(drawn.len());
-        for (pair, sequences) in pairs.iter().zip(&drawn) {
-            let n_tokens = TrainingForest::build(std::slice::from_ref(sequences))?.n_tokens();
-            if n_tokens > config.tokens_per_pack {
-                return Err(TrainError::PairTooLong {
-                    pair_id: pair.id.clone(),
-                    n_tokens,
-                    budget: config.tokens_per_pack,
-                });
-            }
-            sizes.push(n_tokens);
-        }
-        let packs = pack(&sizes, config.tokens_per_pack)?;
-        packs
-            .into_iter()
-            .map(|items| {
-                let pairs: Vec<PairSequences> =
-                    items.into_iter().map(|item| drawn[item].clone()).collect();
-                Ok(TrainingForest::build(&pairs)?)
-            })
-            .collect()
     }
 }
 

@@ -8,6 +8,7 @@ use critic_kernels::Precision;
 use critic_model::backprop::{Activations, Gradients, Parameters};
 use critic_model::sources::{load_folder, read_arrays};
 use critic_model::{REWARD_HEAD, Weight};
+use critic_stats::PreferenceLoss;
 use critic_train::{
     CritiqueWeight, JointForm, JointLoss, LearningRate, LossWeights, Optimizer, TrainConfig,
     TrainableModel,
@@ -113,6 +114,7 @@ fn forest(expected: &Expected, with_critiques: bool) -> TrainingForest {
                 responses: [answered(&pair.chosen), answered(&pair.rejected)],
                 read_without_critique: !with_critiques,
                 critiqued: [critiqued(&pair.chosen), critiqued(&pair.rejected)],
+                margin: None,
             }
         })
         .collect();
@@ -253,6 +255,7 @@ fn check_steps(name: &str) {
         joint: JointForm::Convex,
         critique_weight: CritiqueWeight::Constant { weight: case.expected.lam },
         critiques_per_response: 0,
+        preference: PreferenceLoss::default(),
         critique_dropout: 0.0,
     };
     let whole = forest(&case.expected, true);

@@ -1,5 +1,6 @@
 use super::Stage;
 use super::session::Session;
+use crate::methods::Method;
 use crate::progress::{duration, say};
 use anyhow::Result;
 use critic_forest::{PairSequences, TrainingForest};
@@ -15,7 +16,7 @@ const REQUEST_TOKENS: f64 = 70.0;
 /// Says what the run will do and about how long it will take, from one measured forward pass.
 ///
 /// A generated token costs about one and a half forward tokens at full batches, a trained one about
-/// three and a half.
+/// three and a half. The warm-up, whose data is not read yet, is left out.
 pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
     let settings = &session.resolved.settings;
     let base = &session.base;
@@ -63,22 +64,33 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
                     + drafts as f64 * per_critique(settings.critique.max_new_tokens))
         }
     };
-    let epochs = settings.train.critic_rm().epochs as f64;
-    let trained = 2.0
-        * n_train
-        * epochs
-        * 3.5
-        * (response_tokens + 0.5 * (REQUEST_TOKENS + settings.critique.max_new_tokens as f64));
-    let scalar =
-        if settings.baseline.scalar { 2.0 * n_train * epochs * 3.5 * response_tokens } else { 0.0 };
-    let score = 2.0
-        * n_eval
-        * (2.0 * response_tokens
-            + settings.score.n_critiques as f64 * per_critique(settings.score.max_new_tokens));
+    let methods: Vec<Method> = settings
+        .methods
+        .iter()
+        .map(|name| Method::resolve(name, &settings.train))
+        .collect::<Result<_>>()?;
+    let n_writers = methods.iter().filter(|method| method.reads_critiques()).count();
+    let n_rounds = if n_writers == 0 { 0.0 } else { settings.rounds.n as f64 };
+    let (mut trained, mut score) = (0.0, 0.0);
+    let mut rounds = n_rounds;
+    for method in &methods {
+        let (mut tokens, mut written, mut times) = (response_tokens, 0.0, 1.0);
+        if method.reads_critiques() {
+            tokens += 0.5 * (REQUEST_TOKENS + settings.critique.max_new_tokens as f64);
+            written = settings.score.n_critiques as f64;
+            // The first of them is trained, and scored, in every round.
+            times = std::mem::replace(&mut rounds, 1.0);
+        }
+        trained += times * 2.0 * n_train * method.train.epochs as f64 * 3.5 * tokens;
+        score += times
+            * 2.0
+            * n_eval
+            * (2.0 * response_tokens + written * per_critique(settings.score.max_new_tokens));
+    }
     let work = [
-        (Stage::Critique, critique),
-        (Stage::Refine, refine),
-        (Stage::Train, trained + scalar),
+        (Stage::Critique, n_rounds * critique),
+        (Stage::Refine, n_rounds * refine),
+        (Stage::Train, trained),
         (Stage::Score, score),
     ];
     let parts: Vec<(Stage, f64)> = work

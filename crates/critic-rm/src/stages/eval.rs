@@ -15,7 +15,7 @@ pub(crate) struct Results {
     pub(crate) comparisons: Vec<PairedComparison>,
 }
 
-/// Pairwise accuracy of Critic-RM at several m, of the scalar model, and of the controls.
+/// Pairwise accuracy of every model, at several m where it reads critiques, and of the controls.
 pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<Results> {
     let pairs = &session.eval.pairs;
     let mut contestants = Vec::new();
@@ -27,15 +27,15 @@ pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<
                 .map(|(key, prediction)| (key, prediction.mean.value()))
                 .collect()
         };
-        if model.name == "scalar" {
-            contestants.push(Contestant::scalar(model.name, means(0)));
+        if !model.reads_critiques {
+            contestants.push(Contestant::scalar(&model.name, means(0)));
             continue;
         }
         let mut counts = vec![0, 1, model.n_critiques];
         counts.retain(|&m| m <= model.n_critiques);
         counts.dedup();
         contestants.extend(
-            counts.into_iter().map(|m| Contestant::with_critiques(model.name, m, means(m))),
+            counts.into_iter().map(|m| Contestant::with_critiques(&model.name, m, means(m))),
         );
     }
     contestants.push(length_control(pairs, LengthUnit::Words));
@@ -44,7 +44,8 @@ pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<
         .iter()
         .map(|contestant| evaluate(contestant, pairs, TieRule::Wrong))
         .collect::<Result<_, _>>()?;
-    let comparisons = comparisons(&contestants, session)?;
+    let main = Predictions::main(predictions).map_or("", |model| model.name.as_str());
+    let comparisons = comparisons(main, &contestants, session)?;
     answer(format!(
         "{:<18} {:>9}  {:>15}  {:>9}",
         "contestant", "accuracy", "95 % interval", "right/n"
@@ -66,9 +67,13 @@ pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<
     Ok(Results { contestants: results, comparisons })
 }
 
-/// Critic-RM with all its critiques against itself without, and against every other contestant.
-fn comparisons(contestants: &[Contestant], session: &Session) -> Result<Vec<PairedComparison>> {
-    let best = contestants.iter().filter(|c| c.family == "critic-rm").max_by_key(|c| c.n_critiques);
+/// The main model with all its critiques against itself without, and against every other contestant.
+fn comparisons(
+    main: &str,
+    contestants: &[Contestant],
+    session: &Session,
+) -> Result<Vec<PairedComparison>> {
+    let best = contestants.iter().filter(|c| c.family == main).max_by_key(|c| c.n_critiques);
     let Some(best) = best else { return Ok(Vec::new()) };
     let others = contestants.iter().filter(|other| other.name != best.name);
     let bootstrap = Bootstrap::new(session.seed().child("bootstrap"));

@@ -1,4 +1,5 @@
 use super::critique::Candidates;
+use super::rounds::Round;
 use super::session::Session;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
@@ -17,10 +18,14 @@ pub(crate) struct Survivors {
 }
 
 /// Stage 1b: the consistency filter.
-pub(crate) fn run(session: &mut Session, candidates: &Candidates) -> Result<Survivors> {
+pub(crate) fn run(
+    session: &mut Session,
+    round: &Round,
+    candidates: &Candidates,
+) -> Result<Survivors> {
     let started = Instant::now();
     let settings = &session.resolved.settings.filter;
-    let mut hasher = session.hasher("filter");
+    let mut hasher = session.hasher("filter", &round.critic);
     hasher
         .text(candidates.key.as_str())
         .text(session.train.content.as_str())
@@ -62,6 +67,6 @@ pub(crate) fn run(session: &mut Session, candidates: &Candidates) -> Result<Surv
     if let Some(agreement) = agreement {
         facts.push(("label agreement", format!("{:.1} %", 100.0 * agreement)));
     }
-    session.finish("filter", &key, started.elapsed().as_secs_f64(), false, facts)?;
+    session.finish(&round.name("filter"), &key, started.elapsed().as_secs_f64(), false, facts)?;
     Ok(Survivors { key, critiques })
 }

@@ -1,5 +1,6 @@
 //! The stages of a run. Each takes up what is stored, does the rest, and stores every result as it comes.
 
+mod candidates;
 mod critique;
 mod estimate;
 mod eval;
@@ -7,9 +8,11 @@ mod filter;
 mod pairs;
 mod refine;
 mod report;
+mod rounds;
 mod score;
 mod session;
 mod train;
+mod warmup;
 
 pub(crate) use session::Session;
 pub(crate) use train::TrainedModel;
@@ -19,6 +22,7 @@ use anyhow::Result;
 /// The stages in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
+    Warmup,
     Critique,
     Filter,
     Refine,
@@ -31,19 +35,11 @@ pub(crate) enum Stage {
 /// Runs every stage up to `last`.
 pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<()> {
     estimate::announce(session, last)?;
-    let candidates = critique::run(session)?;
-    if last < Stage::Filter {
+    let start = warmup::run(session)?;
+    if last < Stage::Critique {
         return Ok(());
     }
-    let survivors = filter::run(session, &candidates)?;
-    if last < Stage::Refine {
-        return Ok(());
-    }
-    let critiques = refine::run(session, &survivors)?;
-    if last < Stage::Train {
-        return Ok(());
-    }
-    let trained = train::run(session, &critiques)?;
+    let Some(trained) = rounds::run(session, &start, last)? else { return Ok(()) };
     if last < Stage::Score {
         return Ok(());
     }

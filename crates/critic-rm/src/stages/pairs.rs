@@ -38,6 +38,7 @@ pub(crate) fn read(settings: &DataSettings, is_train: bool) -> Result<Split> {
     Ok(Split {
         file: path.display().to_string(),
         pairs: set.pairs,
+        critiques: set.critiques,
         report: set.report,
         content: hasher.finish(),
     })

@@ -1,4 +1,5 @@
 use super::filter::Survivors;
+use super::rounds::Round;
 use super::session::Session;
 use crate::progress::{Meter, say};
 use anyhow::Result;
@@ -17,14 +18,14 @@ pub(crate) struct Refined {
 }
 
 /// Stage 1c: rank or summarize.
-pub(crate) fn run(session: &mut Session, survivors: &Survivors) -> Result<Refined> {
+pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -> Result<Refined> {
     let settings = RefineSettings {
         refinement: session.resolved.settings.refine,
         sampling: session.resolved.settings.critique.sampling(),
         keep_truncated: session.resolved.settings.filter.keep_truncated,
-        seed: session.seed().child("round 0"),
+        seed: session.seed().child(&format!("round {}", round.index)),
     };
-    let mut hasher = session.engine_hasher("refine");
+    let mut hasher = session.engine_hasher("refine", &round.critic);
     hasher.text(survivors.key.as_str()).text(&serde_json::to_string(&settings.refinement)?);
     let key = hasher.finish();
     let named = |critiques: &[Candidate]| -> BTreeSet<(String, Side)> {
@@ -35,7 +36,7 @@ pub(crate) fn run(session: &mut Session, survivors: &Survivors) -> Result<Refine
     let n_done = wanted.intersection(&done).count();
     let mut seconds = 0.0;
     if n_done < wanted.len() && session.store.stage("refine", &key)?.is_none() {
-        let mut engine = session.base_engine()?;
+        let mut engine = session.engine(&round.critic)?;
         let verb = match settings.refinement {
             Refinement::Rank { .. } => "ranking critiques",
             Refinement::Summarize { .. } => "summarizing critiques",
@@ -106,6 +107,6 @@ pub(crate) fn run(session: &mut Session, survivors: &Survivors) -> Result<Refine
     };
     session.records.funnel.push(FunnelStep { label, n_pairs, n_critiques: Some(critiques.len()) });
     let facts = vec![("critiques to train on", critiques.len().to_string())];
-    session.finish("refine", &key, seconds, n_done > 0, facts)?;
+    session.finish(&round.name("refine"), &key, seconds, n_done > 0, facts)?;
     Ok(Refined { key, critiques })
 }

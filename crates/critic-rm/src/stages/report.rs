@@ -105,9 +105,7 @@ fn score_agreement(session: &Session) -> Result<Vec<ScoreAgreement>> {
 
 /// A handful of pairs of every domain: right and wrong ones, those with the widest margins first.
 fn items(session: &Session, predictions: &[Predictions]) -> Vec<ItemRecord> {
-    let Some(critic) = predictions.iter().find(|model| model.name == "critic-rm") else {
-        return Vec::new();
-    };
+    let Some(critic) = Predictions::main(predictions) else { return Vec::new() };
     let scored = critic.at(critic.n_critiques);
     let item = |pair: &PreferencePair| {
         let chosen = scored.get(&(pair.id.clone(), Side::Chosen))?.clone();

@@ -11,12 +11,19 @@ use std::ops::ControlFlow;
 /// The rewards of the held-out responses by one model, with all their critiques.
 #[derive(Debug)]
 pub(crate) struct Predictions {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) n_critiques: usize,
+    /// Whether the model reads rewards after critiques.
+    pub(crate) reads_critiques: bool,
     pub(crate) by_response: BTreeMap<(String, Side), RewardPrediction>,
 }
 
 impl Predictions {
+    /// The model that a run is about: the first that reads critiques, else the first.
+    pub(crate) fn main(all: &[Self]) -> Option<&Self> {
+        all.iter().find(|model| model.reads_critiques).or(all.first())
+    }
+
     /// The predictions from the first `m` critiques; a response that has none is left out.
     pub(crate) fn at(&self, m: usize) -> BTreeMap<(String, Side), RewardPrediction> {
         let predicted = self.by_response.iter().filter_map(|((pair, side), stored)| {
@@ -40,9 +47,9 @@ pub(crate) fn run(session: &mut Session, trained: &[TrainedModel]) -> Result<Vec
 
 fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
     let chosen = &session.resolved.settings.score;
-    let n_critiques = if model.name == "scalar" { 0 } else { chosen.n_critiques };
+    let n_critiques = if model.reads_critiques { chosen.n_critiques } else { 0 };
     let settings = ScoreSettings { n_critiques, sampling: chosen.sampling(), seed: session.seed() };
-    let mut hasher = session.engine_hasher("score");
+    let mut hasher = session.engine_hasher("score", &session.base);
     hasher
         .text(model.key.as_str())
         .text(&serde_json::to_string(chosen)?)
@@ -108,5 +115,6 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
         facts.push(("failed", failures.len().to_string()));
     }
     session.finish(&format!("score {}", model.name), &key, seconds, n_done > 0, facts)?;
-    Ok(Predictions { name: model.name, n_critiques, by_response })
+    let (name, reads_critiques) = (model.name.clone(), model.reads_critiques);
+    Ok(Predictions { name, n_critiques, reads_critiques, by_response })
 }

@@ -10,7 +10,9 @@ use critic_report::{Fact, FunnelStep, StageRecord};
 use critic_store::Store;
 use critic_text::Prompts;
 use critic_train::StepRecord;
-use critic_types::{ContentHasher, ContentId, DropReport, PreferencePair, SeedTree};
+use critic_types::{
+    ContentHasher, ContentId, DropReport, OracleCritique, PreferencePair, SeedTree,
+};
 use std::rc::Rc;
 
 /// A run while it is worked on.
@@ -36,6 +38,8 @@ pub(crate) struct Session {
 pub(crate) struct Split {
     pub(crate) file: String,
     pub(crate) pairs: Vec<PreferencePair>,
+    /// Critiques that came with them.
+    pub(crate) critiques: Vec<OracleCritique>,
     pub(crate) report: DropReport,
     /// Address of the pairs.
     pub(crate) content: ContentId,
@@ -88,10 +92,10 @@ impl Session {
         SeedTree::new(self.resolved.settings.seed)
     }
 
-    /// A hasher for the results of a stage of the model that was loaded.
-    pub(crate) fn hasher(&self, stage: &str) -> ContentHasher {
+    /// A hasher for the results of a stage of this model.
+    pub(crate) fn hasher(&self, stage: &str, model: &LoadedModel) -> ContentHasher {
         let mut hasher = ContentHasher::new(stage);
-        hasher.text(self.base.identity.digest.as_str());
+        hasher.text(model.identity.digest.as_str());
         hasher.text(self.renderer.as_str());
         hasher.text(self.prompts.digest().as_str());
         hasher.bytes(&self.resolved.settings.seed.to_le_bytes());
@@ -99,8 +103,8 @@ impl Session {
     }
 
     /// A hasher for the results of a stage that the engine computes.
-    pub(crate) fn engine_hasher(&self, stage: &str) -> ContentHasher {
-        let mut hasher = self.hasher(stage);
+    pub(crate) fn engine_hasher(&self, stage: &str, model: &LoadedModel) -> ContentHasher {
+        let mut hasher = self.hasher(stage, model);
         let weights = self.resolved.settings.engine.weights;
         if weights != WeightFormat::F32 {
             hasher.text(weights.name());
@@ -108,13 +112,12 @@ impl Session {
         hasher
     }
 
-    /// The base model as a generator.
-    pub(crate) fn base_engine(&self) -> Result<LocalEngine> {
-        let base = &self.base;
-        let decoder =
-            Decoder::new(&base.config, &base.weights, self.resolved.settings.engine.weights)?;
-        let limits = self.resolved.settings.engine.limits();
-        LocalEngine::new(decoder, None, base.renderer.clone(), self.prompts.clone(), limits)
+    /// A model as a generator.
+    pub(crate) fn engine(&self, model: &LoadedModel) -> Result<LocalEngine> {
+        let settings = &self.resolved.settings.engine;
+        let decoder = Decoder::new(&model.config, &model.weights, settings.weights)?;
+        let (renderer, prompts) = (model.renderer.clone(), self.prompts.clone());
+        LocalEngine::new(decoder, None, renderer, prompts, settings.limits())
             .map_err(|error| Fault::config(error.into()))
     }
 

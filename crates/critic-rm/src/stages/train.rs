@@ -1,16 +1,16 @@
 use super::refine::Refined;
 use super::session::Session;
 use crate::exit::Fault;
+use crate::methods::Method;
+use crate::metrics::Metrics;
 use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
-use critic_model::sources::{load_folder, write_hf_folder};
+use critic_model::sources::{LoadedModel, load_folder, write_hf_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
 use critic_text::Prompts;
-use critic_train::{
-    CritiqueText, Ended, StepRecord, TrainConfig, TrainableModel, Trainer, build_pairs,
-};
+use critic_train::{CritiqueText, Ended, StepRecord, TrainableModel, Trainer, build_pairs};
 use critic_types::{ContentId, PreferencePair, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -42,9 +42,11 @@ struct Manifest {
 /// A reward model of this run.
 #[derive(Debug, Clone)]
 pub(crate) struct TrainedModel {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     pub(crate) folder: PathBuf,
     pub(crate) key: ContentId,
+    /// Whether rewards are read after critiques too.
+    pub(crate) reads_critiques: bool,
 }
 
 impl TrainedModel {
@@ -83,64 +85,102 @@ impl TrainedModel {
     }
 }
 
-/// Stage 2: Critic-RM and, as a control, the same model as a scalar reward model.
-pub(crate) fn run(session: &mut Session, refined: &Refined) -> Result<Vec<TrainedModel>> {
-    let settings = session.resolved.settings.train.clone();
-    let mut by_pair: HashMap<&str, Vec<CritiqueText>> = HashMap::new();
-    for critique in &refined.critiques {
-        let text = CritiqueText { side: critique.side, text: critique.text.clone() };
-        by_pair.entry(&critique.pair_id).or_default().push(text);
+/// The pairs of a training with their critiques.
+#[derive(Debug, Default)]
+pub(crate) struct TrainingData {
+    pub(crate) pairs: Vec<(PreferencePair, Vec<CritiqueText>)>,
+    /// Addresses of what they depend on besides the model.
+    pub(crate) keys: Vec<ContentId>,
+}
+
+impl TrainingData {
+    /// The pairs of the run, with these critiques if there are any.
+    pub(crate) fn of_pairs(session: &Session, critiques: Option<&Refined>) -> Self {
+        let mut by_pair: HashMap<&str, Vec<CritiqueText>> = HashMap::new();
+        for critique in critiques.into_iter().flat_map(|refined| &refined.critiques) {
+            let text = CritiqueText { side: critique.side, text: critique.text.clone() };
+            by_pair.entry(&critique.pair_id).or_default().push(text);
+        }
+        let keeps_all =
+            critiques.is_none() || session.resolved.settings.train.keep_unfiltered_pairs;
+        let pairs = session
+            .train
+            .pairs
+            .iter()
+            .map(|pair| (pair.clone(), by_pair.remove(pair.id.as_str()).unwrap_or_default()))
+            .filter(|(_, critiques)| keeps_all || !critiques.is_empty())
+            .collect();
+        let mut keys = vec![session.train.content.clone()];
+        keys.extend(critiques.map(|refined| refined.key.clone()));
+        Self { pairs, keys }
     }
-    let pairs = session.train.pairs.clone();
-    let with_critiques: Vec<(&PreferencePair, Vec<CritiqueText>)> = pairs
-        .iter()
-        .map(|pair| (pair, by_pair.get(pair.id.as_str()).cloned().unwrap_or_default()))
-        .filter(|(_, critiques)| settings.keep_unfiltered_pairs || !critiques.is_empty())
-        .collect();
-    session.records.funnel.push(FunnelStep {
-        label: "trained on".to_owned(),
-        n_pairs: with_critiques.len(),
-        n_critiques: Some(with_critiques.iter().map(|(_, critiques)| critiques.len()).sum()),
-    });
-    let mut trained =
-        vec![train(session, "critic-rm", &settings.critic_rm(), &with_critiques, &refined.key)?];
-    if session.resolved.settings.baseline.scalar {
-        let without: Vec<_> = pairs.iter().map(|pair| (pair, Vec::new())).collect();
-        let data = session.train.content.clone();
-        trained.push(train(session, "scalar", &settings.scalar(), &without, &data)?);
+
+    fn n_critiques(&self) -> usize {
+        self.pairs.iter().map(|(_, critiques)| critiques.len()).sum()
     }
-    Ok(trained)
+}
+
+/// Stage 2: trains one model from the weights of `start`, or takes it up where it stands.
+pub(crate) fn run(
+    session: &mut Session,
+    method: &Method,
+    start: &LoadedModel,
+    data: TrainingData,
+) -> Result<TrainedModel> {
+    if method.reads_critiques() {
+        session.records.funnel.push(FunnelStep {
+            label: format!("{} is trained on", method.name),
+            n_pairs: data.pairs.len(),
+            n_critiques: Some(data.n_critiques()),
+        });
+    }
+    train(session, method, start, data, Heads::Both)
+}
+
+/// What a training leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heads {
+    /// A reward model.
+    Both,
+    /// A critic without reward head.
+    Language,
 }
 
 /// Trains one model, or takes it up where it stands.
-fn train(
+pub(super) fn train(
     session: &mut Session,
-    name: &'static str,
-    config: &TrainConfig,
-    pairs: &[(&PreferencePair, Vec<CritiqueText>)],
-    data: &ContentId,
+    method: &Method,
+    start: &LoadedModel,
+    data: TrainingData,
+    heads: Heads,
 ) -> Result<TrainedModel> {
-    let mut hasher = session.hasher("train");
-    hasher
-        .text(name)
-        .text(data.as_str())
-        .text(session.train.content.as_str())
-        .text(&serde_json::to_string(config)?);
-    hasher.bytes(&(pairs.len() as u64).to_le_bytes());
+    let (name, config) = (method.name.as_str(), &method.train);
+    let mut hasher = session.hasher("train", start);
+    hasher.text(name).text(&serde_json::to_string(config)?);
+    data.keys.iter().for_each(|key| {
+        hasher.text(key.as_str());
+    });
+    hasher.bytes(&(data.pairs.len() as u64).to_le_bytes());
     let key = hasher.finish();
     let folder = session.folder.checkpoint(name);
-    let trained = TrainedModel { name, folder: folder.clone(), key: key.clone() };
+    let trained = TrainedModel {
+        name: name.to_owned(),
+        folder: folder.clone(),
+        key: key.clone(),
+        reads_critiques: method.reads_critiques(),
+    };
     if let Some(manifest) = read_manifest(&folder)?.filter(|manifest| manifest.key == key) {
         let facts = facts(&manifest.records);
         session.records.training.push((name.to_owned(), manifest.records));
         session.finish(&format!("train {name}"), &key, 0.0, false, facts)?;
         return Ok(trained);
     }
-    let base = session.base.clone();
-    let (context, budget) = (base.config.context_length, config.tokens_per_pack);
+    let (context, budget) = (start.config.context_length, config.tokens_per_pack);
+    let pairs: Vec<(&PreferencePair, Vec<CritiqueText>)> =
+        data.pairs.iter().map(|(pair, critiques)| (pair, critiques.clone())).collect();
     let mut tokens = Vec::with_capacity(pairs.len());
     let mut left_out = Vec::new();
-    for built in build_pairs(pairs, &base.renderer, &session.prompts, context, budget) {
+    for built in build_pairs(&pairs, &start.renderer, &session.prompts, context, budget) {
         match built {
             Ok(pair) => tokens.push(pair),
             Err(error) if session.resolved.settings.data.strict => return Err(error.into()),
@@ -166,30 +206,39 @@ fn train(
     let mut first_step = None;
     let cancel = session.cancel.clone();
     let n_steps = trainer.n_steps() as u64;
-    let metrics = session.folder.path().join(format!("metrics-{name}.jsonl"));
+    let mut metrics: Option<Metrics> = None;
+    let mut logged = Ok(());
     let ended = trainer.run(
-        &base.config,
-        || TrainableModel::new(&base.config, base.weights.clone(), None, config.precision, &seed),
+        &start.config,
+        || {
+            let (weights, head) = (start.weights.clone(), start.reward_head.clone());
+            TrainableModel::new(&start.config, weights, head, config.precision, &seed)
+        },
         &mut |record| {
             first_step.get_or_insert(record.step);
             let meter = meter.get_or_insert_with(|| {
                 Meter::new(&format!("training {name}"), n_steps, record.step as u64)
             });
             meter.advance(line(record));
-            if cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            logged = log(&mut metrics, session.folder.path(), name, record);
+            if cancel.is_set() || logged.is_err() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
         },
     )?;
     if let Some(meter) = meter {
         meter.finish();
     }
+    logged?;
     let (model, records) = match ended {
         Ended::Finished { model, records } => (model, records),
         Ended::Interrupted { .. } => return Err(session.interrupted()),
     };
-    let lines: Vec<String> = records.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-    atomic_file::write(&metrics, (lines.join("\n") + "\n").as_bytes())?;
     let (weights, head) = model.into_weights();
-    write_hf_folder(&folder, &base.config, &weights, Some(&head), &base.renderer)?;
+    let head = (heads == Heads::Both).then_some(&head);
+    write_hf_folder(&folder, &start.config, &weights, head, &start.renderer)?;
     let seconds = records.iter().map(|record| record.seconds).sum();
     let facts = facts(&records);
     let manifest = Manifest {
@@ -197,7 +246,7 @@ fn train(
         key: key.clone(),
         renderer: session.renderer.clone(),
         prompts: session.prompts.digest(),
-        base: base.identity.name.clone(),
+        base: start.identity.name.clone(),
         records,
     };
     atomic_file::write(&manifest_path(&folder), &serde_json::to_vec_pretty(&manifest)?)?;
@@ -211,6 +260,20 @@ fn train(
         facts,
     )?;
     Ok(trained)
+}
+
+/// Adds a step to the metrics, which are opened at the first one of this sitting.
+fn log(
+    metrics: &mut Option<Metrics>,
+    folder: &Path,
+    name: &str,
+    record: &StepRecord,
+) -> Result<()> {
+    let open = match metrics.take() {
+        Some(open) => open,
+        None => Metrics::open(folder, name, record.step)?,
+    };
+    metrics.insert(open).add(record)
 }
 
 fn manifest_path(folder: &Path) -> PathBuf {

@@ -4,6 +4,7 @@ use critic_kernels::Precision;
 use critic_kernels::attention::QueryRun;
 use critic_model::config::{Architecture, DecoderConfig, RopeConfig};
 use critic_model::{RewardHead, Weight, weight_shapes};
+use critic_stats::{MarginUse, PreferenceLoss};
 use critic_types::SeedTree;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -133,11 +134,17 @@ fn row_by_row(
         loss += weights.critique * found.iter().map(|(nats, _)| nats).sum::<f64>();
         for &(chosen, rejected) in &comparisons {
             let weight = weights.preference / comparisons.len() as f64;
-            let margin = found[chosen].1 - found[rejected].1;
-            loss += weight * (-margin).exp().ln_1p();
-            let slope = -weight / (1.0 + margin.exp());
-            rows[chosen].slope += slope;
-            rows[rejected].slope -= slope;
+            let (plus, minus) = (found[chosen].1, found[rejected].1);
+            let PreferenceLoss { label_smoothing, centering, .. } = weights.pair_loss;
+            let d = plus - minus - pair.margin.unwrap_or(0.0);
+            let right = (1.0 - label_smoothing) * (-d).exp().ln_1p();
+            let wrong = label_smoothing * d.exp().ln_1p();
+            loss += weight * (right + wrong + centering * (plus + minus).powi(2));
+            let slope =
+                label_smoothing / (1.0 + (-d).exp()) - (1.0 - label_smoothing) / (1.0 + d.exp());
+            let pull = 2.0 * centering * (plus + minus);
+            rows[chosen].slope += weight * (pull + slope);
+            rows[rejected].slope += weight * (pull - slope);
         }
         for row in &rows {
             run(row, Some(&mut gradients));
@@ -157,6 +164,7 @@ fn pair() -> impl Strategy<Value = PairSequences> {
         critiques(),
         critiques(),
         any::<bool>(),
+        prop::option::of(0.0f64..2.0),
     )
         .prop_map(
             |(
@@ -167,6 +175,7 @@ fn pair() -> impl Strategy<Value = PairSequences> {
                 chosen_critiques,
                 rejected_critiques,
                 read_without_critique,
+                margin,
             )| {
                 let response = |y: &[u32]| [&prompt[..], y].concat();
                 let critiqued = |y: &[u32], critiques: Vec<Vec<u32>>| {
@@ -183,6 +192,7 @@ fn pair() -> impl Strategy<Value = PairSequences> {
                         critiqued(&chosen, chosen_critiques),
                         critiqued(&rejected, rejected_critiques),
                     ],
+                    margin,
                 }
             },
         )
@@ -196,12 +206,15 @@ proptest! {
         is_qwen in any::<bool>(),
         tied in any::<bool>(),
         critique_weight in 0.0f64..1.0,
+        label_smoothing in 0.0f64..0.4,
+        centering in 0.0f64..0.1,
     ) {
         let config = tiny_config(if is_qwen { Architecture::Qwen2 } else { Architecture::Llama }, tied);
         let parameters = tiny_parameters(&config);
         let forest = TrainingForest::build(&pairs).unwrap();
         let n_pairs = forest.comparisons.iter().filter(|pair| !pair.is_empty()).count();
-        let weights = LossWeights::new(JointForm::Convex, critique_weight, forest.targets.len(), n_pairs);
+        let pair_loss = PreferenceLoss { margin: MarginUse::Subtract, label_smoothing, centering };
+        let weights = LossWeights { pair_loss, ..LossWeights::new(JointForm::Convex, critique_weight, forest.targets.len(), n_pairs) };
         let (expected, theirs) = row_by_row(&parameters, &pairs, weights);
         for activations in [Activations::F32, Activations::Recompute] {
             let mut ours = Gradients::new(&parameters);
@@ -222,12 +235,13 @@ proptest! {
 
 #[test]
 fn the_weights_of_both_forms_follow_their_formulas() {
+    let neutral = LossWeights::new(JointForm::Convex, 0.0, 1, 1);
     let convex = LossWeights::new(JointForm::Convex, 0.75, 10, 5);
-    assert_eq!(convex, LossWeights { critique: 0.075, preference: 0.05 });
+    assert_eq!(convex, LossWeights { critique: 0.075, preference: 0.05, ..neutral });
     let additive = LossWeights::new(JointForm::Additive, 0.75, 10, 5);
-    assert_eq!(additive, LossWeights { critique: 0.075, preference: 0.2 });
+    assert_eq!(additive, LossWeights { critique: 0.075, preference: 0.2, ..neutral });
     assert_eq!(
         LossWeights::new(JointForm::Convex, 1.0, 0, 0),
-        LossWeights { critique: 0.0, preference: 0.0 }
+        LossWeights { critique: 0.0, preference: 0.0, ..neutral }
     );
 }

@@ -5,10 +5,11 @@ use critic_kernels::Precision;
 use critic_model::REWARD_HEAD;
 use critic_model::backprop::Activations;
 use critic_model::config::Architecture;
+use critic_stats::PreferenceLoss;
 use critic_types::ContentHasher;
 use std::collections::BTreeMap;
 
-fn config() -> TrainConfig {
+pub(super) fn config() -> TrainConfig {
     TrainConfig {
         epochs: 3,
         pairs_per_step: 2,
@@ -25,6 +26,7 @@ fn config() -> TrainConfig {
         joint: JointForm::Convex,
         critique_weight: CritiqueWeight::Paper { beta: 0.9 },
         critiques_per_response: 1,
+        preference: PreferenceLoss::default(),
         critique_dropout: 0.5,
     }
 }
@@ -41,6 +43,8 @@ fn pairs(n: u32) -> Vec<TrainPair> {
             };
             TrainPair {
                 id: format!("p{i}"),
+                prompt: key(&format!("prompt {i}")),
+                margin: None,
                 responses: [response(7), response(8)],
                 critiqued: [critiqued(7), critiqued(8)],
             }

@@ -75,6 +75,7 @@ mod tests {
     use super::*;
     use critic_model::sources::load_folder;
     use critic_model::weight_shapes;
+    use critic_types::ContentHasher;
     use std::path::Path;
 
     fn tiny() -> DecoderConfig {
@@ -88,6 +89,8 @@ mod tests {
         };
         TrainPair {
             id: "p".to_owned(),
+            prompt: ContentHasher::new("p").finish(),
+            margin: None,
             responses: [vec![1, 2, 10], vec![1, 2, 20]],
             critiqued: [critiqued(10), critiqued(20)],
         }

@@ -40,7 +40,7 @@ pub(super) fn measure(args: &TrainArgs) -> Result<Scaling> {
                 bench.pairs.len()
             )));
         }
-        let config = TrainConfig { epochs: 2, ..bench.config(n_pairs) };
+        let config = TrainConfig { epochs: 2, ..bench.config(n_pairs)? };
         let run = bench.train(&config, &bench.pairs[..n_pairs])?;
         if let Some(record) = run.records.last() {
             points.push(Point {
@@ -54,7 +54,7 @@ pub(super) fn measure(args: &TrainArgs) -> Result<Scaling> {
         points.iter().map(|point| (point.distinct_tokens as f64, point.seconds)).collect();
     Ok(Scaling {
         machine: Machine::this(),
-        precision: bench.config(1).precision,
+        precision: bench.config(1)?.precision,
         critiques_per_response: args.critiques_per_response,
         fit: LinearFit::through(&line),
         points,

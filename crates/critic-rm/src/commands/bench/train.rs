@@ -4,6 +4,7 @@ use super::machine::Machine;
 use super::memory;
 use super::products::peak_flops;
 use super::work::{Work, as_tokens, fetch_model, settings};
+use crate::methods::Method;
 use anyhow::{Result, anyhow};
 use critic_kernels::Precision;
 use critic_model::config::DecoderConfig;
@@ -60,7 +61,7 @@ pub(super) struct Training {
 /// One epoch over the work.
 pub(super) fn measure(args: &TrainArgs) -> Result<Training> {
     let bench = TrainBench::new(args)?;
-    let config = bench.config(args.pairs_per_step);
+    let config = bench.config(args.pairs_per_step)?;
     let first = &bench.pairs[..args.pairs_per_step.min(bench.pairs.len())];
     let warm_up = bench.train(&config, first)?;
     let peak_before = peak_flops(config.precision)?;
@@ -126,16 +127,16 @@ impl TrainBench {
         let work = Work::read(&args.common)?;
         let k = args.critiques_per_response;
         let pairs = work.with_critiques(args.common.pairs, k)?;
-        let budget = settings.train.critic_rm().tokens_per_pack;
+        let budget = settings.train.config().tokens_per_pack;
         let pairs = as_tokens(&pairs, &model, budget)?;
         Ok(Self { pairs, settings, is_scalar: k == 0, fetched, decoder: model.config })
     }
 
     /// The trainer's configuration with so many pairs a step.
-    pub(super) fn config(&self, pairs_per_step: usize) -> TrainConfig {
-        let train = &self.settings.train;
-        let config = if self.is_scalar { train.scalar() } else { train.critic_rm() };
-        TrainConfig { pairs_per_step, ..config }
+    pub(super) fn config(&self, pairs_per_step: usize) -> Result<TrainConfig> {
+        let name = if self.is_scalar { "scalar" } else { "critic-rm" };
+        let config = Method::resolve(name, &self.settings.train)?.train;
+        Ok(TrainConfig { pairs_per_step, ..config })
     }
 
     /// Trains a fresh model on these pairs; nothing is written that stays.

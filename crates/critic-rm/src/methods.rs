@@ -1,0 +1,140 @@
+//! Ways to train a reward model, as data: the one trainer under other settings and on other critiques.
+
+use crate::exit::Fault;
+use crate::settings::{TrainSettings, merge_tables};
+use anyhow::{Context, Result, anyhow};
+use critic_train::TrainConfig;
+use serde::Deserialize;
+use std::path::Path;
+use toml::Table;
+
+/// The methods that come with the program.
+const BUILT_IN: [(&str, &str); 4] = [
+    ("critic-rm", include_str!("../../../recipes/methods/critic-rm.toml")),
+    ("scalar", include_str!("../../../recipes/methods/scalar.toml")),
+    ("cloud", include_str!("../../../recipes/methods/cloud.toml")),
+    ("critiques-as-input", include_str!("../../../recipes/methods/critiques-as-input.toml")),
+];
+
+/// Which critiques a method trains on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum CritiqueSource {
+    /// None: it reads the reward after the response.
+    None,
+    /// Every candidate of the critic.
+    Candidates,
+    /// Those that the filter and the refinement left.
+    Refined,
+}
+
+/// A way to train a reward model.
+#[derive(Debug, Clone)]
+pub(crate) struct Method {
+    /// Its name in folders and tables.
+    pub(crate) name: String,
+    pub(crate) critiques: CritiqueSource,
+    pub(crate) train: TrainConfig,
+}
+
+/// A method's file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MethodFile {
+    critiques: CritiqueSource,
+    /// What it lays over the settings of `[train]`.
+    #[serde(default)]
+    train: Table,
+}
+
+impl Method {
+    /// A method by its name, or by the path of a file of one's own (`.toml`), over these settings.
+    pub(crate) fn resolve(name: &str, settings: &TrainSettings) -> Result<Self> {
+        let is_file = Path::new(name).extension().is_some_and(|ending| ending == "toml");
+        let (name, text) = if is_file {
+            let text = std::fs::read_to_string(name)
+                .with_context(|| format!("could not read the method {name}"))
+                .map_err(Fault::config)?;
+            let stem = Path::new(name).file_stem().unwrap_or_default();
+            (stem.to_string_lossy().into_owned(), text)
+        } else {
+            let found = BUILT_IN.iter().find(|(built_in, _)| *built_in == name);
+            let (_, text) = found.ok_or_else(|| {
+                let known = BUILT_IN.map(|(name, _)| name).join(", ");
+                Fault::config(anyhow!(
+                    "there is no method `{name}`: use one of {known}, or the path of a .toml file"
+                ))
+            })?;
+            (name.to_owned(), (*text).to_owned())
+        };
+        let file: MethodFile = toml::from_str(&text)
+            .with_context(|| format!("the method {name}"))
+            .map_err(Fault::config)?;
+        let mut table = Table::try_from(settings).context("settings cannot be laid over")?;
+        merge_tables(&mut table, &file.train);
+        let settings: TrainSettings = table
+            .try_into()
+            .with_context(|| format!("the method {name}"))
+            .map_err(Fault::config)?;
+        let train = settings.config();
+        train.validate().map_err(|error| Fault::config(error.into()))?;
+        Ok(Self { name, critiques: file.critiques, train })
+    }
+
+    /// Whether rewards are read after critiques too.
+    pub(crate) fn reads_critiques(&self) -> bool {
+        self.critiques != CritiqueSource::None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{Overrides, resolve};
+    use critic_train::{CritiqueWeight, JointForm};
+    use std::io::Write;
+
+    fn settings(assignment: &str) -> TrainSettings {
+        let overrides = Overrides { flags: vec![], set: vec![assignment.to_owned()] };
+        resolve(None, &overrides).unwrap().settings.train
+    }
+
+    #[test]
+    fn every_built_in_method_resolves_over_any_settings() {
+        let settings = settings("train.critique_weight={kind=\"cosine\", start=1.0, end=0.0}");
+        for (name, _) in BUILT_IN {
+            let method = Method::resolve(name, &settings).unwrap();
+            assert_eq!(method.name, name);
+            assert_eq!(method.train.epochs, settings.config().epochs);
+        }
+        let own = Method::resolve("critic-rm", &settings).unwrap().train;
+        assert_eq!(own.critique_weight, CritiqueWeight::Cosine { start: 1.0, end: 0.0 });
+    }
+
+    #[test]
+    fn a_scalar_reward_model_has_no_critiques_and_cloud_weighs_them_constantly() {
+        let settings = settings("train.epochs=3");
+        let scalar = Method::resolve("scalar", &settings).unwrap();
+        assert!(!scalar.reads_critiques());
+        assert_eq!(scalar.train.critique_weight, CritiqueWeight::Constant { weight: 0.0 });
+        let cloud = Method::resolve("cloud", &settings).unwrap();
+        assert_eq!(cloud.critiques, CritiqueSource::Candidates);
+        assert_eq!(cloud.train.joint, JointForm::Additive);
+        assert_eq!(cloud.train.epochs, 3);
+    }
+
+    #[test]
+    fn a_method_of_ones_own_is_a_file_and_a_typo_names_those_there_are() {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(b"critiques = \"refined\"\ntrain = { epochs = 7 }\n").unwrap();
+        let settings = settings("seed=1");
+        let own = Method::resolve(&file.path().display().to_string(), &settings).unwrap();
+        assert_eq!(own.train.epochs, 7);
+        let typo = Method::resolve("scaler", &settings).unwrap_err();
+        assert!(format!("{typo:#}").contains("critiques-as-input"));
+        let mut wrong = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        wrong.write_all(b"critiques = \"refined\"\ntrain = { epoch = 7 }\n").unwrap();
+        let wrong = Method::resolve(&wrong.path().display().to_string(), &settings).unwrap_err();
+        assert!(format!("{wrong:#}").contains("epoch"));
+    }
+}

@@ -1,0 +1,80 @@
+use super::session::Session;
+use crate::progress::{Meter, say};
+use anyhow::Result;
+use critic_method::{CritiqueSettings, generate, response_id};
+use critic_model::sources::LoadedModel;
+use critic_types::{Candidate, ContentId, PreferencePair, Side};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+/// Candidates that were written for some pairs, and how.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) candidates: Vec<Candidate>,
+    /// Responses whose candidates were in the store already.
+    pub(super) n_done: usize,
+    pub(super) n_failed: usize,
+    /// Of this sitting.
+    pub(super) seconds: f64,
+}
+
+/// Writes N candidates of both responses of every pair, those apart that stand under `key` already; each
+/// response's are stored at once.
+pub(super) fn write(
+    session: &mut Session,
+    critic: &LoadedModel,
+    pairs: &[PreferencePair],
+    settings: &CritiqueSettings,
+    key: &ContentId,
+    doing: &str,
+) -> Result<Written> {
+    let done = session.store.has_candidates(key)?;
+    let is_done = |pair: &str, side: Side| done.contains(&(pair.to_owned(), side));
+    let names = pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side)));
+    let n_done = names.filter(|&(id, side)| is_done(id, side)).count();
+    let total = 2 * pairs.len();
+    let (mut n_failed, mut seconds) = (0, 0.0);
+    if n_done < total {
+        let mut engine = session.engine(critic)?;
+        let mut meter = Meter::new(doing, total as u64, n_done as u64);
+        session.store.clear_failures("critique", key)?;
+        let (store, cancel) = (&mut session.store, session.cancel.clone());
+        let mut stored = Ok(());
+        generate(
+            pairs,
+            &mut engine,
+            &session.prompts,
+            settings,
+            &is_done,
+            &mut |place, side, result| {
+                let put = match result {
+                    Ok(candidates) => store.put_candidates(key, &candidates).map(drop),
+                    Err(error) => {
+                        n_failed += 1;
+                        let response = response_id(&pairs[place].id, side);
+                        store.put_failure("critique", key, &response, &error.kind.to_string())
+                    }
+                };
+                meter.advance("");
+                stored = put;
+                if stored.is_err() || cancel.is_set() {
+                    ControlFlow::Break(())
+                } else {
+                    ControlFlow::Continue(())
+                }
+            },
+        )?;
+        seconds = meter.finish();
+        stored?;
+        if session.cancel.is_set() {
+            return Err(session.interrupted());
+        }
+    }
+    for (item, reason) in session.store.failures("critique", key)?.into_iter().take(3) {
+        say(format!("no critiques of {item}: {reason}"));
+    }
+    let wanted: HashSet<&str> = pairs.iter().map(|pair| pair.id.as_str()).collect();
+    let mut candidates = session.store.candidates(key)?;
+    candidates.retain(|candidate| wanted.contains(candidate.pair_id.as_str()));
+    Ok(Written { candidates, n_done, n_failed, seconds })
+}

@@ -1,0 +1,97 @@
+use super::session::Session;
+use super::train::{Heads, TrainingData, train};
+use crate::exit::Fault;
+use crate::methods::{CritiqueSource, Method};
+use crate::progress::say;
+use anyhow::{Result, anyhow};
+use critic_data::{ReadOptions, read_pairs};
+use critic_model::sources::{LoadedModel, load_folder};
+use critic_train::CritiqueText;
+use critic_types::{ContentHasher, PreferencePair};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+mod measure;
+
+/// Stage 0: the critic learns, by the language model's loss alone, from critiques that are known to be
+/// right; what follows starts from its weights. Without data for it, from the model as it was loaded.
+///
+/// The paper starts from a model that can criticise already (Llama 3.1 70B Instruct); a small one has to
+/// be shown how.
+pub(crate) fn run(session: &mut Session) -> Result<Rc<LoadedModel>> {
+    let settings = session.resolved.settings.warmup.clone();
+    let base = session.base.clone();
+    if settings.data.as_os_str().is_empty() {
+        return Ok(base);
+    }
+    let options = ReadOptions {
+        strict: session.resolved.settings.data.strict,
+        limit: (settings.limit > 0).then_some(settings.limit),
+        ..ReadOptions::default()
+    };
+    let set = read_pairs(&settings.data, &options)?;
+    refuse_held_out(session, &set.pairs)?;
+    let mut by_pair: HashMap<&str, Vec<CritiqueText>> = HashMap::new();
+    let mut hasher = ContentHasher::new("critiques that came with the data");
+    for critique in &set.critiques {
+        let Some(side) = critique.side else { continue };
+        hasher.text(&critique.pair_id).text(side.as_str()).text(&critique.text);
+        let text = CritiqueText { side, text: critique.text.clone() };
+        by_pair.entry(&critique.pair_id).or_default().push(text);
+    }
+    let pairs: Vec<(PreferencePair, Vec<CritiqueText>)> = set
+        .pairs
+        .iter()
+        .filter_map(|pair| Some((pair.clone(), by_pair.remove(pair.id.as_str())?)))
+        .collect();
+    if pairs.is_empty() {
+        return Err(Fault::data(anyhow!(
+            "{}: none of its {} pairs comes with a critique of one of its responses; make some with `critic-rm data synth corrupted`, or leave warmup.data empty",
+            settings.data.display(),
+            set.pairs.len()
+        )));
+    }
+    for (pair, _) in &pairs {
+        hasher.text(pair.content_id().as_str());
+    }
+    let before = measure::run(session, &base, "before warm-up")?;
+    let method = Method {
+        name: "warmup".to_owned(),
+        critiques: CritiqueSource::Candidates,
+        train: session.resolved.settings.train.warmup(&settings),
+    };
+    let data = TrainingData { pairs, keys: vec![hasher.finish()] };
+    let trained = train(session, &method, &base, data, Heads::Language)?;
+    let critic = Rc::new(load_folder(&trained.folder)?);
+    let after = measure::run(session, &critic, "after warm-up")?;
+    for (when, critic) in [("before", before), ("after", after)] {
+        if let Some(critic) = critic {
+            let line = format!("The critic {when} its warm-up: {critic}.");
+            say(&line);
+            session.records.notes.push(line);
+        }
+    }
+    Ok(critic)
+}
+
+/// What the critic learned from must not be what the run is measured on.
+fn refuse_held_out(session: &Session, pairs: &[PreferencePair]) -> Result<()> {
+    let held_out: HashMap<String, &str> = session
+        .eval
+        .pairs
+        .iter()
+        .map(|pair| (pair.prompt.last_user_text().to_owned(), pair.id.as_str()))
+        .collect();
+    let shared: Vec<&str> = pairs
+        .iter()
+        .filter_map(|pair| held_out.get(pair.prompt.last_user_text()).copied())
+        .collect();
+    match shared.first() {
+        None => Ok(()),
+        Some(first) => Err(Fault::data(anyhow!(
+            "{} of the warm-up pairs have the prompt of a held-out pair (the first is `{first}` of {}); take them out with `critic-rm data overlap`",
+            shared.len(),
+            session.eval.file
+        ))),
+    }
+}
