@@ -10,7 +10,7 @@ use critic_method::{FilterSettings, Refinement};
 use critic_model::WeightFormat;
 use critic_model::backprop::Activations;
 use critic_stats::PreferenceLoss;
-use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
+use critic_train::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -48,6 +48,8 @@ pub(crate) struct DataSettings {
     pub(crate) train: PathBuf,
     /// Pairs held out.
     pub(crate) eval: PathBuf,
+    /// Pairs that training looks at, apart from both; empty for none.
+    pub(crate) dev: PathBuf,
     /// How many of them; 0 takes all.
     pub(crate) train_limit: usize,
     /// How many of them; 0 takes all.
@@ -172,6 +174,8 @@ pub(crate) struct TrainSettings {
     preference: PreferenceLoss,
     critiques_per_response: usize,
     critique_dropout: f64,
+    evaluation: EvaluationConfig,
+    keep_checkpoints: usize,
     /// Whether pairs that the filter drops are trained on without critique.
     pub(crate) keep_unfiltered_pairs: bool,
 }
@@ -197,6 +201,8 @@ impl TrainSettings {
             preference: self.preference,
             critiques_per_response: self.critiques_per_response,
             critique_dropout: self.critique_dropout,
+            evaluation: self.evaluation,
+            keep_checkpoints: self.keep_checkpoints,
         }
     }
 
@@ -210,6 +216,7 @@ impl TrainSettings {
             critique_weight: CritiqueWeight::Constant { weight: 1.0 },
             critiques_per_response: 0,
             critique_dropout: 0.0,
+            evaluation: EvaluationConfig::default(),
             ..self.config()
         }
     }
@@ -337,6 +344,13 @@ fn check(settings: &Settings) -> Result<()> {
     if settings.methods.is_empty() {
         return Err(config(anyhow::anyhow!(
             "methods is empty; name at least one, such as methods=[\"critic-rm\"]"
+        )));
+    }
+    let has_dev = !settings.data.dev.as_os_str().is_empty();
+    if settings.train.evaluation.every > 0 && !has_dev {
+        return Err(config(anyhow::anyhow!(
+            "train.evaluation.every is {} and data.dev is empty; name pairs that are neither trained on nor held out, or set it to 0",
+            settings.train.evaluation.every
         )));
     }
     if settings.rounds.n == 0 {

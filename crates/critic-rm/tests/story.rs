@@ -213,7 +213,7 @@ fn bad_input_gives_one_clear_error_and_its_exit_code() {
     );
     fails(run("run", &out, &["--data", &same, "--strict"]), 3, &["same.jsonl", "1"]);
     let eval = root("examples/eval.jsonl").display().to_string();
-    fails(run("run", &out, &["--data", &eval]), 3, &["held-out", "also in"]);
+    fails(run("run", &out, &["--data", &eval]), 3, &["are also in", "other pairs"]);
     fails(run("run", &out, &["--model", "smollm2-135n"]), 5, &["smollm2-135n", "smollm2-135m"]);
     let torn = file("model/model.safetensors", "torn");
     let model = Path::new(&torn).parent().unwrap();
@@ -271,7 +271,7 @@ fn a_pair_beyond_the_context_is_counted_and_the_rest_goes_on() {
     let stderr = succeeds(run("train", &out, &["--data", &file])).stderr;
     let stderr = String::from_utf8_lossy(&stderr);
     assert!(stderr.contains("no critiques of long/chosen"), "{stderr}");
-    assert!(stderr.contains("1 of 6 pairs were left out of training critic-rm"), "{stderr}");
+    assert!(stderr.contains("1 of 6 pairs were left out of critic-rm"), "{stderr}");
     fails(
         run("train", &folder.path().join("strict"), &["--data", &file, "--strict"]),
         3,
@@ -361,4 +361,86 @@ fn an_interrupted_generate_ends_with_its_exit_code() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(8), "{stderr}");
     assert!(stderr.contains("error: interrupted"), "{stderr}");
+}
+
+/// Gold solutions, corrupted into pairs with the critiques that are true of them.
+fn synthesized(folder: &Path) -> PathBuf {
+    let gold = folder.join("gold.jsonl");
+    let lines: String = (0..12)
+        .map(|i| {
+            let (a, b) = (13 + 2 * i, 17 + i);
+            let (sum, twice) = (a + b, 2 * (a + b));
+            format!(
+                "{{\"question\": \"Ann has {a} pens and buys {b}. Bob has twice as many as she has then. How many has Bob?\", \
+                 \"answer\": \"Ann has {a}+{b}=<<{a}+{b}={sum}>>{sum} pens.\\nBob has {sum}*2=<<{sum}*2={twice}>>{twice} pens.\\n#### {twice}\"}}\n"
+            )
+        })
+        .collect();
+    critic_types::atomic_file::write(&gold, lines.as_bytes()).unwrap();
+    let pairs = folder.join("corrupted.jsonl");
+    let mut command = critic_rm(&["data", "synth", "corrupted"]);
+    command.arg(&gold).arg("--output").arg(&pairs);
+    succeeds(command);
+    pairs
+}
+
+#[test]
+fn a_warmed_up_critic_feeds_rounds_and_every_method_is_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let warmup = format!("warmup.data={:?}", synthesized(folder.path()).display().to_string());
+    let dev = folder.path().join("dev.jsonl");
+    let examples = std::fs::read_to_string(root("examples/train.jsonl")).unwrap();
+    let others: String =
+        examples.lines().skip(20).take(5).map(|line| format!("{line}\n")).collect();
+    critic_types::atomic_file::write(&dev, others.as_bytes()).unwrap();
+    let dev = format!("data.dev={:?}", dev.display().to_string());
+    let extra = [
+        "--set",
+        &warmup,
+        "--set",
+        "warmup.measure_pairs=2",
+        "--set",
+        &dev,
+        "--set",
+        "train.evaluation={every=2, keep=\"best\", metric=\"preference_loss\", patience=0}",
+        "--set",
+        "rounds.n=2",
+        "--set",
+        "methods=[\"critic-rm\", \"cloud\", \"critiques-as-input\", \"scalar\"]",
+    ];
+    let output = succeeds(run("run", &out, &extra));
+    let (table, said) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    for contestant in
+        ["critic-rm m=2", "cloud m=2", "critiques-as-input m=2", "critic-rm-round-1 m=2", "scalar"]
+    {
+        assert!(table.contains(contestant), "{table}");
+    }
+    for line in ["The critic before its warm-up", "The critic after its warm-up", "round 2 of 2"] {
+        assert!(said.contains(line), "{said}");
+    }
+    let weights = |name: &str| {
+        std::fs::read(out.join("checkpoints").join(name).join("model.safetensors")).unwrap()
+    };
+    let names = ["warmup", "critic-rm-round-1", "critic-rm", "cloud", "critiques-as-input"];
+    let trained: std::collections::BTreeSet<Vec<u8>> =
+        names.iter().map(|name| weights(name)).collect();
+    assert_eq!(trained.len(), names.len());
+
+    let metrics = std::fs::read_to_string(out.join("metrics-critic-rm.jsonl")).unwrap();
+    let looked = metrics.lines().filter(|line| line.contains("\"set\":\"dev\"")).count();
+    assert_eq!(looked, 2, "{metrics}");
+    assert!(std::fs::read_dir(out.join("tensorboard/critic-rm")).unwrap().count() > 0);
+
+    // The warm-up alone reads what is there, and a critic without head is no reward model.
+    let before = weights("warmup");
+    succeeds(run("warmup", &out, &extra));
+    assert_eq!(weights("warmup"), before);
+    let mut score = critic_rm(&["score"]);
+    score.arg(root("examples/eval.jsonl")).arg("--model").arg(out.join("checkpoints/warmup"));
+    fails(score, 5, &["score.weight"]);
+    let held_out = format!("warmup.data={:?}", root("examples/eval.jsonl").display().to_string());
+    let other = folder.path().join("other");
+    fails(run("warmup", &other, &["--set", &held_out]), 3, &["held-out"]);
 }

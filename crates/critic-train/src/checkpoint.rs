@@ -31,22 +31,30 @@ pub(crate) struct Progress {
     pub(crate) records: Vec<StepRecord>,
 }
 
-/// The checkpoints of one training run: a folder for the newest, and a file that names it.
+/// What tells the best weights of one step of one run from others.
+fn best_mark(run: &ContentId, step: usize) -> String {
+    format!("after step {step} of {run}")
+}
+
+/// The checkpoints of one training run: a folder for each of the newest, a file that names the last, and
+/// the weights that were best on held-out pairs.
 #[derive(Debug)]
 pub(crate) struct Checkpoints {
     folder: PathBuf,
+    /// How many of the newest stay.
+    n_kept: usize,
 }
 
 impl Checkpoints {
-    pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned() }
+    pub(crate) fn new(folder: &Path, n_kept: usize) -> Self {
+        Self { folder: folder.to_owned(), n_kept }
     }
 
     fn latest(&self) -> PathBuf {
         self.folder.join("latest")
     }
 
-    /// Writes where training stands; the checkpoint before it goes once this one is whole.
+    /// Writes where training stands; those beyond the number that is kept go once this one is whole.
     pub(crate) fn save(&self, run: &ContentId, progress: &Progress) -> Result<(), TrainError> {
         let name = format!("step-{:06}", progress.records.len());
         let target = self.folder.join(&name);
@@ -85,7 +93,7 @@ impl Checkpoints {
         let json = serde_json::to_vec(&state).map_err(|e| at(&target)(&e))?;
         atomic_file::write(&target.join("state.json"), &json)?;
         atomic_file::write(&self.latest(), name.as_bytes())?;
-        self.remove_others(&name);
+        self.keep_newest(self.n_kept, &name);
         Ok(())
     }
 
@@ -150,20 +158,75 @@ impl Checkpoints {
         Ok(Some(Progress { model, optimizer, records: state.records }))
     }
 
+    fn best(&self) -> PathBuf {
+        self.folder.join("best.safetensors")
+    }
+
+    /// Writes the weights after `step`, the best so far.
+    pub(crate) fn save_best(
+        &self,
+        run: &ContentId,
+        step: usize,
+        model: &TrainableModel,
+    ) -> Result<(), TrainError> {
+        let path = self.best();
+        fs::create_dir_all(&self.folder).map_err(|error| TrainError::Checkpoint {
+            path: path.clone(),
+            reason: format!("could not be written: {error}"),
+        })?;
+        let parameters = &model.parameters;
+        let mark = best_mark(run, step);
+        let mut arrays: BTreeMap<&str, (&[usize], &[f32])> = parameters
+            .ids()
+            .map(|id| (parameters.name(id), (parameters.shape(id), parameters.values(id))))
+            .collect();
+        arrays.insert(&mark, (&[0], &[]));
+        Ok(write_arrays(&path, &arrays)?)
+    }
+
+    /// Puts the weights back that [`save_best`](Self::save_best) wrote after `step`.
+    pub(crate) fn load_best(
+        &self,
+        run: &ContentId,
+        step: usize,
+        model: &mut TrainableModel,
+    ) -> Result<(), TrainError> {
+        let path = self.best();
+        let fault = |reason: String| TrainError::Checkpoint { path: path.clone(), reason };
+        let mut arrays = BTreeMap::new();
+        read_arrays(&path, &mut arrays).map_err(|error| fault(error.to_string()))?;
+        if !arrays.contains_key(&best_mark(run, step)) {
+            return Err(fault(format!("it does not hold the weights after step {}", step + 1)));
+        }
+        let parameters = &mut model.parameters;
+        for id in parameters.ids() {
+            let shape = parameters.shape(id);
+            let array = arrays.remove(parameters.name(id)).filter(|array| array.shape() == shape);
+            let array = array.ok_or_else(|| {
+                fault(format!("`{}` is missing or not of shape {shape:?}", parameters.name(id)))
+            })?;
+            parameters.values_mut(id).copy_from_slice(array.values());
+        }
+        Ok(parameters.pack()?)
+    }
+
     /// Removes every checkpoint.
     pub(crate) fn clear(&self) {
-        self.remove_others("");
+        self.keep_newest(0, "");
+        let _ = fs::remove_file(self.best());
         // What is left behind costs disk only; the next run writes over it.
         let _ = fs::remove_file(self.latest());
     }
 
-    fn remove_others(&self, keep: &str) {
+    /// Removes all but the `n` newest up to `last`; later ones are torn, or of a sitting that was cut off.
+    fn keep_newest(&self, n: usize, last: &str) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            if name.to_string_lossy().starts_with("step-") && name.to_string_lossy() != keep {
-                let _ = fs::remove_dir_all(entry.path());
-            }
+        let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+        let (mut kept, gone): (Vec<String>, Vec<String>) =
+            names.filter(|name| name.starts_with("step-")).partition(|name| name.as_str() <= last);
+        kept.sort_unstable();
+        for name in kept.iter().rev().skip(n).chain(&gone) {
+            let _ = fs::remove_dir_all(self.folder.join(name));
         }
     }
 }

@@ -1,4 +1,4 @@
-use crate::{CritiqueWeight, LearningRate, TrainError};
+use crate::{CritiqueWeight, EvaluationConfig, LearningRate, TrainError};
 use critic_kernels::Precision;
 use critic_model::backprop::Activations;
 use critic_stats::PreferenceLoss;
@@ -52,6 +52,10 @@ pub struct TrainConfig {
     pub critiques_per_response: usize,
     /// Probability that a pair's reward is read without critique too.
     pub critique_dropout: f64,
+    /// Held-out pairs during training.
+    pub evaluation: EvaluationConfig,
+    /// The newest checkpoints of a training under way that stay; at least 1.
+    pub keep_checkpoints: usize,
 }
 
 impl TrainConfig {
@@ -100,6 +104,12 @@ impl TrainConfig {
             ("beta2", self.beta2, share(self.beta2) && self.beta2 < 1.0, "at least 0 and below 1"),
             ("epsilon", self.epsilon, positive(self.epsilon), "above 0"),
             ("max_grad_norm", self.max_grad_norm, positive(self.max_grad_norm), "above 0"),
+            (
+                "keep_checkpoints",
+                self.keep_checkpoints as f64,
+                self.keep_checkpoints > 0,
+                "at least 1",
+            ),
             (
                 "preference.label_smoothing",
                 self.preference.label_smoothing,

@@ -1,3 +1,4 @@
+use crate::EvaluationRecord;
 use serde::{Deserialize, Serialize};
 
 /// The numbers of one optimizer step.
@@ -25,6 +26,9 @@ pub struct StepRecord {
     pub n_tokens: usize,
     /// Tokens that row-by-row training would compute.
     pub n_unshared_tokens: usize,
-    /// Wall time; the only number here that differs between two runs.
+    /// Wall time, without evaluations; the only number here that differs between two runs.
     pub seconds: f64,
+    /// What the held-out pairs said after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evaluations: Vec<EvaluationRecord>,
 }

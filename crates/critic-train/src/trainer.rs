@@ -1,9 +1,10 @@
 mod batches;
 
 use crate::checkpoint::{Checkpoints, Progress};
+use crate::evaluation::{best_step, evaluate};
 use crate::loss::{JointLoss, LossSums, LossWeights};
 use crate::optimizer::Optimizer;
-use crate::{StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
+use crate::{HeldOut, Keep, StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
 use critic_forest::TrainingForest;
 use critic_model::backprop::{Gradients, Parameters};
 use critic_model::config::DecoderConfig;
@@ -43,6 +44,7 @@ pub struct Trainer<'a> {
     pairs: &'a [TrainPair],
     seed: SeedTree,
     run: ContentId,
+    held_out: &'a [HeldOut],
     checkpoints: Checkpoints,
     checkpoint_every: Duration,
 }
@@ -72,9 +74,16 @@ impl<'a> Trainer<'a> {
             pairs,
             seed,
             run,
-            checkpoints: Checkpoints::new(folder),
+            held_out: &[],
+            checkpoints: Checkpoints::new(folder, config.keep_checkpoints),
             checkpoint_every,
         })
+    }
+
+    /// Looks at these pairs while it trains, as the configuration says; the first set decides.
+    pub fn with_held_out(mut self, held_out: &'a [HeldOut]) -> Self {
+        self.held_out = held_out;
+        self
     }
 
     /// Optimizer steps of one epoch.
@@ -115,11 +124,12 @@ impl<'a> Trainer<'a> {
             joint_loss: JointLoss::new(self.config.activations, config.n_layers),
         };
         let mut saved = Instant::now();
-        while progress.records.len() < self.n_steps() {
+        while !self.is_over(&progress.records) {
             let record = self.step(&mut progress, &mut work)?;
             progress.records.push(record);
+            self.look(&mut progress, &mut work)?;
             let stop = progress.records.last().is_some_and(|record| on_step(record).is_break());
-            let unfinished = progress.records.len() < self.n_steps();
+            let unfinished = !self.is_over(&progress.records);
             if unfinished && (stop || saved.elapsed() >= self.checkpoint_every) {
                 self.checkpoints.save(&self.run, &progress)?;
                 saved = Instant::now();
@@ -128,7 +138,40 @@ impl<'a> Trainer<'a> {
                 return Ok(Ended::Interrupted { n_steps: progress.records.len() });
             }
         }
+        if self.config.evaluation.keep == Keep::Best
+            && let Some((step, _)) = best_step(self.config, &progress.records)
+            && step + 1 < progress.records.len()
+        {
+            self.checkpoints.load_best(&self.run, step, &mut progress.model)?;
+        }
         Ok(Ended::Finished { model: Box::new(progress.model), records: progress.records })
+    }
+
+    /// Whether all steps were taken, or none was better for too long.
+    fn is_over(&self, records: &[StepRecord]) -> bool {
+        let patience = self.config.evaluation.patience;
+        records.len() >= self.n_steps()
+            || patience > 0
+                && best_step(self.config, records).is_some_and(|(_, n_since)| n_since >= patience)
+    }
+
+    /// Looks at the held-out pairs if they are due, and keeps the weights if they are the best so far.
+    fn look(&self, progress: &mut Progress, work: &mut Work) -> Result<(), TrainError> {
+        let n_done = progress.records.len();
+        let Some(last) = progress.records.last_mut() else { return Ok(()) };
+        if !self.config.evaluation.is_due(n_done, self.n_steps()) {
+            return Ok(());
+        }
+        let Work { gradients, joint_loss } = work;
+        for set in self.held_out {
+            let parameters = &progress.model.parameters;
+            last.evaluations.push(evaluate(set, parameters, self.config, joint_loss, gradients)?);
+        }
+        let best = best_step(self.config, &progress.records);
+        if self.config.evaluation.keep == Keep::Best && best == Some((n_done - 1, 0)) {
+            self.checkpoints.save_best(&self.run, n_done - 1, &progress.model)?;
+        }
+        Ok(())
     }
 
     /// Removes the checkpoints of this run; call it once the trained model is stored.
@@ -205,6 +248,7 @@ impl<'a> Trainer<'a> {
             n_tokens: forests.iter().map(TrainingForest::n_tokens).sum(),
             n_unshared_tokens: forests.iter().map(|forest| forest.n_unshared_tokens).sum(),
             seconds: started.elapsed().as_secs_f64(),
+            evaluations: Vec::new(),
         })
     }
 }
@@ -239,4 +283,4 @@ fn check_gradients(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

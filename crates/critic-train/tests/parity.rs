@@ -10,8 +10,8 @@ use critic_model::sources::{load_folder, read_arrays};
 use critic_model::{REWARD_HEAD, Weight};
 use critic_stats::PreferenceLoss;
 use critic_train::{
-    CritiqueWeight, JointForm, JointLoss, LearningRate, LossWeights, Optimizer, TrainConfig,
-    TrainableModel,
+    CritiqueWeight, EvaluationConfig, JointForm, JointLoss, LearningRate, LossWeights, Optimizer,
+    TrainConfig, TrainableModel,
 };
 use critic_types::SeedTree;
 use serde::Deserialize;
@@ -257,6 +257,8 @@ fn check_steps(name: &str) {
         critiques_per_response: 0,
         preference: PreferenceLoss::default(),
         critique_dropout: 0.0,
+        evaluation: EvaluationConfig::default(),
+        keep_checkpoints: 1,
     };
     let whole = forest(&case.expected, true);
     let weights = LossWeights::new(

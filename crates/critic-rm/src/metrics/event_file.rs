@@ -29,7 +29,11 @@ impl EventFile {
     }
 
     /// Adds scalars of a step.
-    pub(super) fn add(&mut self, step: usize, scalars: &[(&str, f64)]) -> io::Result<()> {
+    pub(super) fn add(
+        &mut self,
+        step: usize,
+        scalars: &[(impl AsRef<str>, f64)],
+    ) -> io::Result<()> {
         self.write(&summary(wall_time(), step, scalars))
     }
 
@@ -39,11 +43,11 @@ impl EventFile {
 }
 
 /// An event with the values of some scalars.
-fn summary(wall_time: f64, step: usize, scalars: &[(&str, f64)]) -> Message {
+fn summary(wall_time: f64, step: usize, scalars: &[(impl AsRef<str>, f64)]) -> Message {
     let mut summary = Message::default();
     for (tag, value) in scalars {
         let mut scalar = Message::default();
-        scalar.bytes(1, tag.as_bytes());
+        scalar.bytes(1, tag.as_ref().as_bytes());
         scalar.float(2, *value as f32);
         summary.bytes(1, &scalar.0);
     }

@@ -51,7 +51,7 @@ impl Metrics {
 }
 
 /// The curves that TensorBoard shows.
-fn scalars(record: &StepRecord) -> Vec<(&'static str, f64)> {
+fn scalars(record: &StepRecord) -> Vec<(String, f64)> {
     let mut scalars = vec![
         ("loss/joint", record.joint_loss),
         ("schedule/critique_weight", record.critique_weight),
@@ -62,6 +62,19 @@ fn scalars(record: &StepRecord) -> Vec<(&'static str, f64)> {
     scalars.extend(record.critique_loss.map(|loss| ("loss/critique", loss)));
     scalars.extend(record.preference_loss.map(|loss| ("loss/preference", loss)));
     scalars.extend(record.accuracy.map(|accuracy| ("accuracy/train", accuracy)));
+    let mut scalars: Vec<(String, f64)> =
+        scalars.into_iter().map(|(tag, value)| (tag.to_owned(), value)).collect();
+    for held_out in &record.evaluations {
+        let set = &held_out.set;
+        let named = [
+            ("loss/preference", held_out.preference_loss),
+            ("loss/critique", held_out.critique_loss),
+            ("accuracy", held_out.accuracy),
+        ];
+        scalars.extend(
+            named.into_iter().filter_map(|(tag, value)| Some((format!("{tag} on {set}"), value?))),
+        );
+    }
     scalars
 }
 
@@ -98,6 +111,7 @@ mod tests {
             n_tokens: 10,
             n_unshared_tokens: 20,
             seconds: 0.1,
+            evaluations: Vec::new(),
         }
     }
 

@@ -6,14 +6,10 @@ use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, read_pairs};
 use critic_types::ContentHasher;
 use std::collections::HashMap;
+use std::path::Path;
 
-/// Reads the pairs to train on, or those held out.
-pub(crate) fn read(settings: &DataSettings, is_train: bool) -> Result<Split> {
-    let (path, limit) = if is_train {
-        (&settings.train, settings.train_limit)
-    } else {
-        (&settings.eval, settings.eval_limit)
-    };
+/// Reads pairs; a `limit` of 0 takes all.
+pub(crate) fn read(settings: &DataSettings, path: &Path, limit: usize) -> Result<Split> {
     let options = ReadOptions {
         strict: settings.strict,
         limit: (limit > 0).then_some(limit),
@@ -53,7 +49,7 @@ pub(crate) fn refuse_overlap(train: &Split, eval: &Split) -> Result<()> {
     match shared.first() {
         None => Ok(()),
         Some(first) => Err(Fault::data(anyhow!(
-            "{} of the {} held-out pairs of {} are also in {} (the first is `{first}`); hold out other pairs",
+            "{} of the {} pairs of {} are also in {} (the first is `{first}`); take other pairs",
             shared.len(),
             eval.pairs.len(),
             eval.file,

@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) renderer: ContentId,
     pub(crate) train: Split,
     pub(crate) eval: Split,
+    /// What training looks at.
+    pub(crate) dev: Option<Split>,
     /// The command that goes on with this run.
     pub(crate) command: String,
     pub(crate) records: Records,
@@ -62,9 +64,18 @@ impl Session {
         let command = format!("critic-rm run {}", path.display());
         let mut store = Store::open(&folder.store())?;
         let settings = &resolved.settings;
-        let train = super::pairs::read(&settings.data, true)?;
-        let eval = super::pairs::read(&settings.data, false)?;
+        let data = &settings.data;
+        let train = super::pairs::read(data, &data.train, data.train_limit)?;
+        let eval = super::pairs::read(data, &data.eval, data.eval_limit)?;
         super::pairs::refuse_overlap(&train, &eval)?;
+        let dev = match data.dev.as_os_str().is_empty() {
+            true => None,
+            false => Some(super::pairs::read(data, &data.dev, 0)?),
+        };
+        if let Some(dev) = &dev {
+            super::pairs::refuse_overlap(&train, dev)?;
+            super::pairs::refuse_overlap(dev, &eval)?;
+        }
         // A split keeps every pair it was ever given, so other data has another name.
         store.put_pairs(&format!("train {}", train.content), &train.pairs)?;
         store.put_pairs(&format!("eval {}", eval.content), &eval.pairs)?;
@@ -82,6 +93,7 @@ impl Session {
             renderer,
             train,
             eval,
+            dev,
             command,
             records,
         })

@@ -10,8 +10,10 @@ use critic_model::sources::{LoadedModel, load_folder, write_hf_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
 use critic_text::Prompts;
-use critic_train::{CritiqueText, Ended, StepRecord, TrainableModel, Trainer, build_pairs};
-use critic_types::{ContentId, PreferencePair, atomic_file};
+use critic_train::{
+    CritiqueText, Ended, HeldOut, StepRecord, TrainPair, TrainableModel, Trainer, build_pairs,
+};
+use critic_types::{ContentId, OracleCritique, PreferencePair, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -115,6 +117,23 @@ impl TrainingData {
         Self { pairs, keys }
     }
 
+    /// Pairs with the critiques that came with them, those that have none included.
+    pub(super) fn with_own_critiques(
+        pairs: &[PreferencePair],
+        critiques: &[OracleCritique],
+    ) -> Vec<(PreferencePair, Vec<CritiqueText>)> {
+        let mut by_pair: HashMap<&str, Vec<CritiqueText>> = HashMap::new();
+        for critique in critiques {
+            let Some(side) = critique.side else { continue };
+            let text = CritiqueText { side, text: critique.text.clone() };
+            by_pair.entry(&critique.pair_id).or_default().push(text);
+        }
+        let with = |pair: &PreferencePair| {
+            (pair.clone(), by_pair.remove(pair.id.as_str()).unwrap_or_default())
+        };
+        pairs.iter().map(with).collect()
+    }
+
     fn n_critiques(&self) -> usize {
         self.pairs.iter().map(|(_, critiques)| critiques.len()).sum()
     }
@@ -161,6 +180,9 @@ pub(super) fn train(
         hasher.text(key.as_str());
     });
     hasher.bytes(&(data.pairs.len() as u64).to_le_bytes());
+    if let (Some(dev), true) = (&session.dev, config.evaluation.every > 0) {
+        hasher.text(dev.content.as_str());
+    }
     let key = hasher.finish();
     let folder = session.folder.checkpoint(name);
     let trained = TrainedModel {
@@ -175,33 +197,22 @@ pub(super) fn train(
         session.finish(&format!("train {name}"), &key, 0.0, false, facts)?;
         return Ok(trained);
     }
-    let (context, budget) = (start.config.context_length, config.tokens_per_pack);
-    let pairs: Vec<(&PreferencePair, Vec<CritiqueText>)> =
-        data.pairs.iter().map(|(pair, critiques)| (pair, critiques.clone())).collect();
-    let mut tokens = Vec::with_capacity(pairs.len());
-    let mut left_out = Vec::new();
-    for built in build_pairs(&pairs, &start.renderer, &session.prompts, context, budget) {
-        match built {
-            Ok(pair) => tokens.push(pair),
-            Err(error) if session.resolved.settings.data.strict => return Err(error.into()),
-            Err(error) => left_out.push(error.to_string()),
+    let budget = config.tokens_per_pack;
+    let tokens = as_tokens(session, start, name, &data.pairs, budget)?;
+    let held_out = match &session.dev {
+        Some(dev) if config.evaluation.every > 0 => {
+            let pairs = TrainingData::with_own_critiques(&dev.pairs, &dev.critiques);
+            let pairs = as_tokens(session, start, "data.dev", &pairs, usize::MAX)?;
+            vec![HeldOut { name: "dev".to_owned(), pairs }]
         }
-    }
-    left_out.iter().take(3).for_each(|reason| say(format!("not trained on: {reason}")));
-    if !left_out.is_empty() {
-        let note = format!(
-            "{} of {} pairs were left out of training {name}: too long or not renderable.",
-            left_out.len(),
-            pairs.len()
-        );
-        say(&note);
-        session.records.notes.push(note);
-    }
+        _ => Vec::new(),
+    };
     let seed = session.seed().child("train");
     let progress_folder =
         session.folder.path().join("checkpoints").join(format!(".{name}-training"));
     let trainer =
-        Trainer::new(config, &tokens, seed, key.clone(), &progress_folder, CHECKPOINT_EVERY)?;
+        Trainer::new(config, &tokens, seed, key.clone(), &progress_folder, CHECKPOINT_EVERY)?
+            .with_held_out(&held_out);
     let mut meter: Option<Meter> = None;
     let mut first_step = None;
     let cancel = session.cancel.clone();
@@ -260,6 +271,39 @@ pub(super) fn train(
         facts,
     )?;
     Ok(trained)
+}
+
+/// Pairs as tokens; those that cannot be rendered or do not fit are told and left out.
+fn as_tokens(
+    session: &mut Session,
+    model: &LoadedModel,
+    name: &str,
+    pairs: &[(PreferencePair, Vec<CritiqueText>)],
+    budget: usize,
+) -> Result<Vec<TrainPair>> {
+    let pairs: Vec<(&PreferencePair, Vec<CritiqueText>)> =
+        pairs.iter().map(|(pair, critiques)| (pair, critiques.clone())).collect();
+    let context = model.config.context_length;
+    let mut tokens = Vec::with_capacity(pairs.len());
+    let mut left_out = Vec::new();
+    for built in build_pairs(&pairs, &model.renderer, &session.prompts, context, budget) {
+        match built {
+            Ok(pair) => tokens.push(pair),
+            Err(error) if session.resolved.settings.data.strict => return Err(error.into()),
+            Err(error) => left_out.push(error.to_string()),
+        }
+    }
+    left_out.iter().take(3).for_each(|reason| say(format!("left out of {name}: {reason}")));
+    if !left_out.is_empty() {
+        let note = format!(
+            "{} of {} pairs were left out of {name}: too long or not renderable.",
+            left_out.len(),
+            pairs.len()
+        );
+        say(&note);
+        session.records.notes.push(note);
+    }
+    Ok(tokens)
 }
 
 /// Adds a step to the metrics, which are opened at the first one of this sitting.
@@ -322,6 +366,10 @@ fn line(record: &StepRecord) -> String {
     words.extend(record.critique_loss.map(|loss| format!("critique {loss:.3}")));
     words.extend(record.preference_loss.map(|loss| format!("preference {loss:.3}")));
     words.extend(record.accuracy.map(|accuracy| format!("accuracy {:.0} %", 100.0 * accuracy)));
+    for held_out in &record.evaluations {
+        let share = held_out.accuracy.map(|accuracy| format!("{:.0} %", 100.0 * accuracy));
+        words.push(format!("{} {}", held_out.set, share.unwrap_or_default()));
+    }
     words.push(format!("λ {:.2}", record.critique_weight));
     words.push(format!("{:.0} tokens/s", record.n_tokens as f64 / record.seconds.max(1e-9)));
     words.join("  ")

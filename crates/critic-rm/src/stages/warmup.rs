@@ -6,7 +6,6 @@ use crate::progress::say;
 use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, read_pairs};
 use critic_model::sources::{LoadedModel, load_folder};
-use critic_train::CritiqueText;
 use critic_types::{ContentHasher, PreferencePair};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -31,28 +30,21 @@ pub(crate) fn run(session: &mut Session) -> Result<Rc<LoadedModel>> {
     };
     let set = read_pairs(&settings.data, &options)?;
     refuse_held_out(session, &set.pairs)?;
-    let mut by_pair: HashMap<&str, Vec<CritiqueText>> = HashMap::new();
     let mut hasher = ContentHasher::new("critiques that came with the data");
-    for critique in &set.critiques {
-        let Some(side) = critique.side else { continue };
-        hasher.text(&critique.pair_id).text(side.as_str()).text(&critique.text);
-        let text = CritiqueText { side, text: critique.text.clone() };
-        by_pair.entry(&critique.pair_id).or_default().push(text);
+    let mut pairs = TrainingData::with_own_critiques(&set.pairs, &set.critiques);
+    pairs.retain(|(_, critiques)| !critiques.is_empty());
+    for (pair, critiques) in &pairs {
+        hasher.text(pair.content_id().as_str());
+        critiques.iter().for_each(|critique| {
+            hasher.text(critique.side.as_str()).text(&critique.text);
+        });
     }
-    let pairs: Vec<(PreferencePair, Vec<CritiqueText>)> = set
-        .pairs
-        .iter()
-        .filter_map(|pair| Some((pair.clone(), by_pair.remove(pair.id.as_str())?)))
-        .collect();
     if pairs.is_empty() {
         return Err(Fault::data(anyhow!(
             "{}: none of its {} pairs comes with a critique of one of its responses; make some with `critic-rm data synth corrupted`, or leave warmup.data empty",
             settings.data.display(),
             set.pairs.len()
         )));
-    }
-    for (pair, _) in &pairs {
-        hasher.text(pair.content_id().as_str());
     }
     let before = measure::run(session, &base, "before warm-up")?;
     let method = Method {
