@@ -79,8 +79,12 @@ impl Case {
 }
 
 fn case(name: &str, precision: Precision) -> Case {
-    let text = std::fs::read(golden(&format!("joint_loss_{name}.json"))).unwrap();
-    let tensors = golden(&format!("joint_loss_{name}.safetensors"));
+    let losses = match name.starts_with("families/") {
+        true => format!("{name}/joint_loss"),
+        false => format!("joint_loss_{name}"),
+    };
+    let text = std::fs::read(golden(&format!("{losses}.json"))).unwrap();
+    let tensors = golden(&format!("{losses}.safetensors"));
     let mut gradients = BTreeMap::new();
     read_arrays(&tensors, &mut gradients).unwrap();
     let loaded = load_folder(&golden(name)).unwrap();
@@ -233,6 +237,29 @@ fn the_joint_loss_of_qwen2_has_pytorchs_gradients() {
     check("tiny_qwen2");
 }
 
+#[test]
+fn the_joint_losses_of_llamas_with_biases_and_stretched_rotations_have_pytorchs_gradients() {
+    check("families/llama_linear_biased");
+    check("families/llama_yarn");
+}
+
+#[test]
+fn the_joint_losses_of_models_with_windows_have_pytorchs_gradients() {
+    check("families/mistral");
+    check("families/qwen2_window");
+}
+
+#[test]
+fn the_joint_loss_of_qwen3_has_pytorchs_gradients() {
+    check("families/qwen3");
+}
+
+#[test]
+fn the_joint_losses_of_gemma_have_pytorchs_gradients() {
+    check("families/gemma2");
+    check("families/gemma3");
+}
+
 #[track_caller]
 fn check_steps(name: &str) {
     let case = case(name, Precision::F32);
@@ -281,4 +308,6 @@ fn check_steps(name: &str) {
 fn ten_steps_of_adamw_follow_pytorch() {
     check_steps("tiny_llama");
     check_steps("tiny_qwen2");
+    check_steps("families/qwen3");
+    check_steps("families/gemma2");
 }

@@ -1,4 +1,4 @@
-use crate::config::{Architecture, DecoderConfig, Llama3Scaling, RopeConfig};
+use crate::config::{Architecture, DecoderConfig, Llama3Scaling, RopeConfig, RopeScaling, Variant};
 use crate::error::ModelError;
 use candle_core::quantized::gguf_file::Value;
 use critic_text::GgufVocabulary;
@@ -89,14 +89,14 @@ impl Metadata<'_> {
         const KEY: &str = "general.architecture";
         let name =
             self.text(KEY).ok_or_else(|| ModelError::ConfigMissing { field: KEY.to_owned() })?;
-        Architecture::from_name(name)
+        Architecture::from_gguf_name(name)
             .ok_or_else(|| ModelError::UnknownArchitecture { found: name.to_owned() })
     }
 
     /// The configuration, from the keys of its architecture and from the tensors.
     pub(crate) fn config(&self, tensors: &FromTensors) -> Result<DecoderConfig, ModelError> {
         let architecture = self.architecture()?;
-        let key = |name: &str| format!("{}.{name}", architecture.name());
+        let key = |name: &str| format!("{}.{name}", architecture.gguf_name());
         let (d_model, n_heads) =
             (self.size(&key("embedding_length"))?, self.size(&key("attention.head_count"))?);
         let head_dim = match self.optional_size(&key("attention.key_length"))? {
@@ -160,12 +160,18 @@ impl Metadata<'_> {
             context_length: self.size(&key("context_length"))?,
             tied_embeddings: tensors.tied_embeddings,
             qkv_bias: architecture == Architecture::Qwen2,
+            variant: Variant::default(),
         }
         .validated()?;
         let Some(divisors) = &tensors.rope_divisors else { return Ok(plain) };
         let original_context = self.optional_size(&key("rope.scaling.original_context_length"))?;
-        let scaling = llama3_scaling(&plain.inverse_frequencies(), divisors, original_context)?;
-        let rope = RopeConfig { scaling: Some(scaling), ..plain.rope };
+        let scaling = llama3_scaling(
+            &plain.rope.inverse_frequencies(plain.rotary_dim()),
+            divisors,
+            original_context,
+        )?;
+        let rope =
+            RopeConfig { scaling: Some(RopeScaling::Llama3(scaling)), theta: plain.rope.theta };
         DecoderConfig { rope, ..plain }.validated()
     }
 
@@ -263,11 +269,10 @@ fn unsupported(field: &str, found: String, rule: &'static str) -> ModelError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::tests::tiny;
 
     fn frequencies(scaling: Option<Llama3Scaling>) -> Vec<f32> {
-        let rope = RopeConfig { theta: 500_000.0, scaling };
-        DecoderConfig { head_dim: 64, rope, ..tiny(Architecture::Llama) }.inverse_frequencies()
+        RopeConfig { theta: 500_000.0, scaling: scaling.map(RopeScaling::Llama3) }
+            .inverse_frequencies(64)
     }
 
     #[test]

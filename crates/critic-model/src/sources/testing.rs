@@ -1,7 +1,7 @@
 //! A tiny model and its files.
 
 use crate::config::DecoderConfig;
-use crate::decoder::weight_shapes;
+use crate::layout::weight_shapes;
 use crate::weight::Weight;
 use critic_text::{ChatTemplate, Renderer, Tokenizer};
 use serde_json::json;

@@ -1,6 +1,6 @@
 use crate::config::DecoderConfig;
-use crate::decoder::weight_shapes;
 use crate::error::{ModelError, WeightMismatch};
+use crate::layout::weight_shapes;
 use crate::reward_head::{REWARD_HEAD, RewardHead};
 use crate::weight::Weight;
 use std::collections::BTreeMap;

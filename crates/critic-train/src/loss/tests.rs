@@ -2,7 +2,7 @@ use super::*;
 use critic_forest::PairSequences;
 use critic_kernels::Precision;
 use critic_kernels::attention::QueryRun;
-use critic_model::config::{Architecture, DecoderConfig, RopeConfig};
+use critic_model::config::{Architecture, DecoderConfig, RopeConfig, Variant};
 use critic_model::{RewardHead, Weight, weight_shapes};
 use critic_types::SeedTree;
 use proptest::prelude::*;
@@ -24,6 +24,7 @@ pub(crate) fn tiny_config(architecture: Architecture, tied_embeddings: bool) -> 
         context_length: 64,
         tied_embeddings,
         qkv_bias: architecture == Architecture::Qwen2,
+        variant: Variant::default(),
     }
 }
 
