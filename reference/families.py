@@ -67,7 +67,7 @@ def models_by_name():
             final_logit_softcapping=3.0, rope_parameters=rope(),
         ),
         "gemma3": Gemma3TextConfig(
-            **{**SIZES, "num_hidden_layers": 3}, head_dim=8, sliding_window=9, query_pre_attn_scalar=6,
+            **{**SIZES, "num_hidden_layers": 3}, head_dim=8, sliding_window=9, query_pre_attn_scalar=8,
             layer_types=["sliding_attention", "full_attention", "sliding_attention"],
             rope_parameters={
                 "full_attention": rope(1e6, rope_type="linear", factor=8.0), "sliding_attention": rope(1e4),

@@ -20,7 +20,7 @@ const GELU_SCALE: f32 = 1.595_769_1;
 /// The share of the cube in GELU's argument.
 const GELU_CUBE: f32 = 0.044_715;
 /// Beyond it GELU is its operand or nothing, to the last bit; its cube would overflow some day.
-const GELU_FAR: f32 = 1e3;
+const GELU_FAR: f32 = 100.0;
 
 /// Numbers of a piece of work.
 const CHUNK: usize = 1 << 13;

@@ -49,7 +49,7 @@ pub struct DecoderConfig {
 }
 
 /// Above these a file lies about its model, and tables of that size would not fit anyway.
-const MAX_LAYERS: usize = 4096;
+pub(crate) const MAX_LAYERS: usize = 4096;
 const MAX_WIDTH: usize = 1 << 24;
 
 impl DecoderConfig {
@@ -171,6 +171,7 @@ impl DecoderConfig {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use critic_kernels::gated::Activation;
 
     /// A model of a few thousand weights.
     pub(crate) fn tiny(architecture: Architecture) -> DecoderConfig {
@@ -189,6 +190,48 @@ pub(crate) mod tests {
             tied_embeddings: architecture == Architecture::Llama,
             qkv_bias: architecture == Architecture::Qwen2,
             variant: Variant::default(),
+        }
+    }
+
+    /// As [`tiny`], with all that the family brings.
+    pub(crate) fn of_family(architecture: Architecture) -> DecoderConfig {
+        let plain = tiny(architecture);
+        let (windows, cap) = (vec![Some(9), None], Some(20.0));
+        let variant = match architecture {
+            Architecture::Llama | Architecture::Qwen2 => Variant::default(),
+            Architecture::Mistral => {
+                Variant { windows: vec![Some(9); plain.n_layers], ..Variant::default() }
+            }
+            Architecture::Phi3 => Variant {
+                windows: vec![Some(9); plain.n_layers],
+                rotary_dim: Some(2),
+                ..Variant::default()
+            },
+            Architecture::Qwen3 => Variant { qk_norm: true, ..Variant::default() },
+            Architecture::Gemma2 | Architecture::Gemma3 => Variant {
+                post_norms: true,
+                unit_offset_norms: true,
+                scaled_embedding: true,
+                activation: Activation::GeluTanh,
+                query_pre_attn_scalar: Some(4.0),
+                windows,
+                ..Variant::default()
+            },
+        };
+        let variant = match architecture {
+            Architecture::Gemma2 => {
+                Variant { attention_softcap: cap, final_softcap: cap, ..variant }
+            }
+            Architecture::Gemma3 => {
+                let rope_local = Some(RopeConfig { theta: 1e4, scaling: None });
+                Variant { qk_norm: true, rope_local, ..variant }
+            }
+            _ => variant,
+        };
+        DecoderConfig {
+            tied_embeddings: plain.tied_embeddings || architecture.is_gemma(),
+            variant,
+            ..plain
         }
     }
 

@@ -151,6 +151,27 @@ fn gemma_equals_transformers() {
 }
 
 #[test]
+fn phi3_with_fused_matrices_and_long_rope_equals_transformers() {
+    let long = family("phi3_longrope");
+    assert_eq!((long.config.context_length, long.config.rotary_dim()), (64, 6));
+    check_family(&family("phi3"), "phi3");
+    check_family(&long, "phi3_longrope");
+}
+
+#[test]
+fn gguf_files_of_every_family_equal_transformers() {
+    for name in ["qwen3", "gemma2", "gemma3", "phi3", "phi3_longrope"] {
+        let mut model = load_gguf(&golden(&format!("families/{name}.gguf"))).unwrap();
+        if name == "gemma2" {
+            // A GGUF file does not say it; llama.cpp takes the width of a head.
+            assert_eq!(model.config.variant.query_pre_attn_scalar, Some(8.0));
+            model.config.variant.query_pre_attn_scalar = Some(6.0);
+        }
+        check_family(&model, name);
+    }
+}
+
+#[test]
 fn gguf_files_equal_transformers() {
     check(&load_gguf(&golden("tiny_llama_f32.gguf")).unwrap(), "tiny_llama_expected.json");
     check(&load_gguf(&golden("tiny_qwen2_f32.gguf")).unwrap(), "tiny_qwen2_expected.json");

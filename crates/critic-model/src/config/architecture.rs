@@ -23,7 +23,7 @@ impl Architecture {
     /// The names by which files call the supported architectures.
     pub const NAMES: &str = "llama, mistral, qwen2, qwen3, gemma2, gemma3_text, phi3";
 
-    const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Llama,
         Self::Mistral,
         Self::Qwen2,

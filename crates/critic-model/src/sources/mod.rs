@@ -11,6 +11,7 @@ mod digest;
 mod export;
 mod fetch;
 mod folder;
+mod fused;
 mod gguf;
 mod gguf_metadata;
 mod hub;

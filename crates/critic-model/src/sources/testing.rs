@@ -42,6 +42,22 @@ pub(crate) fn tokenizer_json() -> String {
     .to_string()
 }
 
+/// The same with these special tokens too.
+pub(crate) fn tokenizer_with(special: &[&str]) -> Tokenizer {
+    let mut value: serde_json::Value = serde_json::from_str(&tokenizer_json()).unwrap();
+    for token in special {
+        if value["model"]["vocab"].get(*token).is_some() {
+            continue;
+        }
+        let id = value["model"]["vocab"].as_object().unwrap().len();
+        value["model"]["vocab"][*token] = json!(id);
+        let mut added = value["added_tokens"][0].clone();
+        (added["id"], added["content"]) = (json!(id), json!(token));
+        value["added_tokens"].as_array_mut().unwrap().push(added);
+    }
+    Tokenizer::from_json(value.to_string().as_bytes()).unwrap()
+}
+
 /// Its renderer; EOS is `<|endoftext|>`, turns end with `<|im_end|>`.
 pub(crate) fn renderer() -> Renderer {
     let tokenizer = Tokenizer::from_json(tokenizer_json().as_bytes()).unwrap();
