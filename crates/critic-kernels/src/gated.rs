@@ -16,7 +16,7 @@ pub enum Activation {
 }
 
 /// `2 √(2/π)`: `½ (1 + tanh u)` is the sigmoid of `2u`.
-const GELU_SCALE: f32 = 1.595_769_1;
+const GELU_SCALE: f32 = 1.595_769;
 /// The share of the cube in GELU's argument.
 const GELU_CUBE: f32 = 0.044_715;
 /// Beyond it GELU is its operand or nothing, to the last bit; its cube would overflow some day.

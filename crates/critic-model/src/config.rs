@@ -1,6 +1,8 @@
 //! The resolved architecture of a decoder, whatever file it came from.
 
 mod architecture;
+mod hf_family;
+mod hf_fields;
 mod hf_json;
 mod hf_rope;
 mod hf_write;

@@ -1,4 +1,4 @@
-use super::hf_json::{Fields, unsupported};
+use super::hf_fields::{Fields, unsupported};
 use super::{Architecture, Llama3Scaling, LongRopeScaling, RopeConfig, RopeScaling, YarnScaling};
 use crate::error::ModelError;
 use serde_json::{Map, Value, json};

@@ -1,6 +1,7 @@
 use super::conversation_files::{renderer, text_error};
 use super::digest::{model_digest, sha256};
-use super::gguf_metadata::{FromTensors, Metadata};
+use super::gguf_config::FromTensors;
+use super::gguf_metadata::Metadata;
 use super::{LoadedModel, ModelIdentity, weights};
 use crate::config::{Architecture, DecoderConfig};
 use crate::error::ModelError;
