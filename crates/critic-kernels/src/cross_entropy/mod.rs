@@ -51,7 +51,7 @@ struct Row {
 
 /// `Σ −ln P(token | row)` over the targets in nats; each target's own goes to `nll`.
 ///
-/// With a `softcap` the logits are bounded as in [`softcap`](crate::softcap).
+/// With a `softcap` the logits are bounded, see [`softcap`].
 ///
 /// # Shapes
 /// `hidden`: `[n_rows, d_model]`, `lm_head`: `[vocab_size, d_model]`, `nll`: `[n_targets]`, with
