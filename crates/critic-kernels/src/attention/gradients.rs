@@ -141,13 +141,16 @@ fn step<S: Simd, const R: usize>(
     let mut grad = scores(simd, grad_out, v, most);
     for r in 0..R {
         let (log_sum_exp, mean) = (rows.log_sum_exp[first + r], rows.mean[first + r]);
-        let mut slopes = [1.0; KEYS];
+        let mut slopes = [0.0; KEYS];
         if let Some(cap) = rows.softcap {
             softcap_and_slopes(simd, &mut p[r], cap, &mut slopes);
         }
         for key in 0..KEYS {
             p[r][key] = exp(simd, p[r][key] - log_sum_exp);
-            grad[r][key] = p[r][key] * (grad[r][key] - mean) * slopes[key];
+            grad[r][key] = p[r][key] * (grad[r][key] - mean);
+        }
+        if rows.softcap.is_some() {
+            grad[r].iter_mut().zip(&slopes).for_each(|(grad, slope)| *grad *= slope);
         }
         let seen = piece.seen(block, (row + r) / group);
         for x in [&mut p[r], &mut grad[r]] {
