@@ -54,6 +54,9 @@ class RewardModel(torch.nn.Module):
         if n_targets == 0:
             return reward, None
         logits = self.lm.lm_head(hidden[-n_targets - 1 : -1])
+        cap = getattr(self.lm.config, "final_logit_softcapping", None)
+        if cap is not None:
+            logits = cap * torch.tanh(logits / cap)
         return reward, F.cross_entropy(logits, torch.tensor(ids[-n_targets:]), reduction="sum")
 
 
@@ -125,8 +128,9 @@ def adamw_losses(model, request, pairs):
     return losses
 
 
-def main(name, seed, vocabulary):
-    model = RewardModel(GOLDEN / name, seed)
+def losses(folder, seed, vocabulary):
+    """Tensors and numbers of a model's losses."""
+    model = RewardModel(folder, seed)
     request, pairs = draw_pairs(seed, vocabulary, model.lm.config.eos_token_id)
     tensors = {"reward_head.weight": model.reward_head.weight.detach().clone()}
 
@@ -139,14 +143,13 @@ def main(name, seed, vocabulary):
     tensors |= {f"joint.{key}": value for key, value in joint.items()}
     tensors |= {f"scalar.{key}": value for key, value in plain.items()}
 
-    losses = adamw_losses(model, request, pairs)
+    adamw = adamw_losses(model, request, pairs)
     tensors |= {
         f"after_adamw.{key}": value.detach().clone() for key, value in model.named().items()
         if value.dim() == 1 or key in ("reward_head.weight", "model.layers.0.self_attn.k_proj.weight")
     }
-    save_file({key: value.contiguous() for key, value in tensors.items()}, GOLDEN / f"joint_loss_{name}.safetensors")
-    write_json(f"joint_loss_{name}.json", {
-        "model": name,
+    return {key: value.contiguous() for key, value in tensors.items()}, {
+        "model": folder.name,
         "request": request,
         "pairs": pairs,
         "n_critique_tokens": n_tokens,
@@ -159,13 +162,19 @@ def main(name, seed, vocabulary):
         "scalar": {"preference_loss": scalar_preference, "rewards": numbers(scalar_rewards)},
         "adamw": {
             "lr": ADAMW["lr"], "beta1": ADAMW["betas"][0], "beta2": ADAMW["betas"][1], "eps": ADAMW["eps"],
-            "weight_decay": WEIGHT_DECAY, "losses": losses,
+            "weight_decay": WEIGHT_DECAY, "losses": adamw,
         },
         "gradient_norms": {
             case: {key.removeprefix(f"{case}."): value.norm() for key, value in tensors.items() if key.startswith(f"{case}.")}
             for case in ("joint", "scalar")
         },
-    })
+    }
+
+
+def main(name, seed, vocabulary):
+    tensors, value = losses(GOLDEN / name, seed, vocabulary)
+    save_file(tensors, GOLDEN / f"joint_loss_{name}.safetensors")
+    write_json(f"joint_loss_{name}.json", value)
 
 
 if __name__ == "__main__":

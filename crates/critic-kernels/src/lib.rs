@@ -13,6 +13,7 @@ pub mod attention;
 pub mod bf16;
 pub mod cross_entropy;
 mod error;
+pub mod gated;
 pub mod isa;
 pub mod linear;
 pub mod matmul;
@@ -21,7 +22,7 @@ pub mod quantized;
 pub mod rms_norm;
 pub mod rope;
 mod simd;
-pub mod swiglu;
+pub mod softcap;
 #[cfg(test)]
 mod testing;
 

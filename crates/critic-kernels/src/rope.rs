@@ -12,6 +12,7 @@ const TOKENS_PER_TASK: usize = 32;
 #[derive(Debug, Clone)]
 pub struct RopeTable {
     half: usize,
+    head_dim: usize,
     n_positions: usize,
     cos: Vec<f32>,
     sin: Vec<f32>,
@@ -33,7 +34,26 @@ impl RopeTable {
                 sin.push(s as f32);
             }
         }
-        Self { half, n_positions, cos, sin }
+        Self { half, head_dim: 2 * half, n_positions, cos, sin }
+    }
+
+    /// The same table for heads of this width: what lies past the rotated numbers stays as it is.
+    ///
+    /// # Errors
+    /// Where a head is narrower than its rotated part.
+    pub fn within(self, head_dim: usize) -> Result<Self, KernelError> {
+        if head_dim < 2 * self.half {
+            let rule = "at least twice the number of frequencies";
+            return Err(KernelError::InvalidSize { operand: "head_dim", found: head_dim, rule });
+        }
+        Ok(Self { head_dim, ..self })
+    }
+
+    /// The same table with every cosine and sine multiplied (the attention factor of YaRN and LongRoPE).
+    #[must_use]
+    pub fn scaled(mut self, factor: f32) -> Self {
+        self.cos.iter_mut().chain(&mut self.sin).for_each(|x| *x *= factor);
+        self
     }
 
     /// The number of positions that the table covers.
@@ -41,16 +61,16 @@ impl RopeTable {
         self.n_positions
     }
 
-    /// The width of a head, twice the number of frequencies.
+    /// The width of a head.
     pub fn head_dim(&self) -> usize {
-        2 * self.half
+        self.head_dim
     }
 }
 
 /// Rotates every head of every token by its position's angles.
 ///
 /// `out[..half] = x₁·cos − x₂·sin`, `out[half..] = x₂·cos + x₁·sin`, where `x₁` and `x₂` are the
-/// halves of a head.
+/// halves of a head's rotated part; with a table that is [scaled](RopeTable::scaled) both are multiplied.
 ///
 /// # Shapes
 /// `x`: `[n_tokens, n_heads · head_dim]`, `positions`: `[n_tokens]`.
@@ -133,8 +153,8 @@ impl<const BACK: bool> Kernel for Rotate<'_, BACK> {
             let first = position as usize * half;
             let cos = &self.table.cos[first..][..half];
             let sin = &self.table.sin[first..][..half];
-            for x in x.chunks_exact_mut(2 * half) {
-                let (x1, x2) = x.split_at_mut(half);
+            for x in x.chunks_exact_mut(self.table.head_dim) {
+                let (x1, x2) = x[..2 * half].split_at_mut(half);
                 let (x1, x2) = (&mut x1[..half], &mut x2[..half]);
                 for i in 0..half {
                     let sin = if BACK { -sin[i] } else { sin[i] };
@@ -197,6 +217,31 @@ mod tests {
         let mut back = out;
         backward_in_place(&mut back, &positions, 2, &table).unwrap();
         assert_close(&back, &wide(&x), 1e-6);
+    }
+
+    #[test]
+    fn only_the_first_part_of_a_head_turns_where_the_table_says_so() {
+        let (positions, x) = ([3u32, 60], numbers(2 * 3 * 14, 5));
+        assert!(table(4, 61).within(7).is_err());
+        let table = table(4, 61).within(14).unwrap().scaled(1.25);
+        assert_eq!(table.head_dim(), 14);
+        let mut out = x.clone();
+        forward_in_place(&mut out, &positions, 3, &table).unwrap();
+        let rotated = |x: &[f32]| -> Vec<f64> {
+            x.chunks_exact(14).flat_map(|head| wide(&head[..8])).collect()
+        };
+        let expected = reference(&rotated(&x), &positions, 3, 4);
+        let expected: Vec<f64> = expected.iter().map(|x| x * 1.25).collect();
+        let found: Vec<f32> = rotated(&out).iter().map(|x| *x as f32).collect();
+        assert_close(&found, &expected, 1e-5);
+        for (x, out) in x.chunks_exact(14).zip(out.chunks_exact(14)) {
+            assert_eq!(bits(&x[8..]), bits(&out[8..]));
+        }
+        let mut grad = out;
+        backward_in_place(&mut grad, &positions, 3, &table).unwrap();
+        let back: Vec<f64> = rotated(&x).iter().map(|x| x * 1.25 * 1.25).collect();
+        let found: Vec<f32> = rotated(&grad).iter().map(|x| *x as f32).collect();
+        assert_close(&found, &back, 1e-5);
     }
 
     #[test]

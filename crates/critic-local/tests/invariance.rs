@@ -4,7 +4,10 @@
 
 mod common;
 
-use common::{Dice, NARROW, WIDE, all, engine, generate, generations, model, score, scores};
+use common::{
+    Dice, NARROW, WIDE, all, engine, engine_of, generate, generate_request, generations, model,
+    named_model, score, score_request, scores,
+};
 use critic_engine::{
     ChoiceRequest, Completion, EngineErrorKind, GenerateRequest, Generator, ScoreRequest, collect,
 };
@@ -76,6 +79,28 @@ fn any_batch_order_limit_and_cache_give_the_results_of_each_request_alone() {
         }
         engine.drop_prefixes();
         assert_eq!(engine.stats().kept_kv_tokens, 0);
+    }
+}
+
+#[test]
+fn windows_bounded_scores_and_norms_on_heads_see_no_more_of_the_batch() {
+    let question = "w9 w10 w11 w12 w13 w14 w15 w16 w17 w18 w19 w20 w21 w22 w23";
+    let generations: Vec<GenerateRequest> = (0..5)
+        .map(|i| GenerateRequest {
+            n: 1 + i % 3,
+            ..generate_request(&format!("g{i}"), &format!("{question} w{}", 24 + i / 2))
+        })
+        .collect();
+    let scores: Vec<ScoreRequest> =
+        (0..3).map(|i| score_request(&format!("s{i}"), question, "w30 w31 yes", i)).collect();
+    for name in ["mistral", "qwen3", "gemma2", "gemma3", "phi3"] {
+        let engine = |limits| engine_of(named_model(&format!("families/{name}")), limits);
+        let expected = generate(&mut engine(&WIDE), &generations);
+        assert_eq!(generate(&mut engine(&NARROW), &generations), expected, "{name}");
+        let expected = score(&mut engine(&WIDE), &scores);
+        assert_eq!(score(&mut engine(&NARROW), &scores), expected, "{name}");
+        let alone = score(&mut engine(&WIDE), &scores[1..2]);
+        assert_eq!(alone[0], expected[1], "{name}");
     }
 }
 

@@ -1,59 +1,21 @@
 //! The resolved architecture of a decoder, whatever file it came from.
 
+mod architecture;
+mod hf_family;
+mod hf_fields;
 mod hf_json;
+mod hf_rope;
+mod hf_write;
+mod rope;
+mod variant;
 
-use crate::decoder::weight_shapes;
+pub use architecture::Architecture;
+pub use rope::{Llama3Scaling, LongRopeScaling, RopeConfig, RopeScaling, YarnScaling};
+pub use variant::Variant;
+
 use crate::error::ModelError;
+use crate::layout::weight_shapes;
 use critic_kernels::attention::AttentionShape;
-
-/// Families of decoders that [`Decoder`](crate::Decoder) computes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Architecture {
-    /// transformers' `LlamaForCausalLM`: no biases.
-    Llama,
-    /// transformers' `Qwen2ForCausalLM`: biases on the query, key and value projections.
-    Qwen2,
-}
-
-impl Architecture {
-    /// The names by which files call the supported architectures.
-    pub const NAMES: &str = "llama, qwen2";
-
-    /// The name in `config.json` (`model_type`) and in GGUF (`general.architecture`).
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Llama => "llama",
-            Self::Qwen2 => "qwen2",
-        }
-    }
-
-    /// The architecture of this name.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        [Self::Llama, Self::Qwen2].into_iter().find(|architecture| architecture.name() == name)
-    }
-}
-
-/// Llama 3's stretching of slow rotations to a longer context (transformers' `llama3` rope type).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Llama3Scaling {
-    /// Divisor of the frequencies whose wavelength exceeds the original context.
-    pub factor: f64,
-    /// Wavelengths above `original_context / low_freq_factor` tokens are divided in full.
-    pub low_freq_factor: f64,
-    /// Wavelengths below `original_context / high_freq_factor` tokens stay.
-    pub high_freq_factor: f64,
-    /// Tokens of context before the stretching.
-    pub original_context: usize,
-}
-
-/// Rotary position embedding.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RopeConfig {
-    /// Base θ of the frequencies θ^(−2i / head_dim).
-    pub theta: f64,
-    /// Stretching to a longer context.
-    pub scaling: Option<Llama3Scaling>,
-}
 
 /// Everything about a decoder that is not a weight.
 #[derive(Debug, Clone, PartialEq)]
@@ -84,42 +46,41 @@ pub struct DecoderConfig {
     pub tied_embeddings: bool,
     /// Whether the query, key and value projections have biases.
     pub qkv_bias: bool,
+    /// Where it differs from Llama.
+    pub variant: Variant,
 }
 
 /// Above these a file lies about its model, and tables of that size would not fit anyway.
-const MAX_LAYERS: usize = 4096;
+pub(crate) const MAX_LAYERS: usize = 4096;
 const MAX_WIDTH: usize = 1 << 24;
 
 impl DecoderConfig {
-    /// Frequencies of the rotary embedding in radians per token, slowest last.
-    ///
-    /// θ^(−2i / head_dim) for i < head_dim / 2, stretched as in transformers'
-    /// `_compute_llama3_parameters`: long waves are divided by the factor, short ones stay, those between
-    /// are blended linearly in original_context / wavelength.
-    ///
-    /// # Shapes
-    /// returns `[head_dim / 2]`
-    pub fn inverse_frequencies(&self) -> Vec<f32> {
-        (0..self.head_dim / 2)
-            .map(|i| {
-                let exponent = (2 * i) as f32 / self.head_dim as f32;
-                let frequency = 1.0 / self.rope.theta.powf(f64::from(exponent)) as f32;
-                match &self.rope.scaling {
-                    Some(scaling) => scaling.stretch(frequency),
-                    None => frequency,
-                }
-            })
-            .collect()
+    /// Numbers of a head that rotate, the first ones.
+    pub fn rotary_dim(&self) -> usize {
+        self.variant.rotary_dim.unwrap_or(self.head_dim)
     }
 
-    /// How its heads attend: scaled by 1 / √head_dim.
-    pub fn attention_shape(&self) -> AttentionShape {
+    /// How many tokens one sees in a layer, itself included; all if absent.
+    pub fn window(&self, layer_idx: usize) -> Option<usize> {
+        self.variant.windows.get(layer_idx).copied().flatten()
+    }
+
+    /// How the heads of a layer attend.
+    pub fn attention_shape(&self, layer_idx: usize) -> AttentionShape {
+        let width = self.variant.query_pre_attn_scalar.unwrap_or(self.head_dim as f64);
         AttentionShape {
             n_heads: self.n_heads,
             n_kv_heads: self.n_kv_heads,
             head_dim: self.head_dim,
-            scale: (self.head_dim as f32).powf(-0.5),
+            scale: width.powf(-0.5) as f32,
+            window: self.window(layer_idx),
+            softcap: self.variant.attention_softcap,
         }
+    }
+
+    /// What embeddings are multiplied by.
+    pub fn embedding_scale(&self) -> f32 {
+        if self.variant.scaled_embedding { (self.d_model as f64).sqrt() as f32 } else { 1.0 }
     }
 
     /// Number of weights, tied ones once, without a reward head.
@@ -166,13 +127,6 @@ impl DecoderConfig {
                 "rotary embedding needs an even width",
             );
         }
-        if !(self.rope.theta.is_finite() && self.rope.theta > 0.0) {
-            return refuse(
-                "rope theta",
-                self.rope.theta.to_string(),
-                "it must be finite and positive",
-            );
-        }
         if !(self.rms_norm_eps.is_finite() && self.rms_norm_eps >= 0.0) {
             return refuse(
                 "rms norm epsilon",
@@ -180,52 +134,46 @@ impl DecoderConfig {
                 "it must be finite and not negative",
             );
         }
-        if let Some(scaling) = &self.rope.scaling {
-            let Llama3Scaling {
-                factor,
-                low_freq_factor: low,
-                high_freq_factor: high,
-                original_context,
-            } = *scaling;
-            if !(factor >= 1.0
-                && factor.is_finite()
-                && low > 0.0
-                && high > low
-                && high.is_finite()
-                && original_context > 0)
-            {
-                return refuse(
-                    "rope scaling",
-                    format!("{scaling:?}"),
-                    "it needs factor ≥ 1, 0 < low < high and a positive context",
-                );
+        let rotary_dim = self.rotary_dim();
+        if rotary_dim == 0 || rotary_dim > self.head_dim || !rotary_dim.is_multiple_of(2) {
+            return refuse(
+                "rotated width of a head",
+                rotary_dim.to_string(),
+                "it must be even, positive and no wider than the head",
+            );
+        }
+        for rope in std::iter::once(&self.rope).chain(&self.variant.rope_local) {
+            if let Some(rule) = rope.fault(rotary_dim) {
+                return refuse("rotary embedding", format!("{rope:?}"), rule);
             }
         }
+        let Variant { attention_softcap, final_softcap, query_pre_attn_scalar, .. } = self.variant;
+        let positive = [
+            ("attention soft cap", attention_softcap.map(f64::from)),
+            ("logit soft cap", final_softcap.map(f64::from)),
+            ("query_pre_attn_scalar", query_pre_attn_scalar),
+        ];
+        for (field, found) in positive {
+            if let Some(found) = found.filter(|x| !(x.is_finite() && *x > 0.0)) {
+                return refuse(field, found.to_string(), "it must be finite and positive");
+            }
+        }
+        let windows = &self.variant.windows;
+        if windows.contains(&Some(0)) {
+            return refuse("sliding window", "0".to_owned(), "a token must see itself");
+        }
+        if !windows.is_empty() && windows.len() != self.n_layers {
+            let found = format!("{} for {} layers", windows.len(), self.n_layers);
+            return refuse("sliding windows", found, "there must be one for each layer");
+        }
         Ok(self)
-    }
-}
-
-impl Llama3Scaling {
-    /// The stretched frequency.
-    pub(crate) fn stretch(&self, frequency: f32) -> f32 {
-        let factor = self.factor as f32;
-        let context = self.original_context as f64;
-        let wavelength = std::f32::consts::TAU / frequency;
-        if wavelength < (context / self.high_freq_factor) as f32 {
-            return frequency;
-        }
-        if wavelength > (context / self.low_freq_factor) as f32 {
-            return frequency / factor;
-        }
-        let (low, high) = (self.low_freq_factor as f32, self.high_freq_factor as f32);
-        let kept = (context as f32 / wavelength - low) / (high - low);
-        (1.0 - kept) * frequency / factor + kept * frequency
     }
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use critic_kernels::gated::Activation;
 
     /// A model of a few thousand weights.
     pub(crate) fn tiny(architecture: Architecture) -> DecoderConfig {
@@ -243,33 +191,50 @@ pub(crate) mod tests {
             context_length: 64,
             tied_embeddings: architecture == Architecture::Llama,
             qkv_bias: architecture == Architecture::Qwen2,
+            variant: Variant::default(),
         }
     }
 
-    #[test]
-    fn plain_frequencies_are_powers_of_theta() {
-        let frequencies =
-            DecoderConfig { head_dim: 4, ..tiny(Architecture::Llama) }.inverse_frequencies();
-        assert_eq!(frequencies, [1.0, 0.01]);
-    }
-
-    #[test]
-    fn llama3_scaling_keeps_short_waves_divides_long_ones_and_blends_between() {
-        let mut config = DecoderConfig { head_dim: 128, ..tiny(Architecture::Llama) };
-        config.rope.theta = 500_000.0;
-        let plain = config.inverse_frequencies();
-        config.rope.scaling = Some(Llama3Scaling {
-            factor: 8.0,
-            low_freq_factor: 1.0,
-            high_freq_factor: 4.0,
-            original_context: 8192,
-        });
-        let scaled = config.inverse_frequencies();
-        assert_eq!(scaled[0], plain[0]);
-        assert_eq!(scaled[63], plain[63] / 8.0);
-        let blended = plain.iter().zip(&scaled).filter(|&(p, s)| s < p && *s > p / 8.0).count();
-        assert!(blended > 3, "{blended}");
-        assert!(scaled.windows(2).all(|pair| pair[0] > pair[1]));
+    /// As [`tiny`], with all that the family brings.
+    pub(crate) fn of_family(architecture: Architecture) -> DecoderConfig {
+        let plain = tiny(architecture);
+        let (windows, cap) = (vec![Some(9), None], Some(20.0));
+        let variant = match architecture {
+            Architecture::Llama | Architecture::Qwen2 => Variant::default(),
+            Architecture::Mistral => {
+                Variant { windows: vec![Some(9); plain.n_layers], ..Variant::default() }
+            }
+            Architecture::Phi3 => Variant {
+                windows: vec![Some(9); plain.n_layers],
+                rotary_dim: Some(2),
+                ..Variant::default()
+            },
+            Architecture::Qwen3 => Variant { qk_norm: true, ..Variant::default() },
+            Architecture::Gemma2 | Architecture::Gemma3 => Variant {
+                post_norms: true,
+                unit_offset_norms: true,
+                scaled_embedding: true,
+                activation: Activation::GeluTanh,
+                query_pre_attn_scalar: Some(4.0),
+                windows,
+                ..Variant::default()
+            },
+        };
+        let variant = match architecture {
+            Architecture::Gemma2 => {
+                Variant { attention_softcap: cap, final_softcap: cap, ..variant }
+            }
+            Architecture::Gemma3 => {
+                let rope_local = Some(RopeConfig { theta: 1e4, scaling: None });
+                Variant { qk_norm: true, rope_local, ..variant }
+            }
+            _ => variant,
+        };
+        DecoderConfig {
+            tied_embeddings: plain.tied_embeddings || architecture.is_gemma(),
+            variant,
+            ..plain
+        }
     }
 
     #[test]

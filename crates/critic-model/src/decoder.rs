@@ -1,14 +1,16 @@
 use crate::attention::Attention;
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
+use crate::layout::{NormNames, weight_shapes};
 use crate::matrix::{Input, Matrix, WeightFormat};
+use crate::rope_tables::RopeTables;
 use crate::weight::Weight;
-use critic_kernels::rope::{self, RopeTable};
-use critic_kernels::{KernelError, rms_norm, swiglu};
+use critic_kernels::{KernelError, gated, rms_norm, rope, softcap};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A pre-norm transformer decoder without heads: Llama and Qwen2 (transformers' `LlamaModel`, `Qwen2Model`).
+/// A pre-norm transformer decoder without heads: Llama and what differs from it as
+/// [`Variant`](crate::config::Variant) says (transformers' `LlamaModel`, `Gemma2Model`, ...).
 ///
 /// For inference: it maps a flat list of tokens to hidden states; which tokens see each other is the
 /// business of the [`Attention`] it is given. Training has [`backprop`](crate::backprop).
@@ -19,7 +21,7 @@ pub struct Decoder {
     layers: Vec<Layer>,
     norm: Weight,
     lm_head: Matrix,
-    rope: Arc<RopeTable>,
+    rope: Arc<RopeTables>,
 }
 
 #[derive(Debug, Clone)]
@@ -28,11 +30,15 @@ struct Layer {
     q: Projection,
     k: Projection,
     v: Projection,
+    /// Of queries and keys.
+    head_norms: Option<[Weight; 2]>,
     o: Projection,
-    post_attention_norm: Weight,
+    feed_forward_norm: Weight,
     gate: Projection,
     up: Projection,
     down: Projection,
+    /// After the attention and after the feed-forward network.
+    post_norms: Option<[Weight; 2]>,
 }
 
 #[derive(Debug, Clone)]
@@ -65,37 +71,6 @@ pub(crate) fn add_bias(bias: &[f32], x: &mut [f32]) {
     }
 }
 
-/// Name and shape of every weight of a decoder, in the names of Hugging Face.
-pub fn weight_shapes(config: &DecoderConfig) -> BTreeMap<String, Vec<usize>> {
-    let (d, kv) = (config.d_model, config.n_kv_heads * config.head_dim);
-    let q = config.n_heads * config.head_dim;
-    let mut shapes = BTreeMap::from([
-        ("model.embed_tokens.weight".to_owned(), vec![config.vocab_size, d]),
-        ("model.norm.weight".to_owned(), vec![d]),
-    ]);
-    if !config.tied_embeddings {
-        shapes.insert("lm_head.weight".to_owned(), vec![config.vocab_size, d]);
-    }
-    for layer in 0..config.n_layers {
-        let mut put = |name: &str, shape: Vec<usize>| {
-            shapes.insert(format!("model.layers.{layer}.{name}"), shape)
-        };
-        put("input_layernorm.weight", vec![d]);
-        put("post_attention_layernorm.weight", vec![d]);
-        for (name, rows) in [("q_proj", q), ("k_proj", kv), ("v_proj", kv)] {
-            put(&format!("self_attn.{name}.weight"), vec![rows, d]);
-            if config.qkv_bias {
-                put(&format!("self_attn.{name}.bias"), vec![rows]);
-            }
-        }
-        put("self_attn.o_proj.weight", vec![d, q]);
-        put("mlp.gate_proj.weight", vec![config.d_ff, d]);
-        put("mlp.up_proj.weight", vec![config.d_ff, d]);
-        put("mlp.down_proj.weight", vec![d, config.d_ff]);
-    }
-    shapes
-}
-
 impl Decoder {
     /// A decoder over these weights; what stays f32 is shared, not copied.
     ///
@@ -125,6 +100,13 @@ impl Decoder {
                 Some(weight) => Ok(weight.clone()),
             }
         };
+        let names = NormNames::new(config);
+        let norm = |weight: Weight| -> Result<Weight, ModelError> {
+            match config.variant.unit_offset_norms {
+                true => Weight::new(weight.shape(), offset_by_one(weight.values())),
+                false => Ok(weight),
+            }
+        };
         let layers = (0..config.n_layers)
             .map(|layer| {
                 let at = |name: &str| get(&format!("model.layers.{layer}.{name}"));
@@ -133,16 +115,22 @@ impl Decoder {
                     let weight = Matrix::new(&at(&format!("{name}.weight"))?, format)?;
                     Ok(Projection { weight, bias })
                 };
+                let pair = |names: Option<[&str; 2]>| -> Result<Option<[Weight; 2]>, ModelError> {
+                    let Some([first, second]) = names else { return Ok(None) };
+                    Ok(Some([norm(at(first)?)?, norm(at(second)?)?]))
+                };
                 Ok(Layer {
-                    input_norm: at("input_layernorm.weight")?,
+                    input_norm: norm(at(NormNames::INPUT)?)?,
                     q: projection("self_attn.q_proj", config.qkv_bias)?,
                     k: projection("self_attn.k_proj", config.qkv_bias)?,
                     v: projection("self_attn.v_proj", config.qkv_bias)?,
-                    o: projection("self_attn.o_proj", false)?,
-                    post_attention_norm: at("post_attention_layernorm.weight")?,
+                    head_norms: pair(names.heads)?,
+                    o: projection("self_attn.o_proj", config.variant.o_bias)?,
+                    feed_forward_norm: norm(at(names.feed_forward)?)?,
                     gate: projection("mlp.gate_proj", false)?,
                     up: projection("mlp.up_proj", false)?,
                     down: projection("mlp.down_proj", false)?,
+                    post_norms: pair(names.post)?,
                 })
             })
             .collect::<Result<Vec<Layer>, ModelError>>()?;
@@ -152,9 +140,9 @@ impl Decoder {
         Ok(Self {
             embedding,
             layers,
-            norm: get("model.norm.weight")?,
+            norm: norm(get("model.norm.weight")?)?,
             lm_head: Matrix::new(&lm_head, format)?,
-            rope: Arc::new(RopeTable::new(&config.inverse_frequencies(), config.context_length)),
+            rope: Arc::new(RopeTables::new(config)?),
             config: config.clone(),
         })
     }
@@ -180,34 +168,44 @@ impl Decoder {
     ) -> Result<Vec<f32>, ModelError> {
         let config = &self.config;
         let (n, eps) = (tokens.len(), config.rms_norm_eps);
-        let shape = config.attention_shape();
         let mut x = vec![0.0; n * config.d_model];
-        embed(self.embedding.values(), config.d_model, tokens, &mut x)?;
+        embed(self.embedding.values(), config, tokens, &mut x)?;
         let mut h = vec![0.0; x.len()];
         let mut input = Input::default();
-        let [mut q, mut k, mut v, mut gate, mut up, mut inner, mut delta] =
-            [const { Vec::new() }; 7];
+        let [mut q, mut k, mut v, mut gate, mut up, mut inner, mut delta, mut plain] =
+            [const { Vec::new() }; 8];
         let mut attended = vec![0.0; n * config.n_heads * config.head_dim];
         for (layer_idx, layer) in self.layers.iter().enumerate() {
+            let shape = config.attention_shape(layer_idx);
+            let rope = self.rope.at(shape.window);
             rms_norm::forward(&x, layer.input_norm.values(), eps, &mut h)?;
             layer.q.weight.load(&h, &mut input)?;
             layer.q.forward(n, &h, &input, &mut q)?;
             layer.k.forward(n, &h, &input, &mut k)?;
             layer.v.forward(n, &h, &input, &mut v)?;
-            rope::forward_in_place(&mut q, positions, config.n_heads, &self.rope)?;
-            rope::forward_in_place(&mut k, positions, config.n_kv_heads, &self.rope)?;
+            if let Some([q_norm, k_norm]) = &layer.head_norms {
+                norm_in_place(&mut q, q_norm, eps, &mut plain)?;
+                norm_in_place(&mut k, k_norm, eps, &mut plain)?;
+            }
+            rope::forward_in_place(&mut q, positions, config.n_heads, rope)?;
+            rope::forward_in_place(&mut k, positions, config.n_kv_heads, rope)?;
             attention.attend(layer_idx, shape, &q, &k, &v, &mut attended)?;
             layer.o.weight.load(&attended, &mut input)?;
             layer.o.forward(n, &attended, &input, &mut delta)?;
-            let norm = layer.post_attention_norm.values();
-            rms_norm::add_forward(&mut x, &delta, norm, eps, &mut h)?;
+            if let Some([attention_norm, _]) = &layer.post_norms {
+                norm_in_place(&mut delta, attention_norm, eps, &mut plain)?;
+            }
+            rms_norm::add_forward(&mut x, &delta, layer.feed_forward_norm.values(), eps, &mut h)?;
             layer.gate.weight.load(&h, &mut input)?;
             layer.gate.forward(n, &h, &input, &mut gate)?;
             layer.up.forward(n, &h, &input, &mut up)?;
             inner.resize(gate.len(), 0.0);
-            swiglu::forward(&gate, &up, &mut inner)?;
+            gated::forward(config.variant.activation, &gate, &up, &mut inner)?;
             layer.down.weight.load(&inner, &mut input)?;
             layer.down.forward(n, &inner, &input, &mut delta)?;
+            if let Some([_, feed_forward_norm]) = &layer.post_norms {
+                norm_in_place(&mut delta, feed_forward_norm, eps, &mut plain)?;
+            }
             x.iter_mut().zip(&delta).for_each(|(x, delta)| *x += delta);
         }
         rms_norm::forward(&x, self.norm.values(), eps, &mut h)?;
@@ -225,21 +223,44 @@ impl Decoder {
     pub fn logits(&self, hidden: &[f32], logits: &mut Vec<f32>) -> Result<(), ModelError> {
         let mut input = Input::default();
         self.lm_head.load(hidden, &mut input)?;
-        Ok(self.lm_head.product(hidden.len() / self.config.d_model, hidden, &input, logits)?)
+        self.lm_head.product(hidden.len() / self.config.d_model, hidden, &input, logits)?;
+        if let Some(cap) = self.config.variant.final_softcap {
+            softcap::forward_in_place(logits, cap);
+        }
+        Ok(())
     }
 }
 
-/// Rows of the embedding.
+/// An RMS norm of rows as wide as its weight; `plain` is room for them.
+fn norm_in_place(
+    x: &mut Vec<f32>,
+    weight: &Weight,
+    eps: f32,
+    plain: &mut Vec<f32>,
+) -> Result<(), KernelError> {
+    std::mem::swap(x, plain);
+    x.resize(plain.len(), 0.0);
+    rms_norm::forward(plain, weight.values(), eps, x)
+}
+
+/// What a norm of Gemma multiplies by.
+pub(crate) fn offset_by_one(weight: &[f32]) -> Vec<f32> {
+    weight.iter().map(|weight| 1.0 + weight).collect()
+}
+
+/// Rows of the embedding, scaled as the family does.
 pub(crate) fn embed(
     embedding: &[f32],
-    d_model: usize,
+    config: &DecoderConfig,
     tokens: &[u32],
     out: &mut [f32],
 ) -> Result<(), ModelError> {
-    let vocab_size = embedding.len() / d_model;
+    let (d_model, vocab_size) = (config.d_model, config.vocab_size);
+    let scale = config.embedding_scale();
     for (&token, out) in tokens.iter().zip(out.chunks_exact_mut(d_model)) {
         let row = embedding.chunks_exact(d_model).nth(token as usize);
-        out.copy_from_slice(row.ok_or(ModelError::UnknownToken { token, vocab_size })?);
+        let row = row.ok_or(ModelError::UnknownToken { token, vocab_size })?;
+        out.iter_mut().zip(row).for_each(|(out, x)| *out = x * scale);
     }
     Ok(())
 }

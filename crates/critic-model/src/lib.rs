@@ -9,14 +9,17 @@ pub mod backprop;
 pub mod config;
 mod decoder;
 mod error;
+mod layout;
 mod matrix;
 mod reward_head;
+mod rope_tables;
 pub mod sources;
 mod weight;
 
 pub use attention::{Attention, ForestAttention, query_runs};
-pub use decoder::{Decoder, weight_shapes};
+pub use decoder::Decoder;
 pub use error::ModelError;
+pub use layout::weight_shapes;
 pub use matrix::WeightFormat;
 pub use reward_head::{REWARD_HEAD, RewardHead};
 pub use weight::Weight;

@@ -16,6 +16,16 @@ struct Expected {
     logits: Vec<Vec<f32>>,
 }
 
+/// A sequence of `reference/families.py`, its last rows.
+#[derive(Deserialize)]
+struct Rows {
+    ids: Vec<u32>,
+    greedy: Vec<u32>,
+    first: usize,
+    hidden: Vec<Vec<f32>>,
+    logits: Vec<Vec<f32>>,
+}
+
 fn golden(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../reference/golden")).join(name)
 }
@@ -59,15 +69,42 @@ fn check(model: &LoadedModel, expected: &str) {
             close(found, expected);
         }
         close(&states[(row.ids.len() - 1) * d_model..], &row.last_hidden);
-        let mut tokens = row.ids.clone();
-        for _ in 0..row.greedy.len() {
-            let states = hidden(&decoder, &tokens);
-            decoder.logits(&states[(tokens.len() - 1) * d_model..], &mut logits).unwrap();
-            let likeliest = (0..vocab_size).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
-            tokens.push(likeliest.unwrap() as u32);
-        }
-        assert_eq!(tokens[row.ids.len()..], row.greedy);
+        assert_eq!(greedy(&decoder, &row.ids, row.greedy.len()), row.greedy);
     }
+}
+
+/// The likeliest tokens past `ids`, one by one.
+fn greedy(decoder: &Decoder, ids: &[u32], n: usize) -> Vec<u32> {
+    let (mut tokens, mut logits) = (ids.to_vec(), Vec::new());
+    for _ in 0..n {
+        let states = hidden(decoder, &tokens);
+        let last = (tokens.len() - 1) * decoder.config().d_model;
+        decoder.logits(&states[last..], &mut logits).unwrap();
+        let likeliest = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
+        tokens.push(likeliest.unwrap() as u32);
+    }
+    tokens.split_off(ids.len())
+}
+
+#[track_caller]
+fn check_family(model: &LoadedModel, name: &str) {
+    let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::F32).unwrap();
+    let expected = golden(&format!("families/{name}/expected.json"));
+    let rows: Vec<Rows> = serde_json::from_slice(&std::fs::read(expected).unwrap()).unwrap();
+    assert!(rows.iter().any(|row| row.ids.len() > 20));
+    let mut logits = Vec::new();
+    for row in rows {
+        let states = hidden(&decoder, &row.ids);
+        let states = &states[row.first * model.config.d_model..];
+        decoder.logits(states, &mut logits).unwrap();
+        close(states, &row.hidden.concat());
+        close(&logits, &row.logits.concat());
+        assert_eq!(greedy(&decoder, &row.ids, row.greedy.len()), row.greedy);
+    }
+}
+
+fn family(name: &str) -> LoadedModel {
+    load_folder(&golden(&format!("families/{name}"))).unwrap()
 }
 
 #[test]
@@ -83,6 +120,55 @@ fn an_untied_llama_with_scaled_rope_equals_transformers() {
 #[test]
 fn qwen2_with_biases_equals_transformers() {
     check(&load_folder(&golden("tiny_qwen2")).unwrap(), "tiny_qwen2_expected.json");
+}
+
+#[test]
+fn llama_with_biases_and_with_stretched_rotations_equals_transformers() {
+    let biased = family("llama_linear_biased");
+    assert!(biased.config.qkv_bias && biased.config.variant.o_bias);
+    check_family(&biased, "llama_linear_biased");
+    check_family(&family("llama_yarn"), "llama_yarn");
+}
+
+#[test]
+fn sliding_windows_of_mistral_and_qwen2_equal_transformers() {
+    let (mistral, qwen2) = (family("mistral"), family("qwen2_window"));
+    assert_eq!(mistral.config.variant.windows, [Some(9); 2]);
+    assert_eq!(qwen2.config.variant.windows, [None, Some(5)]);
+    check_family(&mistral, "mistral");
+    check_family(&qwen2, "qwen2_window");
+}
+
+#[test]
+fn qwen3_with_norms_on_its_heads_equals_transformers() {
+    check_family(&family("qwen3"), "qwen3");
+}
+
+#[test]
+fn gemma_equals_transformers() {
+    check_family(&family("gemma2"), "gemma2");
+    check_family(&family("gemma3"), "gemma3");
+}
+
+#[test]
+fn phi3_with_fused_matrices_and_long_rope_equals_transformers() {
+    let long = family("phi3_longrope");
+    assert_eq!((long.config.context_length, long.config.rotary_dim()), (64, 6));
+    check_family(&family("phi3"), "phi3");
+    check_family(&long, "phi3_longrope");
+}
+
+#[test]
+fn gguf_files_of_every_family_equal_transformers() {
+    for name in ["qwen3", "gemma2", "gemma3", "phi3", "phi3_longrope"] {
+        let mut model = load_gguf(&golden(&format!("families/{name}.gguf"))).unwrap();
+        if name == "gemma2" {
+            // A GGUF file does not say it; llama.cpp takes the width of a head.
+            assert_eq!(model.config.variant.query_pre_attn_scalar, Some(8.0));
+            model.config.variant.query_pre_attn_scalar = Some(6.0);
+        }
+        check_family(&model, name);
+    }
 }
 
 #[test]

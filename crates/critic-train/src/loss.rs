@@ -142,6 +142,7 @@ impl JointLoss {
             let lm_head = parameters.lm_head();
             let sizes = [n_predicting, d_model, parameters.config().vocab_size];
             let matrix = parameters.matrix(lm_head);
+            let softcap = parameters.config().variant.final_softcap;
             self.nll.resize(targets.len(), 0.0);
             sums.n_critique_tokens = targets.len();
             sums.critique_nats = if weights.critique == 0.0 {
@@ -149,6 +150,7 @@ impl JointLoss {
                     sizes,
                     predicting,
                     matrix,
+                    softcap,
                     &targets,
                     &mut self.nll,
                     &mut self.cross_entropy,
@@ -158,6 +160,7 @@ impl JointLoss {
                     sizes,
                     predicting,
                     matrix,
+                    softcap,
                     &targets,
                     weights.critique as f32,
                     &mut self.nll,

@@ -106,7 +106,7 @@ impl<'a> SeenTile<'a> {
         let mut slots = vec![UNSEEN; n_keys];
         let mut n_slots = 0;
         for piece in &tile.pieces {
-            for &key in &piece.path.keys[..piece.n_keys()] {
+            for &key in &piece.path.keys[piece.first_key()..piece.n_keys()] {
                 if slots[key] == UNSEEN {
                     slots[key] = n_slots;
                     n_slots += 1;

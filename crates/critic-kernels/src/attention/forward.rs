@@ -1,10 +1,13 @@
 //! The forward pass: tiles of queries by key heads.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::AttentionShape;
 use super::plan::{KEYS, Piece, Plan, Tile, key_rows};
 use crate::simd::{COLUMNS, Factors, Kernel, Simd, accumulate, dispatch, dot_tile, exp, max, sum};
+use crate::softcap::softcap;
 
 /// Queries of a tile, at most.
 const TILE: usize = 32;
@@ -91,6 +94,7 @@ struct Head {
 /// Rows (a query head of a query each) on their way along the path.
 struct Rows {
     head_dim: usize,
+    softcap: Option<f32>,
     /// Queries, multiplied by the scale.
     q: Vec<f32>,
     /// `Σ exp(score − greatest) · v`.
@@ -115,6 +119,7 @@ impl Kernel for HeadTile<'_> {
         let n_rows = tile.n_queries * group;
         let mut rows = Rows {
             head_dim: d,
+            softcap: shape.softcap,
             out: vec![0.0; q.len()],
             q,
             greatest: vec![f32::NEG_INFINITY; n_rows],
@@ -126,7 +131,7 @@ impl Kernel for HeadTile<'_> {
                 let k = key_rows(self.k, keys, shape, kv_head);
                 let v = key_rows(self.v, keys, shape, kv_head);
                 let mut row = piece.first_seeing(block) * group;
-                let end = piece.len * group;
+                let end = piece.end_seeing(block) * group;
                 while row < end {
                     let left = end - row;
                     row += if S::WIDE_TILE && left >= 6 {
@@ -167,7 +172,7 @@ fn step<S: Simd, const R: usize>(
 ) -> usize {
     let d = rows.head_dim;
     let first = piece.offset * group + row;
-    let mut seen = [0; R];
+    let mut seen = [const { 0..0 }; R];
     let mut offsets = [0; R];
     let mut q = [&rows.q[..0]; R];
     for r in 0..R {
@@ -175,9 +180,13 @@ fn step<S: Simd, const R: usize>(
         offsets[r] = (first + r) * d;
         q[r] = &rows.q[offsets[r]..][..d];
     }
-    let mut scores = scores(simd, q, k, seen[R - 1]);
+    let mut scores = scores(simd, q, k, seen[R - 1].end);
     for r in 0..R {
-        scores[r][seen[r]..].fill(f32::NEG_INFINITY);
+        if let Some(cap) = rows.softcap {
+            softcap(simd, &mut scores[r], cap);
+        }
+        scores[r][..seen[r].start].fill(f32::NEG_INFINITY);
+        scores[r][seen[r].end..].fill(f32::NEG_INFINITY);
         let before = rows.greatest[first + r];
         let here = max(simd, &scores[r]);
         let greatest = if here > before { here } else { before };
@@ -191,16 +200,38 @@ fn step<S: Simd, const R: usize>(
             *x *= shrink;
         }
     }
-    let factors = Factors::Rows { rows: &scores, first: 0 };
-    accumulate(simd, factors, &v[..seen[0]], &mut rows.out, offsets, d);
-    for r in 1..R {
-        if seen[r] > seen[0] {
-            let factors = Factors::Rows { rows: &scores[r..=r], first: seen[0] };
-            let v = &v[seen[0]..seen[r]];
-            accumulate(simd, factors, v, &mut rows.out, [offsets[r]], d);
-        }
+    // The keys that all rows see are added to all at once; a row meets its keys in their order.
+    let shared = seen[R - 1].start..seen[0].end.max(seen[R - 1].start);
+    for r in 0..R {
+        let before = seen[r].start..seen[r].end.min(shared.start);
+        add_values(simd, &scores[r], v, before, &mut rows.out, offsets[r], d);
+    }
+    if !shared.is_empty() {
+        let factors = Factors::Rows { rows: &scores, first: shared.start };
+        accumulate(simd, factors, &v[shared.clone()], &mut rows.out, offsets, d);
+    }
+    for r in 0..R {
+        let after = seen[r].start.max(shared.end)..seen[r].end;
+        add_values(simd, &scores[r], v, after, &mut rows.out, offsets[r], d);
     }
     R
+}
+
+/// Adds a row's shares of some keys' values.
+#[inline(always)]
+fn add_values<S: Simd>(
+    simd: S,
+    shares: &[f32; KEYS],
+    v: &[&[f32]; KEYS],
+    keys: Range<usize>,
+    out: &mut [f32],
+    offset: usize,
+    d: usize,
+) {
+    if !keys.is_empty() {
+        let factors = Factors::Rows { rows: std::slice::from_ref(shares), first: keys.start };
+        accumulate(simd, factors, &v[keys], out, [offset], d);
+    }
 }
 
 /// The products of `R` rows with the first `n` keys of a block; what follows them has no meaning.
@@ -228,13 +259,14 @@ pub(super) fn scores<S: Simd, const R: usize>(
 #[cfg(test)]
 mod tests {
     use super::super::QueryRun;
+    use super::super::tests::plain;
     use super::*;
     use crate::simd::dispatch_on;
     use crate::testing::{ISAS, assert_close, numbers, wide};
 
     #[test]
     fn every_instruction_set_agrees() {
-        let shape = AttentionShape { n_heads: 3, n_kv_heads: 1, head_dim: 37, scale: 0.2 };
+        let shape = AttentionShape { n_heads: 3, head_dim: 37, ..plain(0.2) };
         let run =
             QueryRun { query_start: 0, query_len: 29, prefix: vec![29..64, 64..99], own_start: 0 };
         let (q, k, v) = (numbers(29 * 111, 1), numbers(99 * 37, 2), numbers(99 * 37, 3));

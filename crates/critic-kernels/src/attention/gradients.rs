@@ -5,6 +5,7 @@ use super::backward::{Saved, SeenTile};
 use super::forward::{gather, scores};
 use super::plan::{KEYS, Piece, Tile, key_rows};
 use crate::simd::{Factors, Kernel, Simd, accumulate, dot, exp};
+use crate::softcap::softcap_and_slopes;
 
 /// One key head of a tile of queries.
 pub(super) struct HeadTile<'a> {
@@ -25,6 +26,7 @@ pub(super) struct Gradients {
 /// The rows of a tile, a query head of a query each.
 struct Rows {
     head_dim: usize,
+    softcap: Option<f32>,
     /// Queries, multiplied by the scale.
     q: Vec<f32>,
     grad_out: Vec<f32>,
@@ -53,7 +55,7 @@ impl Kernel for HeadTile<'_> {
                 probabilities.clear();
                 grad_scores.clear();
                 let first = piece.first_seeing(block) * group;
-                let end = piece.len * group;
+                let end = piece.end_seeing(block) * group;
                 let mut row = first;
                 while row < end {
                     let (p, g, left) = (&mut probabilities, &mut grad_scores, end - row);
@@ -70,8 +72,9 @@ impl Kernel for HeadTile<'_> {
                 let met = (piece.offset * group + first) * d..(piece.offset * group + end) * d;
                 let q: Vec<&[f32]> = rows.q[met.clone()].chunks_exact(d).collect();
                 let grad_out: Vec<&[f32]> = rows.grad_out[met].chunks_exact(d).collect();
-                add_to_keys(simd, &probabilities, &grad_out, keys, seen_tile, &mut grad_v, d);
-                add_to_keys(simd, &grad_scores, &q, keys, seen_tile, &mut grad_k, d);
+                let from = piece.seen(block, first / group).start;
+                add_to_keys(simd, &probabilities, &grad_out, keys, from, seen_tile, &mut grad_v, d);
+                add_to_keys(simd, &grad_scores, &q, keys, from, seen_tile, &mut grad_k, d);
             }
         }
         for x in &mut rows.grad_q {
@@ -103,7 +106,8 @@ impl Rows {
             mean.push(dot(simd, out, grad_out));
         }
         let log_sum_exp = gather(saved.log_sum_exp, tile, group, n_kv_heads, kv_head);
-        Self { head_dim: d, grad_q: vec![0.0; q.len()], q, grad_out, log_sum_exp, mean }
+        let (softcap, grad_q) = (shape.softcap, vec![0.0; q.len()]);
+        Self { head_dim: d, softcap, q, grad_out, log_sum_exp, mean, grad_q }
     }
 }
 
@@ -124,7 +128,8 @@ fn step<S: Simd, const R: usize>(
 ) -> usize {
     let d = rows.head_dim;
     let first = piece.offset * group + row;
-    let most = piece.seen(block, (row + R - 1) / group);
+    let most = piece.seen(block, (row + R - 1) / group).end;
+    let least = piece.seen(block, row / group).start;
     let mut offsets = [0; R];
     let (mut q, mut grad_out) = ([&rows.q[..0]; R], [&rows.q[..0]; R]);
     for r in 0..R {
@@ -136,33 +141,43 @@ fn step<S: Simd, const R: usize>(
     let mut grad = scores(simd, grad_out, v, most);
     for r in 0..R {
         let (log_sum_exp, mean) = (rows.log_sum_exp[first + r], rows.mean[first + r]);
+        let mut slopes = [0.0; KEYS];
+        if let Some(cap) = rows.softcap {
+            softcap_and_slopes(simd, &mut p[r], cap, &mut slopes);
+        }
         for key in 0..KEYS {
             p[r][key] = exp(simd, p[r][key] - log_sum_exp);
             grad[r][key] = p[r][key] * (grad[r][key] - mean);
         }
+        if rows.softcap.is_some() {
+            grad[r].iter_mut().zip(&slopes).for_each(|(grad, slope)| *grad *= slope);
+        }
         let seen = piece.seen(block, (row + r) / group);
-        p[r][seen..].fill(0.0);
-        grad[r][seen..].fill(0.0);
+        for x in [&mut p[r], &mut grad[r]] {
+            x[..seen.start].fill(0.0);
+            x[seen.end..].fill(0.0);
+        }
     }
-    let factors = Factors::Rows { rows: &grad, first: 0 };
-    accumulate(simd, factors, &k[..most], &mut rows.grad_q, offsets, d);
+    let factors = Factors::Rows { rows: &grad, first: least };
+    accumulate(simd, factors, &k[least..most], &mut rows.grad_q, offsets, d);
     probabilities.extend_from_slice(&p);
     grad_scores.extend_from_slice(&grad);
     R
 }
 
-/// Adds `Σ factors[row][key] · x[row]` to every key's slot.
+/// Adds `Σ factors[row][key] · x[row]` to the slot of every key of a block, from the first one seen on.
 #[inline(always)]
 fn add_to_keys<S: Simd>(
     simd: S,
     factors: &[[f32; KEYS]],
     x: &[&[f32]],
     keys: &[usize],
+    from: usize,
     seen_tile: &SeenTile<'_>,
     to: &mut [f32],
     d: usize,
 ) {
-    let mut key = 0;
+    let mut key = from;
     while key < keys.len() {
         let factors = Factors::Columns { rows: factors, first: key };
         if S::WIDE_TILE && key + 6 <= keys.len() {
@@ -193,13 +208,14 @@ mod tests {
     use super::super::QueryRun;
     use super::super::forward;
     use super::super::plan::Plan;
+    use super::super::tests::plain;
     use super::*;
     use crate::simd::dispatch_on;
     use crate::testing::{ISAS, assert_close, numbers, wide};
 
     #[test]
     fn every_instruction_set_agrees() {
-        let shape = AttentionShape { n_heads: 3, n_kv_heads: 1, head_dim: 37, scale: 0.2 };
+        let shape = AttentionShape { n_heads: 3, head_dim: 37, ..plain(0.2) };
         let run =
             QueryRun { query_start: 0, query_len: 29, prefix: vec![29..64, 64..99], own_start: 0 };
         let (q, k, v) = (numbers(29 * 111, 1), numbers(99 * 37, 2), numbers(99 * 37, 3));

@@ -29,6 +29,10 @@ pub struct AttentionShape {
     pub head_dim: usize,
     /// Multiplies the products of queries and keys, usually `1 / sqrt(head_dim)`.
     pub scale: f32,
+    /// How many keys a query sees at most: the last ones of its path, its own included; all if absent.
+    pub window: Option<usize>,
+    /// Bounds a score `s` to `softcap · tanh(s / softcap)` (Gemma 2, arXiv 2408.00118, §2.1).
+    pub softcap: Option<f32>,
 }
 
 /// A run of consecutive queries on one path.
@@ -44,7 +48,7 @@ pub struct QueryRun {
     pub own_start: usize,
 }
 
-/// `softmax(scale · q · kᵀ) · v` over each query's own path.
+/// `softmax(scale · q · kᵀ) · v` over each query's own path, or the last `window` keys of it.
 ///
 /// The bits of a query's result depend on its path's keys in path order alone: neither on how
 /// the path is cut into ranges, nor on other runs, nor on the number of threads.

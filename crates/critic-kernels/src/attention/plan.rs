@@ -1,5 +1,7 @@
 //! Checked runs, their paths, and how their queries are cut into pieces of work.
 
+use std::ops::Range;
+
 use super::{AttentionShape, QueryRun};
 use crate::error::{KernelError, count_rows};
 
@@ -42,6 +44,8 @@ pub(super) struct Piece<'a> {
     pub(super) len: usize,
     /// The first query, counted from the tile's first.
     pub(super) offset: usize,
+    /// How many keys a query sees at most.
+    window: usize,
 }
 
 /// Consecutive queries that are worked on together.
@@ -59,10 +63,14 @@ impl Plan {
         q_len: usize,
         k_len: usize,
     ) -> Result<Self, KernelError> {
-        let AttentionShape { n_heads, n_kv_heads, head_dim, .. } = *shape;
+        let AttentionShape { n_heads, n_kv_heads, head_dim, window, .. } = *shape;
         if n_kv_heads == 0 || !n_heads.is_multiple_of(n_kv_heads) {
             let rule = "a multiple of n_kv_heads, which is at least 1";
             return Err(KernelError::InvalidSize { operand: "n_heads", found: n_heads, rule });
+        }
+        if window == Some(0) {
+            let rule = "at least 1, the query's own key";
+            return Err(KernelError::InvalidSize { operand: "window", found: 0, rule });
         }
         let n_queries = count_rows("q", q_len, n_heads * head_dim)?;
         let n_keys = count_rows("k", k_len, n_kv_heads * head_dim)?;
@@ -109,6 +117,7 @@ impl Plan {
     /// All queries in order, `most` a tile.
     pub(super) fn tiles(&self, most: usize) -> Vec<Tile<'_>> {
         let longest = (PIECE_ROWS / self.group).clamp(1, most);
+        let window = self.shape.window.unwrap_or(usize::MAX);
         let mut tiles: Vec<Tile<'_>> = Vec::new();
         let mut query = 0;
         for run in &self.runs {
@@ -118,7 +127,8 @@ impl Plan {
                     tiles.push(Tile { first_query: query, n_queries: 0, pieces: Vec::new() });
                 }
                 if let Some(tile) = tiles.last_mut() {
-                    tile.pieces.push(Piece { path: &run.path, first, len, offset: tile.n_queries });
+                    let offset = tile.n_queries;
+                    tile.pieces.push(Piece { path: &run.path, first, len, offset, window });
                     tile.n_queries += len;
                 }
                 query += len;
@@ -150,9 +160,16 @@ impl Piece<'_> {
         self.path.prefix_len + self.first + self.len
     }
 
-    /// How many keys of `block` the piece's query `i` sees.
-    pub(super) fn seen(&self, block: usize, i: usize) -> usize {
-        (self.path.prefix_len + self.first + i + 1).saturating_sub(block * KEYS).min(KEYS)
+    /// How many keys at the start of the path are out of sight of the piece's first query.
+    pub(super) fn first_key(&self) -> usize {
+        (self.path.prefix_len + self.first + 1).saturating_sub(self.window)
+    }
+
+    /// The keys of `block` that the piece's query `i` sees, counted from the block's first.
+    pub(super) fn seen(&self, block: usize, i: usize) -> Range<usize> {
+        let end = self.path.prefix_len + self.first + i + 1;
+        let in_block = |key: usize| key.saturating_sub(block * KEYS).min(KEYS);
+        in_block(end.saturating_sub(self.window))..in_block(end)
     }
 
     /// The first query of the piece that sees a key of `block`.
@@ -160,7 +177,13 @@ impl Piece<'_> {
         (block * KEYS).saturating_sub(self.path.prefix_len + self.first)
     }
 
-    /// The keys of `block` that the piece's last query sees.
+    /// The number of the piece's queries before the first whose window is past `block`.
+    pub(super) fn end_seeing(&self, block: usize) -> usize {
+        let past = ((block + 1) * KEYS).saturating_add(self.window) - 1;
+        past.saturating_sub(self.path.prefix_len + self.first).min(self.len)
+    }
+
+    /// The keys of `block` that the piece's last query sees, and those before its window.
     pub(super) fn keys(&self, block: usize) -> &[usize] {
         &self.path.keys[block * KEYS..self.n_keys().min((block + 1) * KEYS)]
     }
@@ -174,7 +197,9 @@ impl Tile<'_> {
 
     /// The pieces with a query that sees a key of `block`.
     pub(super) fn pieces_seeing(&self, block: usize) -> impl Iterator<Item = &Piece<'_>> {
-        self.pieces.iter().filter(move |piece| piece.n_keys() > block * KEYS)
+        self.pieces.iter().filter(move |piece| {
+            piece.n_keys() > block * KEYS && piece.first_key() < (block + 1) * KEYS
+        })
     }
 }
 

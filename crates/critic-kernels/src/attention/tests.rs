@@ -15,10 +15,26 @@ struct Forest {
     v: Vec<f32>,
 }
 
-fn shape(n_kv_heads: usize, group: usize, head_dim: usize) -> AttentionShape {
-    let scale = 1.0 / (head_dim as f32).sqrt();
-    AttentionShape { n_heads: n_kv_heads * group, n_kv_heads, head_dim, scale }
+/// One head of one number that sees its whole path.
+pub(super) fn plain(scale: f32) -> AttentionShape {
+    AttentionShape { n_heads: 1, n_kv_heads: 1, head_dim: 1, scale, window: None, softcap: None }
 }
+
+fn shape(n_kv_heads: usize, group: usize, head_dim: usize) -> AttentionShape {
+    let n_heads = n_kv_heads * group;
+    AttentionShape { n_heads, n_kv_heads, head_dim, ..plain(1.0 / (head_dim as f32).sqrt()) }
+}
+
+/// Windows and caps that change something, the kinds of shape that models have.
+const KINDS: [(Option<usize>, Option<f32>); 7] = [
+    (Some(1), None),
+    (Some(5), None),
+    (Some(64), None),
+    (Some(70), Some(0.7)),
+    (Some(130), None),
+    (None, Some(1.5)),
+    (Some(usize::MAX), Some(50.0)),
+];
 
 impl Forest {
     /// Nodes as (parent, length), parents first.
@@ -85,7 +101,9 @@ impl Forest {
         for run in &self.runs {
             for i in 0..run.query_len {
                 let own = run.own_start..run.own_start + i + 1;
-                for key in run.prefix.iter().cloned().flatten().chain(own) {
+                let path: Vec<usize> = run.prefix.iter().cloned().flatten().chain(own).collect();
+                let hidden = path.len().saturating_sub(self.shape.window.unwrap_or(usize::MAX));
+                for &key in &path[hidden..] {
                     mask[run.query_start + i][key] = true;
                 }
             }
@@ -95,7 +113,8 @@ impl Forest {
 
     /// Dense attention under the mask in `f64`: output, log-sum-exp, and the gradients.
     fn reference(&self, grad_out: &[f32]) -> [Vec<f64>; 5] {
-        let AttentionShape { n_heads, n_kv_heads, head_dim: d, scale } = self.shape;
+        let AttentionShape { n_heads, n_kv_heads, head_dim: d, scale, .. } = self.shape;
+        let cap = self.shape.softcap.map(f64::from);
         let (q, k, v) = (wide(&self.q), wide(&self.k), wide(&self.v));
         let (grad_out, scale) = (wide(grad_out), f64::from(scale));
         let mut out = vec![0.0; q.len()];
@@ -108,7 +127,9 @@ impl Forest {
                 let keys: Vec<usize> = (0..self.n_tokens).filter(|&key| mask[key]).collect();
                 let product =
                     |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-                let score = |key: usize| scale * product(&q[iq..iq + d], &k[ik(key)..ik(key) + d]);
+                let plain = |key: usize| scale * product(&q[iq..iq + d], &k[ik(key)..ik(key) + d]);
+                let score = |key: usize| cap.map_or(plain(key), |c| c * (plain(key) / c).tanh());
+                let slope = |key: usize| cap.map_or(1.0, |c| 1.0 - (plain(key) / c).tanh().powi(2));
                 let max = keys.iter().map(|&key| score(key)).fold(f64::NEG_INFINITY, f64::max);
                 let sum: f64 = keys.iter().map(|&key| (score(key) - max).exp()).sum();
                 sums[query * n_heads + head] = max + sum.ln();
@@ -121,7 +142,8 @@ impl Forest {
                 let go = &grad_out[iq..iq + d];
                 let mean = product(go, &out[iq..iq + d]);
                 for &key in &keys {
-                    let grad = p(key) * (product(go, &v[ik(key)..ik(key) + d]) - mean) * scale;
+                    let grad = p(key) * (product(go, &v[ik(key)..ik(key) + d]) - mean);
+                    let grad = grad * slope(key) * scale;
                     for c in 0..d {
                         gv[ik(key) + c] += p(key) * go[c];
                         gq[iq + c] += grad * k[ik(key) + c];
@@ -169,6 +191,38 @@ fn a_forest_equals_dense_attention_under_its_mask() {
 }
 
 #[test]
+fn windows_and_caps_equal_dense_attention_too() {
+    for (window, softcap) in KINDS {
+        for (n_kv_heads, group, head_dim) in [(2, 3, 16), (1, 1, 7)] {
+            let shape = AttentionShape { window, softcap, ..shape(n_kv_heads, group, head_dim) };
+            Forest::usual(shape).check();
+        }
+    }
+}
+
+#[test]
+fn a_window_of_one_gives_each_token_its_own_value() {
+    let shape = AttentionShape { window: Some(1), ..shape(1, 1, 8) };
+    let forest = Forest::usual(shape);
+    assert_eq!(bits(&forest.forward().0), bits(&forest.v));
+}
+
+#[test]
+fn a_key_that_is_not_a_number_leaves_the_window_with_its_token() {
+    let shape = AttentionShape { window: Some(20), ..shape(1, 3, 16) };
+    let mut forest = Forest::new(shape, &[(None, 170)]);
+    let (out, grads) = (forest.forward().0, forest.backward(&forest.q));
+    let poisoned = 60 * 16..61 * 16;
+    forest.k[poisoned.clone()].fill(f32::NAN);
+    forest.v[poisoned].fill(f32::NAN);
+    let (found, found_grads) = (forest.forward().0, forest.backward(&forest.q));
+    let (touched, free) = (60 * 48..80 * 48, 80 * 48..170 * 48);
+    assert!(found[touched].iter().all(|x| x.is_nan()));
+    assert_eq!(bits(&out[free.clone()]), bits(&found[free.clone()]));
+    assert_eq!(bits(&grads[0][free.clone()]), bits(&found_grads[0][free]));
+}
+
+#[test]
 fn a_lone_token_sees_itself() {
     let forest = Forest::new(shape(1, 3, 8), &[(None, 1)]);
     assert_eq!(forest.forward().0[..8], forest.v[..]);
@@ -195,10 +249,15 @@ fn extreme_scores_stay_finite_and_right() {
     }
 }
 
+fn all_kinds() -> impl Iterator<Item = (Option<usize>, Option<f32>)> {
+    [(None, None)].into_iter().chain(KINDS)
+}
+
 #[test]
 fn decoding_token_by_token_gives_the_bits_of_the_whole_forest() {
-    for group in [1, 3, 8] {
-        let mut forest = Forest::usual(shape(2, group, 24));
+    for (group, (window, softcap)) in [1, 3, 8, 1, 3, 8, 2, 4].into_iter().zip(all_kinds()) {
+        let shape = AttentionShape { window, softcap, ..shape(2, group, 24) };
+        let mut forest = Forest::usual(shape);
         let (out, sums) = forest.forward();
         forest.runs = decoding(&forest);
         let (decoded, decoded_sums) = forest.forward();
@@ -209,7 +268,13 @@ fn decoding_token_by_token_gives_the_bits_of_the_whole_forest() {
 
 #[test]
 fn other_runs_do_not_change_a_bit() {
-    let forest = Forest::usual(shape(2, 3, 24));
+    for (window, softcap) in all_kinds() {
+        let shape = AttentionShape { window, softcap, ..shape(2, 3, 24) };
+        runs_stand_alone(&Forest::usual(shape));
+    }
+}
+
+fn runs_stand_alone(forest: &Forest) {
     let (out, sums) = forest.forward();
     let (width, heads) = (forest.shape.n_heads * 24, forest.shape.n_heads);
     for run in &forest.runs {
@@ -218,7 +283,7 @@ fn other_runs_do_not_change_a_bit() {
         let q = &forest.q[queries.start * width..queries.end * width];
         let mut alone_out = vec![f32::NAN; q.len()];
         let mut alone_sums = vec![f32::NAN; run.query_len * heads];
-        let Forest { shape, k, v, .. } = &forest;
+        let Forest { shape, k, v, .. } = forest;
         forward(shape, &[alone], q, k, v, &mut alone_out, &mut alone_sums).unwrap();
         assert_eq!(bits(&alone_out), bits(&out[queries.start * width..queries.end * width]));
         assert_eq!(bits(&alone_sums), bits(&sums[queries.start * heads..queries.end * heads]));
@@ -300,9 +365,12 @@ proptest! {
         prefix_len in 1usize..200,
         query_len in 1usize..70,
         cuts in proptest::collection::vec(0usize..200, 0..4),
+        window in proptest::option::of(1usize..150),
+        softcap in proptest::option::of(0.5f32..5.0),
     ) {
         let n = prefix_len + query_len;
-        let mut forest = Forest::new(shape(1, 3, 16), &[(None, prefix_len), (Some(0), query_len)]);
+        let shape = AttentionShape { window, softcap, ..shape(1, 3, 16) };
+        let mut forest = Forest::new(shape, &[(None, prefix_len), (Some(0), query_len)]);
         let grad_out = numbers(n * 48, 7);
         let whole = (forest.forward(), forest.backward(&grad_out));
         let mut cuts: Vec<usize> = cuts.iter().map(|cut| cut % (prefix_len + 1)).collect();
@@ -318,12 +386,15 @@ proptest! {
         nodes in proptest::collection::vec((any::<bool>(), 0usize..100, 0usize..50), 1..8),
         group in 1usize..5,
         head_dim in 1usize..20,
+        window in proptest::option::of(1usize..150),
+        softcap in proptest::option::of(0.5f32..5.0),
     ) {
         let mut forest = Vec::new();
         for (i, &(root, parent, len)) in nodes.iter().enumerate() {
             forest.push(((!root && i > 0).then(|| parent % i.max(1)), len));
         }
-        Forest::new(shape(1, group, head_dim), &forest).check();
+        let shape = AttentionShape { window, softcap, ..shape(1, group, head_dim) };
+        Forest::new(shape, &forest).check();
     }
 }
 
@@ -366,7 +437,10 @@ fn a_key_twice_on_a_path_has_no_gradient() {
 #[test]
 fn shapes_that_do_not_fit_are_errors() {
     let (x, runs) = ([0.0; 6], [run(0, 2, &[], 0)]);
-    let bad = AttentionShape { n_heads: 3, n_kv_heads: 2, head_dim: 1, scale: 1.0 };
+    let blind = AttentionShape { window: Some(0), ..shape(1, 3, 1) };
+    let error = forward(&blind, &runs, &x, &x[..2], &x[..2], &mut [0.0; 6], &mut [0.0; 6]);
+    assert!(matches!(error, Err(KernelError::InvalidSize { operand: "window", found: 0, .. })));
+    let bad = AttentionShape { n_heads: 3, n_kv_heads: 2, ..plain(1.0) };
     let error = forward(&bad, &runs, &x, &x, &x, &mut [0.0; 6], &mut [0.0; 6]).unwrap_err();
     assert!(matches!(error, KernelError::InvalidSize { operand: "n_heads", found: 3, .. }));
     let good = shape(1, 3, 1);

@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::error::{KernelError, area, check_length};
 use crate::linear::{self, Update, Weight};
 use crate::simd::dispatch;
+use crate::softcap;
 use softmax::{Gradient, LogSumExp};
 
 /// Logits held at a time.
@@ -31,6 +32,8 @@ pub struct Target {
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     logits: Vec<f32>,
+    /// Derivatives of bounded logits with respect to those before, where they are needed.
+    slopes: Vec<f32>,
     hidden: Vec<f32>,
     grad_hidden: Vec<f32>,
     rows: Vec<Row>,
@@ -48,6 +51,8 @@ struct Row {
 
 /// `Σ −ln P(token | row)` over the targets in nats; each target's own goes to `nll`.
 ///
+/// With a `softcap` the logits are bounded, see [`softcap`].
+///
 /// # Shapes
 /// `hidden`: `[n_rows, d_model]`, `lm_head`: `[vocab_size, d_model]`, `nll`: `[n_targets]`, with
 /// `sizes` = `[n_rows, d_model, vocab_size]`. The targets' rows do not decrease.
@@ -58,6 +63,7 @@ pub fn forward(
     sizes: [usize; 3],
     hidden: &[f32],
     lm_head: Weight<'_>,
+    softcap: Option<f32>,
     targets: &[Target],
     nll: &mut [f32],
     scratch: &mut Scratch,
@@ -66,7 +72,7 @@ pub fn forward(
     let [.., vocab_size] = sizes;
     let mut done = 0;
     while done < targets.len() {
-        done = scratch.make_logits(sizes, hidden, lm_head, targets, done, nll)?;
+        done = scratch.make_logits(sizes, hidden, lm_head, (softcap, false), targets, done, nll)?;
         scratch.logits.par_chunks_mut(vocab_size).zip(&mut scratch.rows).for_each(
             |(logits, row)| row.log_sum_exp = dispatch(LogSumExp { logits }).log_sum_exp(),
         );
@@ -88,6 +94,7 @@ pub fn forward_backward(
     sizes: [usize; 3],
     hidden: &[f32],
     lm_head: Weight<'_>,
+    softcap: Option<f32>,
     targets: &[Target],
     loss_weight: f32,
     nll: &mut [f32],
@@ -102,13 +109,19 @@ pub fn forward_backward(
     grad_hidden.fill(0.0);
     let mut done = 0;
     while done < targets.len() {
-        done = scratch.make_logits(sizes, hidden, lm_head, targets, done, nll)?;
+        done = scratch.make_logits(sizes, hidden, lm_head, (softcap, true), targets, done, nll)?;
         scratch.logits.par_chunks_mut(vocab_size).zip(&mut scratch.rows).for_each(
             |(logits, row)| {
                 let targets = &targets[row.targets.clone()];
                 row.log_sum_exp = dispatch(Gradient { logits, targets, loss_weight });
             },
         );
+        if softcap.is_some() {
+            let gradients = scratch.logits.par_chunks_mut(vocab_size);
+            gradients.zip(scratch.slopes.par_chunks(vocab_size)).for_each(|(gradients, slopes)| {
+                gradients.iter_mut().zip(slopes).for_each(|(gradient, slope)| *gradient *= slope);
+            });
+        }
         scratch.write_nll(nll);
         let chunk = [scratch.rows.len(), d_model, vocab_size];
         let (logits, to) = (&scratch.logits, &mut scratch.grad_hidden);
@@ -127,6 +140,7 @@ impl Scratch {
         sizes @ [_, d_model, vocab_size]: [usize; 3],
         hidden: &[f32],
         lm_head: Weight<'_>,
+        (softcap, keep_slopes): (Option<f32>, bool),
         targets: &[Target],
         first: usize,
         nll: &mut [f32],
@@ -134,6 +148,14 @@ impl Scratch {
         let next = self.gather(targets, first, sizes, hidden);
         let chunk = [self.rows.len(), d_model, vocab_size];
         linear::forward(chunk, &self.hidden, lm_head, &mut self.logits, Update::Write)?;
+        match softcap {
+            Some(cap) if keep_slopes => {
+                self.slopes.resize(self.logits.len(), 0.0);
+                softcap::forward_with_slopes(&mut self.logits, cap, &mut self.slopes);
+            }
+            Some(cap) => softcap::forward_in_place(&mut self.logits, cap),
+            None => {}
+        }
         for (row, logits) in self.rows.iter().zip(self.logits.chunks_exact(vocab_size)) {
             for index in row.targets.clone() {
                 nll[index] = logits[targets[index].token as usize];

@@ -9,6 +9,7 @@ struct Case {
     sizes: [usize; 3],
     hidden: Vec<f32>,
     lm_head: Vec<f32>,
+    softcap: Option<f32>,
     targets: Vec<Target>,
     loss_weight: f32,
 }
@@ -31,7 +32,7 @@ impl Case {
         }
         let sizes = [n_rows, d_model, vocab_size];
         let (hidden, lm_head) = (numbers(n_rows * d_model, 1), numbers(vocab_size * d_model, 2));
-        Self { sizes, hidden, lm_head, targets, loss_weight: 0.37 }
+        Self { sizes, hidden, lm_head, softcap: None, targets, loss_weight: 0.37 }
     }
 
     fn run(&self) -> Found {
@@ -46,6 +47,7 @@ impl Case {
             self.sizes,
             &self.hidden,
             Weight::F32(&self.lm_head),
+            self.softcap,
             &self.targets,
             self.loss_weight,
             &mut nll,
@@ -60,7 +62,8 @@ impl Case {
     fn forward(&self) -> (Result<f64, KernelError>, Vec<f32>) {
         let mut nll = vec![f32::NAN; self.targets.len()];
         let (lm_head, scratch) = (Weight::F32(&self.lm_head), &mut Scratch::default());
-        let sum = forward(self.sizes, &self.hidden, lm_head, &self.targets, &mut nll, scratch);
+        let Self { sizes, hidden, softcap, targets, .. } = self;
+        let sum = forward(*sizes, hidden, lm_head, *softcap, targets, &mut nll, scratch);
         (sum, nll)
     }
 
@@ -72,16 +75,20 @@ impl Case {
         let (mut grad_hidden, mut grad_head) = (vec![0.0; hidden.len()], vec![0.0; lm_head.len()]);
         for target in &self.targets {
             let row = target.row as usize * d..(target.row as usize + 1) * d;
-            let logits: Vec<f64> = lm_head
+            let plain: Vec<f64> = lm_head
                 .chunks_exact(d)
                 .map(|w| w.iter().zip(&hidden[row.clone()]).map(|(w, h)| w * h).sum())
                 .collect();
+            let cap = self.softcap.map(f64::from);
+            let bounded = |x: &f64| cap.map_or(*x, |cap| cap * (x / cap).tanh());
+            let logits: Vec<f64> = plain.iter().map(bounded).collect();
             let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let sum: f64 = logits.iter().map(|x| (x - max).exp()).sum();
             nll.push(max + sum.ln() - logits[target.token as usize]);
             for (token, logit) in logits.iter().enumerate() {
                 let one = f64::from(u8::from(token == target.token as usize));
                 let grad = ((logit - max).exp() / sum - one) * f64::from(self.loss_weight);
+                let grad = grad * cap.map_or(1.0, |cap| 1.0 - (logit / cap).powi(2));
                 for c in 0..d {
                     grad_hidden[row.start + c] += grad * lm_head[token * d + c];
                     grad_head[token * d + c] += grad * hidden[row.start + c];
@@ -123,8 +130,10 @@ proptest! {
         d in 1usize..40,
         vocab_size in 1usize..90,
         rows in proptest::collection::vec(proptest::collection::vec(any::<u32>(), 0..4), 1..30),
+        softcap in proptest::option::of(0.5f32..30.0),
     ) {
         let mut case = Case::new(rows.len(), d, vocab_size);
+        case.softcap = softcap;
         case.targets.clear();
         for (row, tokens) in rows.iter().enumerate() {
             let target = |token: &u32| {
@@ -145,6 +154,14 @@ fn a_scratch_that_has_been_used_changes_no_bit() {
     assert_eq!(bits(&found.nll), bits(&expected.nll));
     assert_eq!(bits(&found.grad_hidden), bits(&expected.grad_hidden));
     assert_eq!(bits(&found.grad_lm_head), bits(&expected.grad_lm_head));
+}
+
+#[test]
+fn bounded_logits_have_the_formulas_gradients_also_across_chunks() {
+    let rows = chunk_rows(11);
+    for (n, cap) in [(5, 0.3), (rows + rows / 6, 2.0), (40, 30.0)] {
+        Case { softcap: Some(cap), ..Case::new(n, 3, 11) }.check();
+    }
 }
 
 #[test]
@@ -226,6 +243,7 @@ fn gradients_of_the_head_are_added_to_those_that_stand_there() {
         case.sizes,
         &case.hidden,
         Weight::F32(&case.lm_head),
+        None,
         &case.targets,
         case.loss_weight,
         &mut nll,
@@ -264,7 +282,8 @@ fn wrong_lengths_and_targets_out_of_range_are_errors() {
     error(&|case| case.lm_head.truncate(14));
     let case = Case::new(4, 3, 5);
     let (lm_head, scratch) = (Weight::F32(&case.lm_head), &mut Scratch::default());
-    assert!(forward(case.sizes, &case.hidden, lm_head, &case.targets, &mut [], scratch).is_err());
+    let Case { sizes, hidden, targets, .. } = &case;
+    assert!(forward(*sizes, hidden, lm_head, None, targets, &mut [], scratch).is_err());
 }
 
 #[test]

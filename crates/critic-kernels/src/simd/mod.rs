@@ -19,7 +19,7 @@ mod tile;
 #[cfg(test)]
 pub(crate) use dots::round;
 pub(crate) use dots::{DotKernel, Dots, dispatch_dots, pair};
-pub(crate) use math::{exp, max, sum};
+pub(crate) use math::{exp, max, sum, tanh};
 pub(crate) use tile::{COLUMNS, Factors, accumulate, dot, dot_tile};
 
 use crate::isa::{self, Isa};

@@ -9,7 +9,8 @@ const CHUNK: usize = 1 << 15;
 /// What the forward pass keeps of every layer for the backward pass.
 ///
 /// A layer keeps `2·d_model + 2·n_heads·head_dim + 2·n_kv_heads·head_dim + n_heads + 2·d_ff` numbers a
-/// token.
+/// token; norms on queries and keys keep `(n_heads + n_kv_heads)·head_dim` more, norms after each part
+/// `2·d_model` more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Activations {
@@ -26,6 +27,10 @@ pub enum Activations {
 pub(super) struct LayerActivations {
     /// The residual stream that enters, `[n_tokens, d_model]`.
     pub(super) input: Vec<f32>,
+    /// Queries before their norm, where they have one, as `q`.
+    pub(super) q_plain: Vec<f32>,
+    /// Keys before their norm, where they have one, as `k`.
+    pub(super) k_plain: Vec<f32>,
     /// Rotated queries, `[n_tokens, n_heads · head_dim]`.
     pub(super) q: Vec<f32>,
     /// Rotated keys, `[n_tokens, n_kv_heads · head_dim]`.
@@ -36,18 +41,49 @@ pub(super) struct LayerActivations {
     pub(super) attended: Vec<f32>,
     /// Of the attention, `[n_tokens, n_heads]`.
     pub(super) log_sum_exp: Vec<f32>,
+    /// What the attention gives, before the norm that follows, where there is one, as `input`.
+    pub(super) attention_out: Vec<f32>,
     /// The residual stream between attention and feed-forward network, as `input`.
     pub(super) middle: Vec<f32>,
     /// The gate before its activation, `[n_tokens, d_ff]`.
     pub(super) gate: Vec<f32>,
     /// What it gates, as `gate`.
     pub(super) up: Vec<f32>,
+    /// What the feed-forward network gives, before the norm that follows, where there is one, as `input`.
+    pub(super) feed_forward_out: Vec<f32>,
 }
 
 impl LayerActivations {
-    fn parts(&mut self) -> [&mut Vec<f32>; 8] {
-        let Self { input, q, k, v, attended, log_sum_exp: _, middle, gate, up } = self;
-        [input, q, k, v, attended, middle, gate, up]
+    fn parts(&mut self) -> [&mut Vec<f32>; 12] {
+        let Self {
+            input,
+            q_plain,
+            k_plain,
+            q,
+            k,
+            v,
+            attended,
+            log_sum_exp: _,
+            attention_out,
+            middle,
+            gate,
+            up,
+            feed_forward_out,
+        } = self;
+        [
+            input,
+            q_plain,
+            k_plain,
+            q,
+            k,
+            v,
+            attended,
+            attention_out,
+            middle,
+            gate,
+            up,
+            feed_forward_out,
+        ]
     }
 }
 
@@ -62,7 +98,7 @@ pub(super) enum Kept {
 /// The activations of a layer in bf16; the log-sum-exp, to which probabilities are sensitive, in f32.
 #[derive(Debug, Default)]
 pub(super) struct Rounded {
-    parts: [Vec<bf16>; 8],
+    parts: [Vec<bf16>; 12],
     log_sum_exp: Vec<f32>,
 }
 

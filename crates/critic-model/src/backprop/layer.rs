@@ -5,7 +5,7 @@ use super::pass::Batch;
 use crate::decoder::add_bias;
 use crate::error::ModelError;
 use critic_kernels::linear::{self, Update};
-use critic_kernels::{attention, rms_norm, rope, swiglu};
+use critic_kernels::{attention, gated, rms_norm, rope};
 
 /// Buffers of a layer at work that no other layer needs.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(super) struct Scratch {
     grad_q: Vec<f32>,
     grad_k: Vec<f32>,
     grad_v: Vec<f32>,
+    /// What a part of the layer gives to the stream, normed; on the way down room for a gradient.
+    normed_out: Vec<f32>,
 }
 
 /// A layer with its place among the parameters and the batch that passes it.
@@ -26,6 +28,7 @@ pub(super) struct Scratch {
 pub(super) struct Layer<'a> {
     pub(super) parameters: &'a Parameters,
     pub(super) ids: &'a LayerIds,
+    pub(super) layer_idx: usize,
     pub(super) batch: &'a Batch<'a>,
 }
 
@@ -42,7 +45,51 @@ impl Layer<'_> {
     ) -> Result<(), ModelError> {
         out.resize(x.len(), 0.0);
         let eps = self.parameters.config().rms_norm_eps;
-        Ok(rms_norm::forward(x, self.parameters.values(weight), eps, out)?)
+        Ok(rms_norm::forward(x, &self.parameters.norm(weight), eps, out)?)
+    }
+
+    /// Gradients of [`norm`](Self::norm), added to what stands there.
+    fn backward_norm(
+        &self,
+        weight: super::ParameterId,
+        x: &[f32],
+        grad_out: &[f32],
+        grad_x: &mut [f32],
+        gradients: &mut Gradients,
+    ) -> Result<(), ModelError> {
+        let (norm, eps) = (self.parameters.norm(weight), self.parameters.config().rms_norm_eps);
+        Ok(rms_norm::backward(x, &norm, eps, grad_out, grad_x, gradients.add_to(weight))?)
+    }
+
+    /// As [`backward_norm`](Self::backward_norm), in the place of the result's gradient.
+    fn backward_norm_in_place(
+        &self,
+        weight: super::ParameterId,
+        x: &[f32],
+        grad: &mut Vec<f32>,
+        room: &mut Vec<f32>,
+        gradients: &mut Gradients,
+    ) -> Result<(), ModelError> {
+        std::mem::swap(grad, room);
+        grad.clear();
+        grad.resize(x.len(), 0.0);
+        self.backward_norm(weight, x, room, grad, gradients)
+    }
+
+    /// The gradient of what a part of the layer gives, of the stream's that it [joins](Self::join).
+    fn before_join<'b>(
+        &self,
+        post_norm: Option<super::ParameterId>,
+        x: &[f32],
+        grad_stream: &'b [f32],
+        room: &'b mut Vec<f32>,
+        gradients: &mut Gradients,
+    ) -> Result<&'b [f32], ModelError> {
+        let Some(norm) = post_norm else { return Ok(grad_stream) };
+        room.clear();
+        room.resize(x.len(), 0.0);
+        self.backward_norm(norm, x, grad_stream, room, gradients)?;
+        Ok(room)
     }
 
     fn sizes(&self, projection: ProjectionIds) -> [usize; 3] {
@@ -74,7 +121,29 @@ impl Layer<'_> {
         stream: &mut [f32],
     ) -> Result<(), ModelError> {
         let weight = self.parameters.matrix(projection.weight);
-        Ok(linear::forward(self.sizes(projection), x, weight, stream, Update::Add)?)
+        linear::forward(self.sizes(projection), x, weight, stream, Update::Add)?;
+        if let Some(bias) = projection.bias {
+            add_bias(self.parameters.values(bias), stream);
+        }
+        Ok(())
+    }
+
+    /// As [`project_onto`](Self::project_onto), through a norm where there is one; `out` gets what comes
+    /// before it.
+    fn join(
+        &self,
+        projection: ProjectionIds,
+        post_norm: Option<super::ParameterId>,
+        x: &[f32],
+        out: &mut Vec<f32>,
+        stream: &mut [f32],
+        normed_out: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
+        let Some(norm) = post_norm else { return self.project_onto(projection, x, stream) };
+        self.project(projection, x, out)?;
+        self.norm(norm, out, normed_out)?;
+        stream.iter_mut().zip(normed_out).for_each(|(stream, x)| *stream += *x);
+        Ok(())
     }
 
     /// From the stream that enters, in `kept.input`, to the feed-forward numbers before their gate.
@@ -86,20 +155,27 @@ impl Layer<'_> {
         stream: &mut Vec<f32>,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        let Self { parameters, ids, batch } = *self;
+        let Self { parameters, ids, layer_idx, batch } = *self;
         let config = parameters.config();
-        let normed = &mut scratch.normed;
+        let shape = config.attention_shape(layer_idx);
+        let Scratch { normed, normed_out, .. } = scratch;
         self.norm(ids.input_norm, &kept.input, normed)?;
         self.project(ids.q, normed, &mut kept.q)?;
         self.project(ids.k, normed, &mut kept.k)?;
         self.project(ids.v, normed, &mut kept.v)?;
-        let (positions, table) = (batch.positions, &parameters.rope);
+        if let Some([q_norm, k_norm]) = ids.head_norms {
+            std::mem::swap(&mut kept.q, &mut kept.q_plain);
+            std::mem::swap(&mut kept.k, &mut kept.k_plain);
+            self.norm(q_norm, &kept.q_plain, &mut kept.q)?;
+            self.norm(k_norm, &kept.k_plain, &mut kept.k)?;
+        }
+        let (positions, table) = (batch.positions, parameters.rope.at(shape.window));
         rope::forward_in_place(&mut kept.q, positions, config.n_heads, table)?;
         rope::forward_in_place(&mut kept.k, positions, config.n_kv_heads, table)?;
         kept.attended.resize(kept.q.len(), 0.0);
         kept.log_sum_exp.resize(self.n_tokens() * config.n_heads, 0.0);
         attention::forward(
-            &config.attention_shape(),
+            &shape,
             batch.runs,
             &kept.q,
             &kept.k,
@@ -108,9 +184,10 @@ impl Layer<'_> {
             &mut kept.log_sum_exp,
         )?;
         stream.clone_from(&kept.input);
-        self.project_onto(ids.o, &kept.attended, stream)?;
+        let LayerActivations { attended, attention_out, .. } = kept;
+        self.join(ids.o, ids.attention_post_norm, attended, attention_out, stream, normed_out)?;
         kept.middle.clone_from(stream);
-        self.norm(ids.post_attention_norm, &kept.middle, normed)?;
+        self.norm(ids.feed_forward_norm, &kept.middle, normed)?;
         self.project(ids.gate, normed, &mut kept.gate)?;
         self.project(ids.up, normed, &mut kept.up)
     }
@@ -118,13 +195,16 @@ impl Layer<'_> {
     /// Adds what the feed-forward network gives to the stream after the attention.
     pub(super) fn forward_rest(
         &self,
-        kept: &LayerActivations,
+        kept: &mut LayerActivations,
         stream: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        scratch.inner.resize(kept.gate.len(), 0.0);
-        swiglu::forward(&kept.gate, &kept.up, &mut scratch.inner)?;
-        self.project_onto(self.ids.down, &scratch.inner, stream)
+        let Scratch { inner, normed_out, .. } = scratch;
+        inner.resize(kept.gate.len(), 0.0);
+        let activation = self.parameters.config().variant.activation;
+        gated::forward(activation, &kept.gate, &kept.up, inner)?;
+        let (down, norm) = (self.ids.down, self.ids.feed_forward_post_norm);
+        self.join(down, norm, inner, &mut kept.feed_forward_out, stream, normed_out)
     }
 
     /// From the gradient of the stream that leaves to that of the stream that enters, in place.
@@ -137,31 +217,36 @@ impl Layer<'_> {
         gradients: &mut Gradients,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        let Self { parameters, ids, batch } = *self;
+        let Self { parameters, ids, layer_idx, batch } = *self;
         let config = parameters.config();
-        let eps = config.rms_norm_eps;
-        let Scratch { normed, inner, grad_normed, grad_attended, grad_q, grad_k, grad_v } = scratch;
+        let shape = config.attention_shape(layer_idx);
+        let Scratch { normed, inner, grad_normed, grad_attended, grad_q, grad_k, grad_v, .. } =
+            scratch;
+        let room = &mut scratch.normed_out;
 
-        self.norm(ids.post_attention_norm, &kept.middle, normed)?;
-        self.backward_input(ids.down, grad_stream, inner, Update::Write)?;
-        swiglu::backward_in_place(&mut kept.gate, &mut kept.up, inner)?;
-        self.backward_weight(ids.down, grad_stream, inner, gradients)?;
+        self.norm(ids.feed_forward_norm, &kept.middle, normed)?;
+        let (norm, x) = (ids.feed_forward_post_norm, &kept.feed_forward_out);
+        let grad_out = self.before_join(norm, x, grad_stream, room, gradients)?;
+        self.backward_input(ids.down, grad_out, inner, Update::Write)?;
+        gated::backward_in_place(config.variant.activation, &mut kept.gate, &mut kept.up, inner)?;
+        self.backward_weight(ids.down, grad_out, inner, gradients)?;
         self.backward_input(ids.gate, &kept.gate, grad_normed, Update::Write)?;
         self.backward_input(ids.up, &kept.up, grad_normed, Update::Add)?;
         self.backward_weight(ids.gate, &kept.gate, normed, gradients)?;
         self.backward_weight(ids.up, &kept.up, normed, gradients)?;
-        let weight = parameters.values(ids.post_attention_norm);
-        let grad_weight = gradients.add_to(ids.post_attention_norm);
-        rms_norm::backward(&kept.middle, weight, eps, grad_normed, grad_stream, grad_weight)?;
+        let norm = ids.feed_forward_norm;
+        self.backward_norm(norm, &kept.middle, grad_normed, grad_stream, gradients)?;
 
         self.norm(ids.input_norm, &kept.input, normed)?;
-        self.backward_input(ids.o, grad_stream, grad_attended, Update::Write)?;
-        self.backward_weight(ids.o, grad_stream, &kept.attended, gradients)?;
+        let (norm, x) = (ids.attention_post_norm, &kept.attention_out);
+        let grad_out = self.before_join(norm, x, grad_stream, room, gradients)?;
+        self.backward_input(ids.o, grad_out, grad_attended, Update::Write)?;
+        self.backward_weight(ids.o, grad_out, &kept.attended, gradients)?;
         grad_q.resize(kept.q.len(), 0.0);
         grad_k.resize(kept.k.len(), 0.0);
         grad_v.resize(kept.v.len(), 0.0);
         attention::backward(
-            &config.attention_shape(),
+            &shape,
             batch.runs,
             &kept.q,
             &kept.k,
@@ -173,18 +258,20 @@ impl Layer<'_> {
             grad_k,
             grad_v,
         )?;
-        let (positions, table) = (batch.positions, &parameters.rope);
+        let (positions, table) = (batch.positions, parameters.rope.at(shape.window));
         rope::backward_in_place(grad_q, positions, config.n_heads, table)?;
         rope::backward_in_place(grad_k, positions, config.n_kv_heads, table)?;
+        if let Some([q_norm, k_norm]) = ids.head_norms {
+            self.backward_norm_in_place(q_norm, &kept.q_plain, grad_q, room, gradients)?;
+            self.backward_norm_in_place(k_norm, &kept.k_plain, grad_k, room, gradients)?;
+        }
         self.backward_input(ids.q, grad_q, grad_normed, Update::Write)?;
         self.backward_input(ids.k, grad_k, grad_normed, Update::Add)?;
         self.backward_input(ids.v, grad_v, grad_normed, Update::Add)?;
         self.backward_weight(ids.q, grad_q, normed, gradients)?;
         self.backward_weight(ids.k, grad_k, normed, gradients)?;
         self.backward_weight(ids.v, grad_v, normed, gradients)?;
-        let grad_weight = gradients.add_to(ids.input_norm);
-        let weight = parameters.values(ids.input_norm);
-        Ok(rms_norm::backward(&kept.input, weight, eps, grad_normed, grad_stream, grad_weight)?)
+        self.backward_norm(ids.input_norm, &kept.input, grad_normed, grad_stream, gradients)
     }
 
     fn backward_input(

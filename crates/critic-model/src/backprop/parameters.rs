@@ -1,11 +1,13 @@
 use crate::config::DecoderConfig;
-use crate::decoder::weight_shapes;
+use crate::decoder::offset_by_one;
 use crate::error::ModelError;
+use crate::layout::{NormNames, weight_shapes};
 use crate::reward_head::{REWARD_HEAD, RewardHead};
+use crate::rope_tables::RopeTables;
 use crate::weight::Weight;
 use critic_kernels::bf16::PackedWeight;
-use critic_kernels::rope::RopeTable;
 use critic_kernels::{Precision, linear};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The place of a parameter among [`Parameters`].
@@ -27,7 +29,7 @@ pub struct Parameters {
     values: Vec<Vec<f32>>,
     /// In bf16 the matrices of linear layers as their products read them.
     packed: Vec<Option<PackedWeight>>,
-    pub(super) rope: RopeTable,
+    pub(super) rope: RopeTables,
     pub(super) embedding: ParameterId,
     pub(super) layers: Vec<LayerIds>,
     pub(super) norm: ParameterId,
@@ -42,11 +44,15 @@ pub(super) struct LayerIds {
     pub(super) q: ProjectionIds,
     pub(super) k: ProjectionIds,
     pub(super) v: ProjectionIds,
+    /// Of queries and keys.
+    pub(super) head_norms: Option<[ParameterId; 2]>,
     pub(super) o: ProjectionIds,
-    pub(super) post_attention_norm: ParameterId,
+    pub(super) attention_post_norm: Option<ParameterId>,
+    pub(super) feed_forward_norm: ParameterId,
     pub(super) gate: ProjectionIds,
     pub(super) up: ProjectionIds,
     pub(super) down: ProjectionIds,
+    pub(super) feed_forward_post_norm: Option<ParameterId>,
 }
 
 /// The parameters of a linear layer.
@@ -99,6 +105,7 @@ impl Parameters {
         }
         let Parts { ids, names, shapes, values } = parameters;
         let id = |name: &str| ids[name];
+        let norms = NormNames::new(config);
         let layers = (0..config.n_layers)
             .map(|layer| {
                 let at = |name: &str| id(&format!("model.layers.{layer}.{name}"));
@@ -107,22 +114,25 @@ impl Parameters {
                     bias: ids.get(&format!("model.layers.{layer}.{name}.bias")).copied(),
                 };
                 LayerIds {
-                    input_norm: at("input_layernorm.weight"),
+                    input_norm: at(NormNames::INPUT),
                     q: projection("self_attn.q_proj"),
                     k: projection("self_attn.k_proj"),
                     v: projection("self_attn.v_proj"),
+                    head_norms: norms.heads.map(|names| names.map(at)),
                     o: projection("self_attn.o_proj"),
-                    post_attention_norm: at("post_attention_layernorm.weight"),
+                    attention_post_norm: norms.post.map(|[attention, _]| at(attention)),
+                    feed_forward_norm: at(norms.feed_forward),
                     gate: projection("mlp.gate_proj"),
                     up: projection("mlp.up_proj"),
                     down: projection("mlp.down_proj"),
+                    feed_forward_post_norm: norms.post.map(|[_, feed_forward]| at(feed_forward)),
                 }
             })
             .collect();
         let embedding = id("model.embed_tokens.weight");
         let packed = names.iter().map(|_| None).collect();
         let mut parameters = Self {
-            rope: RopeTable::new(&config.inverse_frequencies(), config.context_length),
+            rope: RopeTables::new(config)?,
             embedding,
             layers,
             norm: id("model.norm.weight"),
@@ -198,6 +208,14 @@ impl Parameters {
     /// A parameter's numbers, row by row.
     pub fn values(&self, id: ParameterId) -> &[f32] {
         &self.values[id.0]
+    }
+
+    /// What a norm multiplies by.
+    pub(super) fn norm(&self, id: ParameterId) -> Cow<'_, [f32]> {
+        match self.config.variant.unit_offset_norms {
+            true => offset_by_one(self.values(id)).into(),
+            false => self.values(id).into(),
+        }
     }
 
     /// A parameter's numbers, to be updated.

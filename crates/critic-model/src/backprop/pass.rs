@@ -58,9 +58,9 @@ impl Pass {
         let (config, n) = (parameters.config(), batch.tokens.len());
         let d = config.d_model;
         self.stream.resize(n * d, 0.0);
-        embed(parameters.values(parameters.embedding), d, batch.tokens, &mut self.stream)?;
+        embed(parameters.values(parameters.embedding), config, batch.tokens, &mut self.stream)?;
         for (layer_idx, ids) in parameters.layers.iter().enumerate() {
-            let layer = Layer { parameters, ids, batch };
+            let layer = Layer { parameters, ids, layer_idx, batch };
             let kept = self.kept.at_work(layer_idx);
             kept.input.clone_from(&self.stream);
             layer.forward_kept(kept, &mut self.stream, &mut self.scratch)?;
@@ -73,8 +73,8 @@ impl Pass {
             self.read.extend_from_slice(found.ok_or(ModelError::NoSuchRow { row, n_rows: n })?);
         }
         self.hidden.resize(self.read.len(), 0.0);
-        let norm = parameters.values(parameters.norm);
-        rms_norm::forward(&self.read, norm, config.rms_norm_eps, &mut self.hidden)?;
+        let norm = parameters.norm(parameters.norm);
+        rms_norm::forward(&self.read, &norm, config.rms_norm_eps, &mut self.hidden)?;
         Ok(&self.hidden)
     }
 
@@ -99,7 +99,7 @@ impl Pass {
         self.grad_read.resize(self.read.len(), 0.0);
         rms_norm::backward(
             &self.read,
-            parameters.values(parameters.norm),
+            &parameters.norm(parameters.norm),
             config.rms_norm_eps,
             grad_hidden,
             &mut self.grad_read,
@@ -111,16 +111,21 @@ impl Pass {
             add(&mut self.grad_stream[row * d..][..d], grad);
         }
         for (layer_idx, ids) in parameters.layers.iter().enumerate().rev() {
-            let layer = Layer { parameters, ids, batch };
+            let layer = Layer { parameters, ids, layer_idx, batch };
             let (kept, again) = self.kept.recall(layer_idx);
             if again {
                 layer.forward_kept(kept, &mut self.stream, &mut self.scratch)?;
+                if ids.feed_forward_post_norm.is_some() {
+                    layer.forward_rest(kept, &mut self.stream, &mut self.scratch)?;
+                }
             }
             layer.backward(kept, &mut self.grad_stream, gradients, &mut self.scratch)?;
         }
         let embedding = gradients.add_to(parameters.embedding);
+        let scale = config.embedding_scale();
         for (&token, grad) in batch.tokens.iter().zip(self.grad_stream.chunks_exact(d)) {
-            add(&mut embedding[token as usize * d..][..d], grad);
+            let row = &mut embedding[token as usize * d..][..d];
+            row.iter_mut().zip(grad).for_each(|(to, grad)| *to += scale * grad);
         }
         Ok(())
     }

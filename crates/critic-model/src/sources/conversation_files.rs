@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 /// Tokens that end a turn in the templates that write them.
-const TURN_MARKERS: [&str; 2] = ["<|im_end|>", "<|eot_id|>"];
+const TURN_MARKERS: [&str; 4] = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>"];
 
 /// The tokenizer, chat template and end of turn of a model folder.
 ///
@@ -88,4 +88,62 @@ fn json(folder: &Path, file: &str) -> Result<Value, ModelError> {
 fn first_id(value: &Value) -> Option<u32> {
     let value = value.as_array().map_or(Some(value), |ids| ids.first())?;
     value.as_u64().and_then(|id| u32::try_from(id).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::testing::tokenizer_with;
+    use critic_text::Ending;
+    use critic_types::{Conversation, Role};
+
+    const TURNS: &str = "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}\
+        {% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+
+    /// One of the templates that transformers has rendered.
+    fn published(name: &str) -> String {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../../reference/golden/chat_templates.json");
+        let rows: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let row = rows.as_array().unwrap().iter().find(|row| row["template_name"] == name);
+        row.unwrap()["template"].as_str().unwrap().to_owned()
+    }
+
+    #[test]
+    fn each_familys_turn_ends_with_its_own_token() {
+        let families = [
+            (published("gemma"), "<bos>", "<eos>", "<end_of_turn>"),
+            (published("mistral"), "<s>", "</s>", "</s>"),
+            (published("llama2"), "<s>", "</s>", "</s>"),
+            (published("llama3.1"), "<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>"),
+            (published("qwen2.5"), "<|endoftext|>", "<|endoftext|>", "<|im_end|>"),
+            (TURNS.to_owned(), "<s>", "<|endoftext|>", "<|end|>"),
+        ];
+        for (template, bos, eos, end) in families {
+            let tokenizer = tokenizer_with(&[bos, eos, end]);
+            let id = |token: &str| tokenizer.token_id(token);
+            let (eos_id, bos_id, end_id) = (id(eos), id(bos), id(end).unwrap());
+            let template = ChatTemplate::new(&template, Some(bos), Some(eos)).unwrap();
+            let made = renderer(Path::new("model"), tokenizer.clone(), template, eos_id, bos_id);
+            let made = made.unwrap();
+            assert_eq!(made.end_of_turn(), end_id, "{end}");
+            let answered = Conversation::from_user("a").with(Role::Assistant, "yes");
+            let closed = made.render(&answered, Ending::Closed).unwrap();
+            assert_eq!(closed.tokens.last(), Some(&end_id), "{end}");
+            let asked = answered.with(Role::User, "b");
+            let longer = made.render(&asked, Ending::GenerationPrompt).unwrap();
+            assert!(longer.tokens.starts_with(&closed.tokens), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_template_without_a_system_role_refuses_it_in_its_own_words() {
+        let tokenizer = tokenizer_with(&["<bos>", "<eos>", "<end_of_turn>"]);
+        let template =
+            ChatTemplate::new(&published("gemma"), Some("<bos>"), Some("<eos>")).unwrap();
+        let renderer = renderer(Path::new("model"), tokenizer, template, None, None).unwrap();
+        let asked = Conversation::default().with(Role::System, "a").with(Role::User, "b");
+        let error = renderer.render(&asked, Ending::GenerationPrompt).unwrap_err();
+        assert!(error.to_string().contains("no system role"), "{error}");
+    }
 }

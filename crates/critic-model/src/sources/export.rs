@@ -1,5 +1,5 @@
 use super::conversation_files::text_error;
-use super::{safetensors_file, weights};
+use super::{fused, safetensors_file, weights};
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
 use crate::reward_head::REWARD_HEAD;
@@ -29,6 +29,7 @@ pub fn write_hf_folder(
     reward_head: Option<&Weight>,
     renderer: &Renderer,
 ) -> Result<(), ModelError> {
+    let weights = fused::fuse(config, weights)?;
     let mut arrays: BTreeMap<&str, (&[usize], &[f32])> = weights
         .iter()
         .map(|(name, weight)| (name.as_str(), (weight.shape(), weight.values())))
@@ -66,15 +67,15 @@ pub fn write_hf_folder(
 mod tests {
     use super::*;
     use crate::config::Architecture;
-    use crate::config::tests::tiny;
+    use crate::config::tests::{of_family, tiny};
     use crate::sources::load_folder;
     use crate::sources::testing::{bits, random_weight, random_weights, renderer};
 
     #[test]
     fn what_is_written_is_read_back_bit_for_bit() {
-        for architecture in [Architecture::Llama, Architecture::Qwen2] {
+        for architecture in Architecture::ALL {
             let folder = tempfile::tempdir().unwrap();
-            let config = tiny(architecture);
+            let config = of_family(architecture);
             let weights = random_weights(&config);
             let head = random_weight(REWARD_HEAD, &[1, 12]);
             let renderer = renderer().with_bos(Some(0));

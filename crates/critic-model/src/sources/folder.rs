@@ -13,8 +13,8 @@ const INDEX: &str = "model.safetensors.index.json";
 /// Loads a model folder in Hugging Face's layout: `config.json`, `model.safetensors` or its shards (f32,
 /// f16 or bf16), `tokenizer.json`, and a chat template.
 ///
-/// A turn ends with the EOS of `tokenizer_config.json`, or with `<|im_end|>` or `<|eot_id|>` where the
-/// template writes that and the vocabulary has it.
+/// A turn ends with the EOS of `tokenizer_config.json`, or with `<|im_end|>`, `<|eot_id|>`, `<end_of_turn>`
+/// or `<|end|>` where the template writes that and the vocabulary has it.
 ///
 /// # Errors
 /// [`ModelError`] naming the file, and the tensor or field in it, that is missing, torn, of another shape

@@ -1,6 +1,7 @@
 use super::conversation_files::{renderer, text_error};
 use super::digest::{model_digest, sha256};
-use super::gguf_metadata::{FromTensors, Metadata};
+use super::gguf_config::FromTensors;
+use super::gguf_metadata::Metadata;
 use super::{LoadedModel, ModelIdentity, weights};
 use crate::config::{Architecture, DecoderConfig};
 use crate::error::ModelError;
@@ -14,12 +15,13 @@ use std::io::{BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Loads a GGUF file of a Llama or Qwen2 model; quantised weights become f32.
+/// Loads a GGUF file; quantised weights become f32.
 ///
 /// llama.cpp stores the rows of Llama's query and key projections in the order of its interleaved rotary
-/// embedding; they come back in the order of transformers.
-/// A turn ends with the EOS of the metadata, or with `<|im_end|>` or `<|eot_id|>` where the template writes
-/// that and the vocabulary has it.
+/// embedding, and the weights of Gemma's norms with the one added that they are an offset from; they come
+/// back as transformers has them.
+/// A turn ends with the EOS of the metadata, or with `<|im_end|>`, `<|eot_id|>`, `<end_of_turn>` or
+/// `<|end|>` where the template writes that and the vocabulary has it.
 ///
 /// # Errors
 /// [`ModelError`] when the file is torn, not GGUF, of another version or architecture, without a chat
@@ -79,7 +81,6 @@ fn from_tensors(
     reader: &mut BufReader<File>,
 ) -> Result<FromTensors, ModelError> {
     const EMBEDDING: &str = "token_embd.weight";
-    const ROPE_DIVISORS: &str = "rope_freqs.weight";
     let torn = |reason: String| ModelError::Gguf { path: path.to_owned(), reason };
     let embedding = content
         .tensor_infos
@@ -90,22 +91,24 @@ fn from_tensors(
         .dims()
         .first()
         .ok_or_else(|| torn(format!("{EMBEDDING} is a single number")))?;
-    let rope_divisors = match content.tensor_infos.get(ROPE_DIVISORS) {
-        None => None,
+    let mut divisors = |name: &str| match content.tensor_infos.get(name) {
+        None => Ok(None),
         Some(info) if info.shape.rank() == 1 && info.shape.dims()[0] <= 1 << 16 => {
-            Some(read_tensor(path, content, reader, ROPE_DIVISORS)?.into_values())
+            Ok(Some(read_tensor(path, content, reader, name)?.into_values()))
         }
         Some(info) => {
-            return Err(torn(format!(
-                "{ROPE_DIVISORS} has shape {:?}, expected one row",
-                info.shape.dims()
-            )));
+            Err(torn(format!("{name} has shape {:?}, expected one row", info.shape.dims())))
         }
     };
+    let has = |name: &str| content.tensor_infos.contains_key(name);
     Ok(FromTensors {
         vocab_size,
-        tied_embeddings: !content.tensor_infos.contains_key("output.weight"),
-        rope_divisors,
+        tied_embeddings: !has("output.weight"),
+        qkv_bias: has("blk.0.attn_q.bias"),
+        o_bias: has("blk.0.attn_output.bias"),
+        rope_divisors: divisors("rope_freqs.weight")?,
+        long_rope_divisors: divisors("rope_factors_short.weight")?
+            .zip(divisors("rope_factors_long.weight")?),
     })
 }
 
@@ -145,8 +148,11 @@ fn read_weights(
     let names: BTreeMap<&str, String> = content
         .tensor_infos
         .keys()
-        .filter(|name| *name != "rope_freqs.weight")
-        .map(|name| (name.as_str(), hugging_face_name(name).unwrap_or_else(|| name.clone())))
+        .filter(|name| !ROPE_TENSORS.contains(&name.as_str()))
+        .map(|name| {
+            let hf_name = hugging_face_name(config.architecture, name);
+            (name.as_str(), hf_name.unwrap_or_else(|| name.clone()))
+        })
         .collect();
     // Shapes first: they bound what the file can make us allocate.
     weights::check_shapes(
@@ -160,11 +166,15 @@ fn read_weights(
     for (name, hf_name) in names {
         let mut weight = read_tensor(path, content, reader, name)?;
         if config.architecture == Architecture::Llama {
-            if hf_name.ends_with("q_proj.weight") {
+            if hf_name.contains(".q_proj.") {
                 weight = unpermute(&weight, config.n_heads)?;
-            } else if hf_name.ends_with("k_proj.weight") {
+            } else if hf_name.contains(".k_proj.") {
                 weight = unpermute(&weight, config.n_kv_heads)?;
             }
+        }
+        if config.variant.unit_offset_norms && hf_name.ends_with("norm.weight") {
+            let shape = weight.shape().to_vec();
+            weight = Weight::new(shape, weight.values().iter().map(|x| x - 1.0).collect())?;
         }
         weights.insert(hf_name, weight);
     }
@@ -188,12 +198,15 @@ fn read_tensor(
     Weight::new(shape, values)
 }
 
+/// Tensors that belong to the configuration.
+const ROPE_TENSORS: [&str; 3] =
+    ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
+
 /// Rows `(head, pair, part)` of llama.cpp back to `(head, part, pair)`: the inverse of `permute` in its
 /// `convert_hf_to_gguf.py`.
 fn unpermute(weight: &Weight, n_heads: usize) -> Result<Weight, ModelError> {
-    let &[n_rows, n_columns] = weight.shape() else {
-        unreachable!("the shapes of all weights have been checked")
-    };
+    let n_rows = weight.shape()[0];
+    let n_columns = weight.values().len() / n_rows;
     let half = n_rows / n_heads / 2;
     let mut values = Vec::with_capacity(n_rows * n_columns);
     for (head, part, pair) in (0..n_heads)
@@ -206,7 +219,7 @@ fn unpermute(weight: &Weight, n_heads: usize) -> Result<Weight, ModelError> {
 }
 
 /// The name in Hugging Face's spelling of a tensor in llama.cpp's.
-fn hugging_face_name(name: &str) -> Option<String> {
+fn hugging_face_name(architecture: Architecture, name: &str) -> Option<String> {
     match name {
         "token_embd.weight" => return Some("model.embed_tokens.weight".to_owned()),
         "output_norm.weight" => return Some("model.norm.weight".to_owned()),
@@ -217,6 +230,13 @@ fn hugging_face_name(name: &str) -> Option<String> {
     let layer: usize = layer.parse().ok()?;
     let (part, kind) = rest.rsplit_once('.')?;
     let part = match part {
+        "post_attention_norm" if architecture.is_gemma() => "post_attention_layernorm",
+        "ffn_norm" if architecture.is_gemma() => "pre_feedforward_layernorm",
+        "post_ffw_norm" if architecture.is_gemma() => "post_feedforward_layernorm",
+        "ffn_up" if architecture == Architecture::Phi3 => "mlp.gate_up_proj",
+        "attn_qkv" => "self_attn.qkv_proj",
+        "attn_q_norm" => "self_attn.q_norm",
+        "attn_k_norm" => "self_attn.k_norm",
         "attn_norm" => "input_layernorm",
         "ffn_norm" => "post_attention_layernorm",
         "attn_q" => "self_attn.q_proj",

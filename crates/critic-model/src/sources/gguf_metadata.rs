@@ -1,4 +1,4 @@
-use crate::config::{Architecture, DecoderConfig, Llama3Scaling, RopeConfig};
+use crate::config::Architecture;
 use crate::error::ModelError;
 use candle_core::quantized::gguf_file::Value;
 use critic_text::GgufVocabulary;
@@ -8,17 +8,6 @@ use std::collections::HashMap;
 #[derive(Debug)]
 pub(crate) struct Metadata<'a>(pub(crate) &'a HashMap<String, Value>);
 
-/// What stands in a GGUF file's tensors and belongs to the configuration.
-#[derive(Debug)]
-pub(crate) struct FromTensors {
-    /// Rows of the embedding.
-    pub(crate) vocab_size: usize,
-    /// Whether there is no LM head.
-    pub(crate) tied_embeddings: bool,
-    /// `rope_freqs.weight`: divisors of the rotary frequencies.
-    pub(crate) rope_divisors: Option<Vec<f32>>,
-}
-
 impl Metadata<'_> {
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         match self.0.get(key) {
@@ -27,7 +16,7 @@ impl Metadata<'_> {
         }
     }
 
-    fn optional_size(&self, key: &str) -> Result<Option<usize>, ModelError> {
+    pub(crate) fn optional_size(&self, key: &str) -> Result<Option<usize>, ModelError> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         match whole(value).and_then(|size| usize::try_from(size).ok()) {
             Some(size) => Ok(Some(size)),
@@ -37,11 +26,11 @@ impl Metadata<'_> {
         }
     }
 
-    fn size(&self, key: &str) -> Result<usize, ModelError> {
+    pub(crate) fn size(&self, key: &str) -> Result<usize, ModelError> {
         self.optional_size(key)?.ok_or_else(|| ModelError::ConfigMissing { field: key.to_owned() })
     }
 
-    fn number(&self, key: &str) -> Result<Option<f64>, ModelError> {
+    pub(crate) fn number(&self, key: &str) -> Result<Option<f64>, ModelError> {
         match self.0.get(key) {
             None => Ok(None),
             Some(Value::F32(x)) => Ok(Some(f64::from(*x))),
@@ -52,7 +41,7 @@ impl Metadata<'_> {
         }
     }
 
-    fn array<T>(
+    pub(crate) fn array<T>(
         &self,
         key: &str,
         element: impl Fn(&Value) -> Option<T>,
@@ -89,84 +78,8 @@ impl Metadata<'_> {
         const KEY: &str = "general.architecture";
         let name =
             self.text(KEY).ok_or_else(|| ModelError::ConfigMissing { field: KEY.to_owned() })?;
-        Architecture::from_name(name)
+        Architecture::from_gguf_name(name)
             .ok_or_else(|| ModelError::UnknownArchitecture { found: name.to_owned() })
-    }
-
-    /// The configuration, from the keys of its architecture and from the tensors.
-    pub(crate) fn config(&self, tensors: &FromTensors) -> Result<DecoderConfig, ModelError> {
-        let architecture = self.architecture()?;
-        let key = |name: &str| format!("{}.{name}", architecture.name());
-        let (d_model, n_heads) =
-            (self.size(&key("embedding_length"))?, self.size(&key("attention.head_count"))?);
-        let head_dim = match self.optional_size(&key("attention.key_length"))? {
-            Some(head_dim) => head_dim,
-            None if n_heads > 0 && d_model.is_multiple_of(n_heads) => d_model / n_heads,
-            None => {
-                return Err(unsupported(
-                    &key("attention.head_count"),
-                    n_heads.to_string(),
-                    "it must divide embedding_length",
-                ));
-            }
-        };
-        for (name, rule) in [
-            ("rope.dimension_count", "only whole heads rotate"),
-            ("attention.value_length", "keys and values must have one width"),
-        ] {
-            if let Some(other) = self.optional_size(&key(name))?.filter(|&width| width != head_dim)
-            {
-                return Err(unsupported(
-                    &key(name),
-                    format!("{other} for heads of {head_dim}"),
-                    rule,
-                ));
-            }
-        }
-        if let Some(window) =
-            self.optional_size(&key("attention.sliding_window"))?.filter(|&window| window > 0)
-        {
-            return Err(unsupported(
-                &key("attention.sliding_window"),
-                window.to_string(),
-                "every layer must see its whole context",
-            ));
-        }
-        if let Some(kind) = self.text(&key("rope.scaling.type")).filter(|&kind| kind != "none") {
-            return Err(unsupported(
-                &key("rope.scaling.type"),
-                kind.to_owned(),
-                "only Llama 3's scaling is supported",
-            ));
-        }
-        let epsilon = key("attention.layer_norm_rms_epsilon");
-        let plain = DecoderConfig {
-            architecture,
-            vocab_size: tensors.vocab_size,
-            d_model,
-            d_ff: self.size(&key("feed_forward_length"))?,
-            n_layers: self.size(&key("block_count"))?,
-            n_heads,
-            n_kv_heads: self.optional_size(&key("attention.head_count_kv"))?.unwrap_or(n_heads),
-            head_dim,
-            rms_norm_eps: self
-                .number(&epsilon)?
-                .ok_or(ModelError::ConfigMissing { field: epsilon })?
-                as f32,
-            rope: RopeConfig {
-                theta: self.number(&key("rope.freq_base"))?.unwrap_or(10_000.0),
-                scaling: None,
-            },
-            context_length: self.size(&key("context_length"))?,
-            tied_embeddings: tensors.tied_embeddings,
-            qkv_bias: architecture == Architecture::Qwen2,
-        }
-        .validated()?;
-        let Some(divisors) = &tensors.rope_divisors else { return Ok(plain) };
-        let original_context = self.optional_size(&key("rope.scaling.original_context_length"))?;
-        let scaling = llama3_scaling(&plain.inverse_frequencies(), divisors, original_context)?;
-        let rope = RopeConfig { scaling: Some(scaling), ..plain.rope };
-        DecoderConfig { rope, ..plain }.validated()
     }
 
     /// The vocabulary, from the keys of the tokenizer.
@@ -200,42 +113,7 @@ impl Metadata<'_> {
     }
 }
 
-/// Llama 3's scaling that gives these divisors.
-///
-/// llama.cpp stores the divisors alone. In every published model they come from the largest of them as
-/// factor and from 1 and 4 as frequency factors; the original context is tried, 8192 first.
-fn llama3_scaling(
-    plain: &[f32],
-    divisors: &[f32],
-    original_context: Option<usize>,
-) -> Result<Llama3Scaling, ModelError> {
-    let factor = f64::from(divisors.iter().copied().fold(1.0, f32::max));
-    let contexts =
-        original_context.into_iter().chain([8192]).chain((5..=20).map(|power| 1 << power));
-    let mut scalings = contexts.map(|original_context| Llama3Scaling {
-        factor,
-        low_freq_factor: 1.0,
-        high_freq_factor: 4.0,
-        original_context,
-    });
-    let fits = |scaling: &Llama3Scaling| {
-        let ratios = plain
-            .iter()
-            .zip(divisors)
-            .map(|(&frequency, &divisor)| frequency / scaling.stretch(frequency) / divisor);
-        plain.len() == divisors.len() && ratios.into_iter().all(|ratio| (ratio - 1.0).abs() < 1e-4)
-    };
-    scalings.find(fits).ok_or_else(|| {
-        let found = format!("{} divisors up to {factor}", divisors.len());
-        unsupported(
-            "rope_freqs.weight",
-            found,
-            "only Llama 3's scaling is supported; use the model's Hugging Face folder",
-        )
-    })
-}
-
-fn whole(value: &Value) -> Option<i64> {
+pub(crate) fn whole(value: &Value) -> Option<i64> {
     match *value {
         Value::U8(x) => Some(x.into()),
         Value::U16(x) => Some(x.into()),
@@ -249,53 +127,13 @@ fn whole(value: &Value) -> Option<i64> {
     }
 }
 
-fn describe(value: &Value) -> String {
+pub(crate) fn describe(value: &Value) -> String {
     match value {
         Value::Array(values) => format!("an array of {}", values.len()),
         other => format!("{other:?}").chars().take(60).collect(),
     }
 }
 
-fn unsupported(field: &str, found: String, rule: &'static str) -> ModelError {
+pub(crate) fn unsupported(field: &str, found: String, rule: &'static str) -> ModelError {
     ModelError::ConfigUnsupported { field: field.to_owned(), found, rule }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::tests::tiny;
-
-    fn frequencies(scaling: Option<Llama3Scaling>) -> Vec<f32> {
-        let rope = RopeConfig { theta: 500_000.0, scaling };
-        DecoderConfig { head_dim: 64, rope, ..tiny(Architecture::Llama) }.inverse_frequencies()
-    }
-
-    #[test]
-    fn llama3_scaling_is_recovered_from_its_divisors() {
-        for original_context in [8192, 4096, 1 << 17] {
-            let expected = Llama3Scaling {
-                factor: 32.0,
-                low_freq_factor: 1.0,
-                high_freq_factor: 4.0,
-                original_context,
-            };
-            let plain = frequencies(None);
-            let divisors: Vec<f32> =
-                plain.iter().zip(frequencies(Some(expected))).map(|(p, s)| p / s).collect();
-            assert_eq!(llama3_scaling(&plain, &divisors, None).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn other_divisors_are_refused() {
-        let plain = frequencies(None);
-        let halved = vec![2.0; plain.len()];
-        assert!(
-            llama3_scaling(&plain, &halved, None)
-                .unwrap_err()
-                .to_string()
-                .contains("rope_freqs.weight")
-        );
-        assert!(llama3_scaling(&plain, &halved[1..], None).is_err());
-    }
 }

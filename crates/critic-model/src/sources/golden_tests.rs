@@ -2,7 +2,7 @@
 
 use super::testing::bits;
 use super::{LoadedModel, load_folder, load_gguf, write_hf_folder};
-use crate::config::{Architecture, DecoderConfig, Llama3Scaling};
+use crate::config::{Architecture, DecoderConfig, Llama3Scaling, RopeScaling};
 use std::path::{Path, PathBuf};
 
 fn golden(name: &str) -> PathBuf {
@@ -72,7 +72,7 @@ fn both_generations_of_config_json_say_the_same() {
         high_freq_factor: 4.0,
         original_context: 64,
     };
-    assert_eq!(config.rope.scaling, Some(scaling));
+    assert_eq!(config.rope.scaling, Some(RopeScaling::Llama3(scaling)));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A tiny model and its files.
 
 use crate::config::DecoderConfig;
-use crate::decoder::weight_shapes;
+use crate::layout::weight_shapes;
 use crate::weight::Weight;
 use critic_text::{ChatTemplate, Renderer, Tokenizer};
 use serde_json::json;
@@ -40,6 +40,22 @@ pub(crate) fn tokenizer_json() -> String {
             "<|im_end|>": 2, "user": 3, "assistant": 4, "a": 5, "b": 6, "yes": 7, "no": 8}},
     })
     .to_string()
+}
+
+/// The same with these special tokens too.
+pub(crate) fn tokenizer_with(special: &[&str]) -> Tokenizer {
+    let mut value: serde_json::Value = serde_json::from_str(&tokenizer_json()).unwrap();
+    for token in special {
+        if value["model"]["vocab"].get(*token).is_some() {
+            continue;
+        }
+        let id = value["model"]["vocab"].as_object().unwrap().len();
+        value["model"]["vocab"][*token] = json!(id);
+        let mut added = value["added_tokens"][0].clone();
+        (added["id"], added["content"]) = (json!(id), json!(token));
+        value["added_tokens"].as_array_mut().unwrap().push(added);
+    }
+    Tokenizer::from_json(value.to_string().as_bytes()).unwrap()
 }
 
 /// Its renderer; EOS is `<|endoftext|>`, turns end with `<|im_end|>`.

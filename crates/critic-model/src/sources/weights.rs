@@ -1,5 +1,5 @@
+use super::fused;
 use crate::config::DecoderConfig;
-use crate::decoder::weight_shapes;
 use crate::error::{ModelError, WeightMismatch};
 use crate::reward_head::{REWARD_HEAD, RewardHead};
 use crate::weight::Weight;
@@ -9,8 +9,8 @@ use std::path::Path;
 /// The weights of a model and the weight of its reward head.
 pub(crate) type Weights = (BTreeMap<String, Weight>, Option<Weight>);
 
-/// Sets the reward head apart and checks that the others are those of the architecture: all of them, in
-/// their shapes, and nothing else.
+/// Sets the reward head apart, checks that the others are those of the architecture's files: all of them,
+/// in their shapes, and nothing else; and takes fused matrices apart.
 pub(crate) fn check(
     path: &Path,
     config: &DecoderConfig,
@@ -30,10 +30,10 @@ pub(crate) fn check(
         config,
         weights.iter().map(|(name, weight)| (name.as_str(), weight.shape())),
     )?;
-    Ok((weights, reward_head))
+    Ok((fused::split(config, weights)?, reward_head))
 }
 
-/// Checks names and shapes alone; a reward head is passed over.
+/// Checks names and shapes of a file alone; a reward head is passed over.
 pub(crate) fn check_shapes<'a>(
     path: &Path,
     config: &DecoderConfig,
@@ -44,7 +44,7 @@ pub(crate) fn check_shapes<'a>(
         .filter(|(name, _)| *name != REWARD_HEAD && !is_redundant(name, config))
         .collect();
     let mut mismatch = WeightMismatch::default();
-    for (name, expected) in weight_shapes(config) {
+    for (name, expected) in fused::file_shapes(config) {
         match found.remove(name.as_str()) {
             None => mismatch.missing.push((name, expected)),
             Some(dims) if dims != expected => {
@@ -73,6 +73,7 @@ mod tests {
     use super::*;
     use crate::config::Architecture;
     use crate::config::tests::tiny;
+    use crate::layout::weight_shapes;
     use crate::sources::testing::random_weights;
 
     fn zeros(shape: &[usize]) -> Weight {

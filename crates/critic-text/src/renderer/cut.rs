@@ -10,6 +10,8 @@ const PROBE: &str = "PROBE";
 /// One turn of the assistant, in bytes of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Turn {
+    /// Where what the template writes before `start` begins: the end of the generation prompt.
+    header: usize,
     /// Where a model begins to write: its text, after a space that the template may put.
     pub(super) start: usize,
     /// Where its text ends.
@@ -42,29 +44,66 @@ impl Cut {
                 continue;
             }
             let opening = Opening::new(template, &messages[..k])?;
-            cut.check_kept(&opening, last_cut)?;
+            let kept = cut.kept(&opening, last_cut)?;
             let (text, turn) = opening.turn(template, end_text, &messages[..=k])?;
-            cut.text = text;
-            cut.turns.push(turn);
+            let shift = cut.replace_from_end(&text[kept..]) - kept;
+            cut.turns.push(turn.shifted(shift));
             last_cut = k;
         }
         if ending == Ending::GenerationPrompt {
             let opening = Opening::new(template, messages)?;
-            cut.check_kept(&opening, last_cut)?;
-            cut.text = opening.text;
-            cut.text.truncate(opening.start);
+            let kept = cut.kept(&opening, last_cut)?;
+            cut.replace_from_end(&opening.text[kept..opening.start]);
         }
         Ok(cut)
     }
 
-    /// The text up to the last turn's end must stand in every longer text.
-    fn check_kept(&self, longer: &Opening, turn: usize) -> Result<(), TextError> {
-        let end = self.turns.last().map_or(0, |turn| turn.end);
-        if longer.start >= end && longer.text.starts_with(&self.text[..end]) {
-            return Ok(());
+    /// Where the last turn ends.
+    fn end(&self) -> usize {
+        self.turns.last().map_or(0, |turn| turn.end)
+    }
+
+    /// Puts `text` after the last turn's end; gives that end.
+    fn replace_from_end(&mut self, text: &str) -> usize {
+        let end = self.end();
+        self.text.truncate(end);
+        self.text.push_str(text);
+        end
+    }
+
+    /// How much of a longer text is the text up to the last turn's end, which must stand in it.
+    ///
+    /// What a template writes between the generation prompt and the turn may be gone from it, as the
+    /// empty reasoning of Qwen3's turns is when later turns follow: the turn keeps it, so that its
+    /// tokens stay the same.
+    fn kept(&self, longer: &Opening, turn: usize) -> Result<usize, TextError> {
+        let end = self.end();
+        let (mut bare, mut at) = (String::new(), 0);
+        for turn in &self.turns {
+            bare.push_str(&self.text[at..turn.header]);
+            at = turn.start;
         }
-        let detail = "its text changes when later turns follow";
-        Err(TextError::TemplateRewrites { turn, detail })
+        bare.push_str(&self.text[at..end]);
+        let forms = [&self.text[..end], &bare];
+        let kept = forms.into_iter().find(|form| longer.text.starts_with(*form));
+        kept.map(str::len).filter(|&kept| longer.start >= kept).ok_or(TextError::TemplateRewrites {
+            turn,
+            detail: "its text changes when later turns follow",
+        })
+    }
+}
+
+impl Turn {
+    /// The same turn, so many bytes later.
+    fn shifted(self, by: usize) -> Self {
+        let Self { header, start, content_end, end_of_turn, end } = self;
+        Self {
+            header: header + by,
+            start: start + by,
+            content_end: content_end + by,
+            end_of_turn: end_of_turn + by,
+            end: end + by,
+        }
     }
 }
 
@@ -72,6 +111,8 @@ impl Cut {
 struct Opening {
     /// Everything before what the assistant says.
     text: String,
+    /// Where the generation prompt ends.
+    header: usize,
     /// Where a model begins to write; after it at most a space or blank of the template's.
     start: usize,
 }
@@ -92,7 +133,7 @@ impl Opening {
         let header_start = prompt.len();
         let kept = if header.trim().is_empty() { 0 } else { header.trim_end_matches(' ').len() };
         let text = probed[..header_start + header_end].to_owned();
-        Ok(Self { text, start: header_start + kept })
+        Ok(Self { text, header: header_start, start: header_start + kept })
     }
 
     /// The text of the conversation that ends with this turn, and the turn's place in it.
@@ -118,6 +159,6 @@ impl Opening {
             Some(at) => (content_end + at, content_end + at + end_text.len()),
             None => (content_end, content_end),
         };
-        Ok((text, Turn { start: self.start, content_end, end_of_turn, end }))
+        Ok((text, Turn { header: self.header, start: self.start, content_end, end_of_turn, end }))
     }
 }

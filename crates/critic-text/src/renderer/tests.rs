@@ -196,6 +196,38 @@ fn templates_in_use_can_be_cut() {
 }
 
 #[test]
+fn empty_reasoning_that_a_template_drops_from_earlier_turns_stays_in_them() {
+    // As Qwen3's: reasoning stands in what follows the last question alone.
+    let reasons = "{% set ns = namespace(asked=0) %}{% for m in messages %}\
+        {% if m.role == 'user' %}{% set ns.asked = loop.index0 %}{% endif %}{% endfor %}\
+        {% for m in messages %}<|im_start|>{{ m.role }}\n\
+        {% if m.role == 'assistant' and loop.index0 > ns.asked %}<r>\n\n</r>\n\n{% endif %}\
+        {{ m.content }}<|im_end|>\n{% endfor %}\
+        {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    let renderer = renderer(reasons);
+    let text = |conversation: &Conversation, ending| {
+        spelled(&renderer, &renderer.render(conversation, ending).unwrap().tokens)
+    };
+    let prompt = text(&Conversation::from_user("a"), Ending::GenerationPrompt);
+    let opened = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n<r>\n\n</r>\n\n";
+    assert_eq!(prompt, opened);
+    let answered = answered("a", "b");
+    let closed = text(&answered, Ending::Closed);
+    assert_eq!(closed, format!("{opened}b<|im_end|>"));
+    let asked = answered.clone().with(Role::User, "c");
+    let again = text(&asked, Ending::GenerationPrompt);
+    let question = "\n<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n<r>\n\n</r>\n\n";
+    assert_eq!(again, format!("{closed}{question}"));
+    let whole = asked.with(Role::Assistant, "d");
+    let sequence = renderer.render(&whole, Ending::Closed).unwrap();
+    assert_eq!(spelled(&renderer, &sequence.tokens), format!("{again}d<|im_end|>"));
+    let label = spelled(&renderer, &sequence.tokens[sequence.label_span.unwrap()]);
+    assert_eq!(label, "d<|im_end|>");
+    let followup = renderer.followup(&answered, "c").unwrap();
+    assert_eq!(spelled(&renderer, &followup), question);
+}
+
+#[test]
 fn rewritten_turns_are_an_error_that_names_the_turn() {
     let forgets = "{% for m in messages %}<|im_start|>{{ m.role }}\n\
         {% if m.role == 'assistant' and not loop.last %}…{% else %}{{ m.content }}{% endif %}\

@@ -2,7 +2,8 @@ use super::*;
 use critic_forest::PairSequences;
 use critic_kernels::Precision;
 use critic_kernels::attention::QueryRun;
-use critic_model::config::{Architecture, DecoderConfig, RopeConfig};
+use critic_kernels::gated::Activation;
+use critic_model::config::{Architecture, DecoderConfig, RopeConfig, Variant};
 use critic_model::{RewardHead, Weight, weight_shapes};
 use critic_stats::{MarginUse, PreferenceLoss};
 use critic_types::SeedTree;
@@ -25,6 +26,7 @@ pub(crate) fn tiny_config(architecture: Architecture, tied_embeddings: bool) -> 
         context_length: 64,
         tied_embeddings,
         qkv_bias: architecture == Architecture::Qwen2,
+        variant: Variant::default(),
     }
 }
 
@@ -71,6 +73,7 @@ fn row_by_row(
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
     };
+    let cap = parameters.config().variant.final_softcap.map(f64::from);
     let mut pass = Pass::new(Activations::F32, parameters.config().n_layers);
     let mut gradients = Gradients::new(parameters);
     let mut run = |row: &Row<'_>, gradients: Option<&mut Gradients>| -> (f64, f64) {
@@ -84,12 +87,14 @@ fn row_by_row(
         let (mut nats, mut grad_lm_head) = (0.0, vec![0.0; lm_head.len()]);
         for (i, label) in row.labels.clone().enumerate() {
             let h = &hidden[i * d..][..d];
-            let logits: Vec<f64> = lm_head.chunks(d).map(|row| dot(row, h)).collect();
+            let bounded = |x: f64| cap.map_or(x, |cap| cap * (x / cap).tanh());
+            let logits: Vec<f64> = lm_head.chunks(d).map(|row| bounded(dot(row, h))).collect();
             let sum: f64 = logits.iter().map(|x| x.exp()).sum();
             nats += sum.ln() - logits[row.tokens[label] as usize];
             for (token, logit) in logits.iter().enumerate() {
                 let is_label = f64::from(u8::from(token == row.tokens[label] as usize));
-                let slope = (weights.critique * (logit.exp() / sum - is_label)) as f32;
+                let slope = weights.critique * (logit.exp() / sum - is_label);
+                let slope = (slope * cap.map_or(1.0, |cap| 1.0 - (logit / cap).powi(2))) as f32;
                 for j in 0..d {
                     grad_hidden[i * d + j] += slope * lm_head[token * d + j];
                     grad_lm_head[token * d + j] += slope * h[j];
@@ -198,18 +203,44 @@ fn pair() -> impl Strategy<Value = PairSequences> {
         )
 }
 
+/// Anything that families have, in any combination.
+fn variant() -> impl Strategy<Value = Variant> {
+    let window = || prop::option::of(1usize..12);
+    let cap = || prop::option::of(0.5f32..8.0);
+    let flags = any::<[bool; 8]>();
+    (window(), window(), cap(), cap(), flags).prop_map(|(first, second, scores, logits, flags)| {
+        let [o_bias, qk_norm, post_norms, offset, scaled, gelu, local, partial] = flags;
+        Variant {
+            o_bias,
+            qk_norm,
+            post_norms,
+            unit_offset_norms: offset,
+            scaled_embedding: scaled,
+            activation: if gelu { Activation::GeluTanh } else { Activation::Silu },
+            attention_softcap: scores,
+            final_softcap: logits,
+            query_pre_attn_scalar: Some(6.0),
+            windows: vec![first, second],
+            rope_local: local.then_some(RopeConfig { theta: 100.0, scaling: None }),
+            rotary_dim: partial.then_some(2),
+        }
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
     #[test]
     fn a_forest_has_the_loss_and_gradients_of_its_sequences_one_by_one(
         pairs in prop::collection::vec(pair(), 1..4),
         is_qwen in any::<bool>(),
+        variant in prop_oneof![Just(Variant::default()), variant()],
         tied in any::<bool>(),
         critique_weight in 0.0f64..1.0,
         label_smoothing in 0.0f64..0.4,
         centering in 0.0f64..0.1,
     ) {
-        let config = tiny_config(if is_qwen { Architecture::Qwen2 } else { Architecture::Llama }, tied);
+        let architecture = if is_qwen { Architecture::Qwen2 } else { Architecture::Llama };
+        let config = DecoderConfig { variant, ..tiny_config(architecture, tied) };
         let parameters = tiny_parameters(&config);
         let forest = TrainingForest::build(&pairs).unwrap();
         let n_pairs = forest.comparisons.iter().filter(|pair| !pair.is_empty()).count();

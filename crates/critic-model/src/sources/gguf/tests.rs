@@ -1,6 +1,7 @@
 use super::*;
-use crate::config::tests::tiny;
-use crate::config::{Llama3Scaling, RopeConfig};
+use crate::config::tests::{of_family, tiny};
+use crate::config::{Llama3Scaling, LongRopeScaling, RopeScaling, YarnScaling};
+use crate::sources::fused;
 use crate::sources::testing::{TEMPLATE, bits, random_weights};
 use candle_core::Tensor;
 use candle_core::quantized::gguf_file::{Value, write};
@@ -17,7 +18,7 @@ struct Parts {
 
 /// The file that llama.cpp's converter would write of this model.
 fn converted(config: &DecoderConfig, weights: &BTreeMap<String, Weight>) -> Parts {
-    let arch = config.architecture.name();
+    let arch = config.architecture.gguf_name();
     let size = |x: usize| Value::U32(x as u32);
     let text = |x: &str| Value::String(x.to_owned());
     let texts = |xs: &[&str]| Value::Array(xs.iter().map(|x| text(x)).collect());
@@ -48,30 +49,48 @@ fn converted(config: &DecoderConfig, weights: &BTreeMap<String, Weight>) -> Part
         ("attention.head_count_kv", size(config.n_kv_heads)),
         ("attention.layer_norm_rms_epsilon", Value::F32(config.rms_norm_eps)),
         ("rope.freq_base", Value::F32(config.rope.theta as f32)),
-        ("rope.dimension_count", size(config.head_dim)),
+        ("rope.dimension_count", size(config.rotary_dim())),
+        ("attention.key_length", size(config.head_dim)),
+        ("attention.value_length", size(config.head_dim)),
     ] {
         metadata.insert(format!("{arch}.{key}"), value);
     }
+    let variant = &config.variant;
+    if !variant.windows.is_empty() {
+        let window = variant.windows.iter().flatten().next().unwrap();
+        let slides = variant.windows.iter().map(|window| Value::Bool(window.is_some())).collect();
+        for (key, value) in
+            [("sliding_window", size(*window)), ("sliding_window_pattern", Value::Array(slides))]
+        {
+            metadata.insert(format!("{arch}.attention.{key}"), value);
+        }
+    }
+    for (key, cap) in [
+        ("attn_logit_softcapping", variant.attention_softcap),
+        ("final_logit_softcapping", variant.final_softcap),
+    ] {
+        metadata.extend(cap.map(|cap| (format!("{arch}.{key}"), Value::F32(cap))));
+    }
+    let weights = fused::fuse(config, weights).unwrap();
     let tensors = weights.iter().map(|(name, weight)| {
         let is_rotated = config.architecture == Architecture::Llama;
+        let is_offset = variant.unit_offset_norms && name.ends_with("norm.weight");
         let tensor = &Tensor::from_slice(weight.values(), weight.shape(), &Device::Cpu).unwrap();
         let tensor = match name {
-            name if is_rotated && name.ends_with("q_proj.weight") => {
-                permute(tensor, config.n_heads)
-            }
-            name if is_rotated && name.ends_with("k_proj.weight") => {
-                permute(tensor, config.n_kv_heads)
-            }
+            name if is_rotated && name.contains(".q_proj.") => permute(tensor, config.n_heads),
+            name if is_rotated && name.contains(".k_proj.") => permute(tensor, config.n_kv_heads),
+            _ if is_offset => (tensor + 1.0).unwrap(),
             _ => tensor.clone(),
         };
-        (llama_cpp_name(name), tensor)
+        (llama_cpp_name(config.architecture, name), tensor)
     });
     Parts { metadata, tensors: tensors.collect() }
 }
 
 /// Row `h · d + part · d/2 + pair` moves to `h · d + 2 · pair + part`, written as the index arithmetic.
 fn permute(weight: &Tensor, n_heads: usize) -> Tensor {
-    let rows = weight.to_vec2::<f32>().unwrap();
+    let dims = weight.dims();
+    let rows = weight.reshape((dims[0], ())).unwrap().to_vec2::<f32>().unwrap();
     let width = rows.len() / n_heads;
     let mut out = rows.clone();
     for (i, row) in rows.into_iter().enumerate() {
@@ -79,27 +98,37 @@ fn permute(weight: &Tensor, n_heads: usize) -> Tensor {
         let (part, pair) = (within / (width / 2), within % (width / 2));
         out[head * width + 2 * pair + part] = row;
     }
-    Tensor::new(out, &Device::Cpu).unwrap()
+    Tensor::new(out, &Device::Cpu).unwrap().reshape(dims).unwrap()
 }
 
-fn llama_cpp_name(name: &str) -> String {
-    [
-        ("model.embed_tokens", "token_embd"),
-        ("model.norm", "output_norm"),
-        ("lm_head", "output"),
-        ("model.layers", "blk"),
-        ("input_layernorm", "attn_norm"),
-        ("post_attention_layernorm", "ffn_norm"),
-        ("self_attn.q_proj", "attn_q"),
-        ("self_attn.k_proj", "attn_k"),
-        ("self_attn.v_proj", "attn_v"),
-        ("self_attn.o_proj", "attn_output"),
-        ("mlp.gate_proj", "ffn_gate"),
-        ("mlp.up_proj", "ffn_up"),
-        ("mlp.down_proj", "ffn_down"),
-    ]
-    .iter()
-    .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
+fn llama_cpp_name(architecture: Architecture, name: &str) -> String {
+    let gemma = [
+        ("post_attention_layernorm", "post_attention_norm"),
+        ("pre_feedforward_layernorm", "ffn_norm"),
+        ("post_feedforward_layernorm", "post_ffw_norm"),
+    ];
+    let gemma = gemma.iter().filter(|_| architecture.is_gemma());
+    gemma
+        .chain(&[
+            ("model.embed_tokens", "token_embd"),
+            ("model.norm", "output_norm"),
+            ("lm_head", "output"),
+            ("model.layers", "blk"),
+            ("input_layernorm", "attn_norm"),
+            ("post_attention_layernorm", "ffn_norm"),
+            ("self_attn.qkv_proj", "attn_qkv"),
+            ("self_attn.q_norm", "attn_q_norm"),
+            ("self_attn.k_norm", "attn_k_norm"),
+            ("mlp.gate_up_proj", "ffn_up"),
+            ("self_attn.q_proj", "attn_q"),
+            ("self_attn.k_proj", "attn_k"),
+            ("self_attn.v_proj", "attn_v"),
+            ("self_attn.o_proj", "attn_output"),
+            ("mlp.gate_proj", "ffn_gate"),
+            ("mlp.up_proj", "ffn_up"),
+            ("mlp.down_proj", "ffn_down"),
+        ])
+        .fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
 }
 
 fn bytes(file: &Parts) -> Vec<u8> {
@@ -140,13 +169,23 @@ fn refusal(change: impl FnOnce(&mut Parts)) -> String {
 fn a_converted_model_is_read_back_exactly() {
     let mut untied = tiny(Architecture::Llama);
     untied.tied_embeddings = false;
-    for config in [tiny(Architecture::Llama), tiny(Architecture::Qwen2), untied] {
+    let mut biased = tiny(Architecture::Llama);
+    (biased.qkv_bias, biased.variant.o_bias) = (true, true);
+    let families = Architecture::ALL.map(of_family);
+    // llama.cpp's Mistral is a Llama.
+    let families = families.into_iter().filter(|it| it.architecture != Architecture::Mistral);
+    for config in families.chain([untied, biased]) {
         let weights = random_weights(&config);
         let model = load_bytes(&bytes(&converted(&config, &weights))).unwrap();
         assert_eq!(model.config, config);
         assert!(model.weights.keys().eq(weights.keys()));
         for (name, tensor) in &weights {
-            assert_eq!(bits(tensor), bits(&model.weights[name]), "{name}");
+            if config.variant.unit_offset_norms && name.ends_with("norm.weight") {
+                let pairs = tensor.values().iter().zip(model.weights[name].values());
+                assert!(pairs.into_iter().all(|(x, y)| (x - y).abs() < 2e-7), "{name}");
+            } else {
+                assert_eq!(bits(tensor), bits(&model.weights[name]), "{name}");
+            }
         }
         assert_eq!(
             (model.identity.name.as_str(), model.identity.license.as_deref()),
@@ -172,16 +211,16 @@ fn a_turn_ends_with_what_the_template_writes() {
 fn llama3_rope_factors_become_its_scaling() {
     let mut config = tiny(Architecture::Llama);
     config.rope.theta = 5_000_000.0;
-    let plain = config.inverse_frequencies();
+    let plain = config.rope.inverse_frequencies(config.head_dim);
     let scaling = Llama3Scaling {
         factor: 8.0,
         low_freq_factor: 1.0,
         high_freq_factor: 4.0,
         original_context: 8192,
     };
-    config.rope = RopeConfig { scaling: Some(scaling), ..config.rope };
-    let divisors: Vec<f32> =
-        plain.iter().zip(config.inverse_frequencies()).map(|(p, s)| p / s).collect();
+    config.rope.scaling = Some(RopeScaling::Llama3(scaling));
+    let stretched = config.rope.inverse_frequencies(config.head_dim);
+    let divisors: Vec<f32> = plain.iter().zip(stretched).map(|(p, s)| p / s).collect();
     let mut file = converted(&config, &random_weights(&config));
     file.tensors
         .insert("rope_freqs.weight".to_owned(), Tensor::new(divisors, &Device::Cpu).unwrap());
@@ -191,6 +230,95 @@ fn llama3_rope_factors_become_its_scaling() {
         Tensor::new(vec![3f32, 2.0], &Device::Cpu).unwrap(),
     );
     assert!(load_bytes(&bytes(&file)).unwrap_err().to_string().contains("rope_freqs.weight"));
+}
+
+#[test]
+fn linear_yarn_and_long_rope_are_read() {
+    let with = |config: &DecoderConfig, keys: &[(&str, Value)], tensors: &[(&str, [f32; 1])]| {
+        let mut file = converted(config, &random_weights(config));
+        for (key, value) in keys {
+            file.metadata.insert((*key).to_owned(), value.clone());
+        }
+        for (name, values) in tensors {
+            let tensor = Tensor::new(values, &Device::Cpu).unwrap();
+            file.tensors.insert((*name).to_owned(), tensor);
+        }
+        load_bytes(&bytes(&file)).map(|model| model.config)
+    };
+    let kind = |kind: &str| ("llama.rope.scaling.type", Value::String(kind.to_owned()));
+    let factor = ("llama.rope.scaling.factor", Value::F32(4.0));
+    let llama = tiny(Architecture::Llama);
+    let config = with(&llama, &[kind("linear"), factor.clone()], &[]).unwrap();
+    assert_eq!(config.rope.scaling, Some(RopeScaling::Linear { factor: 4.0 }));
+    let context = ("llama.rope.scaling.original_context_length", Value::U32(16));
+    let config = with(&llama, &[kind("yarn"), factor, context], &[]).unwrap();
+    let yarn = YarnScaling {
+        factor: 4.0,
+        original_context: 16,
+        beta_fast: 32.0,
+        beta_slow: 1.0,
+        attention_factor: YarnScaling::default_attention_factor(4.0, None),
+        truncate: true,
+    };
+    assert_eq!(config.rope.scaling, Some(RopeScaling::Yarn(yarn)));
+    assert!(
+        with(&llama, &[kind("linear")], &[]).unwrap_err().to_string().contains("scaling.factor")
+    );
+    let phi3 = of_family(Architecture::Phi3);
+    let keys = [
+        ("phi3.rope.scaling.original_context_length", Value::U32(16)),
+        ("phi3.rope.scaling.attn_factor", Value::F32(1.25)),
+    ];
+    let tensors = [("rope_factors_short.weight", [1.5]), ("rope_factors_long.weight", [3.0])];
+    let config = with(&phi3, &keys, &tensors).unwrap();
+    let scaling = RopeScaling::LongRope(LongRopeScaling {
+        short_factor: vec![1.5],
+        long_factor: vec![3.0],
+        attention_factor: 1.25,
+        original_context: 16,
+        stretched_context: 64,
+    });
+    assert_eq!((config.rope.scaling, config.context_length), (Some(scaling), 16));
+}
+
+#[test]
+fn layers_with_windows_follow_llama_cpps_pattern_where_the_file_has_none() {
+    for (architecture, full) in [(Architecture::Gemma2, 1), (Architecture::Gemma3, 5)] {
+        let mut config = of_family(architecture);
+        config.n_layers = 6;
+        config.variant.windows = (0..6).map(|i| ((i + 1) % (full + 1) != 0).then_some(9)).collect();
+        let mut file = converted(&config, &random_weights(&config));
+        let key = format!("{}.attention.sliding_window_pattern", architecture.gguf_name());
+        assert!(file.metadata.remove(&key).is_some());
+        assert_eq!(load_bytes(&bytes(&file)).unwrap().config, config);
+    }
+    let mut file = {
+        let c = of_family(Architecture::Phi3);
+        converted(&c, &random_weights(&c))
+    };
+    file.metadata.insert("phi3.attention.sliding_window".to_owned(), Value::U32(0));
+    assert_eq!(load_bytes(&bytes(&file)).unwrap().config.variant.windows, []);
+    file.metadata.remove("phi3.attention.sliding_window");
+    assert!(load_bytes(&bytes(&file)).unwrap_err().to_string().contains("sliding_window"));
+}
+
+#[test]
+fn every_kind_of_tensor_holds_the_numbers_of_ggufs_reference() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../reference/golden/families");
+    let path = folder.join("kinds.gguf");
+    let expected: BTreeMap<String, Vec<f32>> =
+        serde_json::from_slice(&std::fs::read(folder.join("kinds.json")).unwrap()).unwrap();
+    assert_eq!(expected.len(), 11);
+    let mut reader = open(&path).unwrap();
+    let content = content(&path, &mut reader).unwrap();
+    for (kind, expected) in expected {
+        let read = read_tensor(&path, &content, &mut reader, &kind).unwrap();
+        assert_eq!(read.shape(), [1, 256]);
+        let scale = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
+        for (x, expected) in read.values().iter().zip(&expected) {
+            assert!((x - expected).abs() <= 1e-6 * scale, "{kind}: {x} is not {expected}");
+        }
+    }
 }
 
 #[test]
@@ -235,7 +363,8 @@ fn what_the_metadata_lacks_or_asks_for_is_named() {
     };
     let without = |key: &str| refusal(|file| assert!(file.metadata.remove(key).is_some()));
     assert!(set("general.architecture", Value::String("mamba".to_owned())).contains("mamba"));
-    assert!(set("llama.rope.scaling.type", Value::String("yarn".to_owned())).contains("yarn"));
+    assert!(set("llama.rope.scaling.type", Value::String("ntk".to_owned())).contains("ntk"));
+    assert!(set("llama.rope.scaling.attn_factor", Value::F32(2.0)).contains("attn_factor"));
     assert!(set("llama.attention.sliding_window", Value::U32(16)).contains("sliding_window"));
     assert!(set("llama.rope.dimension_count", Value::U32(2)).contains("rope.dimension_count"));
     assert!(
@@ -270,13 +399,13 @@ fn other_tensors_than_the_architectures_are_named() {
     let message = refusal(|file| {
         file.tensors.remove("blk.0.attn_k.weight");
         file.tensors.insert("blk.1.ffn_up.weight".to_owned(), zeros(&[20, 8]));
-        file.tensors.insert("blk.0.attn_q.bias".to_owned(), zeros(&[12]));
+        file.tensors.insert("blk.1.attn_q.bias".to_owned(), zeros(&[12]));
         file.tensors.insert("blk.0.ssm_a".to_owned(), zeros(&[4]));
     });
     for part in [
         "missing: model.layers.0.self_attn.k_proj.weight [4, 12]",
         "model.layers.1.mlp.up_proj.weight [20, 8], expected [20, 12]",
-        "model.layers.0.self_attn.q_proj.bias",
+        "model.layers.1.self_attn.q_proj.bias",
         "blk.0.ssm_a",
     ] {
         assert!(message.contains(part), "{message}");

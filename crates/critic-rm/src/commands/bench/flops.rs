@@ -62,7 +62,7 @@ fn linear_parameters(config: &DecoderConfig) -> usize {
 ///
 /// Each product costs two operations a weight and token forward and twice that backward (Kaplan et al.
 /// 2020, appendix C; PaLM, appendix B, for attention, which has two products; here without its mask's
-/// upper half). What is recomputed, the norms, the reward head and the optimizer are not counted.
+/// upper half; a sliding window is counted as none). What is recomputed, the norms, the reward head and the optimizer are not counted.
 pub(super) fn training_flops(config: &DecoderConfig, counts: Counts) -> f64 {
     let linear = 6.0 * linear_parameters(config) as f64 * counts.n_tokens as f64;
     let lm_head = 6.0 * (config.vocab_size * config.d_model) as f64 * counts.n_target_rows as f64;
