@@ -15,6 +15,7 @@ pub mod cross_entropy;
 mod error;
 pub mod isa;
 pub mod linear;
+pub mod logits;
 pub mod matmul;
 mod precision;
 pub mod quantized;

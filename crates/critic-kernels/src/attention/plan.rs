@@ -176,6 +176,46 @@ impl Tile<'_> {
     pub(super) fn pieces_seeing(&self, block: usize) -> impl Iterator<Item = &Piece<'_>> {
         self.pieces.iter().filter(move |piece| piece.n_keys() > block * KEYS)
     }
+
+    /// The queries that see keys of `block`, those that see the same keys together.
+    pub(super) fn families(&self, block: usize) -> Vec<Family<'_>> {
+        let mut families: Vec<Family<'_>> = Vec::new();
+        for piece in self.pieces_seeing(block) {
+            let keys = piece.keys(block);
+            let first = piece.first_seeing(block);
+            let sees_all = piece.seen(block, first) == keys.len();
+            let seen = (first..piece.len).map(|i| piece.seen(block, i));
+            match families.last_mut() {
+                Some(last)
+                    if sees_all
+                        && last.sees_all
+                        && last.first + last.seen.len() == piece.offset + first
+                        && last.keys == keys =>
+                {
+                    last.seen.extend(seen);
+                }
+                _ => families.push(Family {
+                    keys,
+                    first: piece.offset + first,
+                    seen: seen.collect(),
+                    sees_all,
+                }),
+            }
+        }
+        families
+    }
+}
+
+/// Consecutive queries of a tile whose keys of a block lie in the same rows.
+pub(super) struct Family<'a> {
+    /// The keys that its last query sees.
+    pub(super) keys: &'a [usize],
+    /// The first query, counted from the tile's first.
+    pub(super) first: usize,
+    /// How many of the keys each query sees; it never falls.
+    pub(super) seen: Vec<usize>,
+    /// Whether every query sees all of them.
+    sees_all: bool,
 }
 
 /// The rows of `x` for one key head at `keys`, as many as there are.
