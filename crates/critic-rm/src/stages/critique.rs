@@ -2,7 +2,7 @@ use super::session::Session;
 use crate::exit::Fault;
 use crate::progress::{Meter, say};
 use anyhow::{Result, anyhow};
-use critic_method::{CritiqueSettings, generate, response_id};
+use critic_method::{CritiqueSettings, READINGS, generate, response_id};
 use critic_report::FunnelStep;
 use critic_types::{Candidate, ContentId, FinishReason, Side};
 use std::ops::ControlFlow;
@@ -23,7 +23,7 @@ pub(crate) fn run(session: &mut Session) -> Result<Candidates> {
         seed: session.seed().child("round 0"),
     };
     let mut hasher = session.engine_hasher("candidates");
-    hasher.text(&serde_json::to_string(chosen)?).text("round 0");
+    hasher.text(&serde_json::to_string(chosen)?).text("round 0").text(READINGS);
     let key = hasher.finish();
     let done = session.store.has_candidates(&key)?;
     let is_done = |pair: &str, side: Side| done.contains(&(pair.to_owned(), side));
