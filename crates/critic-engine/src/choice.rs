@@ -1,3 +1,4 @@
+use crate::RequestControl;
 use critic_types::Conversation;
 
 /// Asks how probable each of some fixed answers is.
@@ -9,6 +10,8 @@ pub struct ChoiceRequest {
     pub conversation: Conversation,
     /// The possible answers.
     pub choices: Vec<String>,
+    /// Deadline, cancellation, and what happens to a prompt that is too long.
+    pub control: RequestControl,
 }
 
 /// The probabilities of the choices among themselves: softmax of their log-probabilities.

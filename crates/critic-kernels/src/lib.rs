@@ -16,6 +16,7 @@ mod error;
 pub mod gated;
 pub mod isa;
 pub mod linear;
+pub mod logits;
 pub mod matmul;
 mod precision;
 pub mod quantized;

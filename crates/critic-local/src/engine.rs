@@ -93,6 +93,16 @@ impl LocalEngine {
         }
     }
 
+    /// The model.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// How much is under way at once.
+    pub fn limits(&self) -> &EngineLimits {
+        &self.limits
+    }
+
     /// Forgets the prompts of earlier calls.
     pub fn drop_prefixes(&mut self) {
         self.memory.drop_kept();

@@ -1,5 +1,7 @@
 //! Log-probabilities of tokens under the model's own distribution.
 
+use critic_kernels::logits;
+
 /// A drawn token with its ln P, and the likeliest tokens with theirs.
 #[derive(Debug, Clone)]
 pub(crate) struct DrawnLogProb {
@@ -31,10 +33,12 @@ pub(crate) fn log_prob(logits: &[f32], token: u32) -> f64 {
     f64::from(logits[token as usize]) - log_sum_exp(logits)
 }
 
+/// NaN when a logit is, or none is finite.
 fn log_sum_exp(logits: &[f32]) -> f64 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let sum: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
-    f64::from(max) + sum.ln()
+    let greatest = logits::greatest(logits).filter(|logit| logit.is_finite());
+    greatest.map_or(f64::NAN, |greatest| {
+        f64::from(greatest) + logits::exp_sum(logits, greatest, 1.0).ln()
+    })
 }
 
 #[cfg(test)]

@@ -38,17 +38,14 @@ impl Model<'_> {
         }
     }
 
-    /// Hands the logits after these tokens of the batch over, `[n, vocab_size]`.
+    /// The logits after these tokens of the batch, `[n, vocab_size]`.
     pub(crate) fn logits(
         &self,
         hidden: &Hidden,
         at: impl Iterator<Item = usize>,
-        take: impl FnOnce(&[f32]),
+        logits: &mut Vec<f32>,
     ) -> Result<(), ModelError> {
-        let mut logits = Vec::new();
-        self.decoder.logits(&hidden.gather(at), &mut logits)?;
-        take(&logits);
-        Ok(())
+        self.decoder.logits(&hidden.gather(at), logits)
     }
 }
 

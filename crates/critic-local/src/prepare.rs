@@ -23,7 +23,7 @@ pub(crate) struct Preparer<'a> {
 pub(crate) trait Request {
     fn id(&self) -> &str;
 
-    fn control(&self) -> Option<&RequestControl>;
+    fn control(&self) -> &RequestControl;
 
     /// What its draws come from; nothing when it draws none.
     fn draws(&self) -> Option<(&SeedTree, &Conversation, &str)>;
@@ -37,8 +37,8 @@ impl Request for GenerateRequest {
         &self.id
     }
 
-    fn control(&self) -> Option<&RequestControl> {
-        Some(&self.control)
+    fn control(&self) -> &RequestControl {
+        &self.control
     }
 
     fn draws(&self) -> Option<(&SeedTree, &Conversation, &str)> {
@@ -72,8 +72,8 @@ impl Request for ScoreRequest {
         &self.id
     }
 
-    fn control(&self) -> Option<&RequestControl> {
-        Some(&self.control)
+    fn control(&self) -> &RequestControl {
+        &self.control
     }
 
     fn draws(&self) -> Option<(&SeedTree, &Conversation, &str)> {
@@ -119,8 +119,8 @@ impl Request for ChoiceRequest {
         &self.id
     }
 
-    fn control(&self) -> Option<&RequestControl> {
-        None
+    fn control(&self) -> &RequestControl {
+        &self.control
     }
 
     fn draws(&self) -> Option<(&SeedTree, &Conversation, &str)> {
@@ -128,7 +128,7 @@ impl Request for ChoiceRequest {
     }
 
     fn prepare(&self, preparer: &Preparer<'_>) -> Result<Job, EngineErrorKind> {
-        preparer.fit(&self.conversation, Overflow::Refuse, |conversation| {
+        preparer.fit(&self.conversation, self.control.overflow, |conversation| {
             let rendered = preparer.renderer.render(conversation, Ending::GenerationPrompt);
             let mut prompt = rendered.map_err(render)?.tokens;
             // The choices' first tokens are read after the prompt's last one, which leads the tail.

@@ -1,4 +1,5 @@
 use critic_engine::Sampling;
+use critic_kernels::logits;
 
 /// Draws a token from logits.
 ///
@@ -38,16 +39,8 @@ pub fn sample(logits: &[f32], sampling: &Sampling, seen: &[u32], draw: f64) -> O
 
 /// The likeliest token, ties by id; nothing when a logit is NaN or none is finite.
 fn likeliest(logits: &[f32]) -> Option<u32> {
-    let mut best = 0;
-    for (token, &logit) in logits.iter().enumerate() {
-        if logit.is_nan() {
-            return None;
-        }
-        if logit > logits[best] {
-            best = token;
-        }
-    }
-    logits.get(best).filter(|logit| logit.is_finite()).map(|_| best as u32)
+    let greatest = logits::greatest(logits).filter(|logit| logit.is_finite())?;
+    logits.iter().position(|&logit| logit == greatest).map(|token| token as u32)
 }
 
 /// Logits of seen tokens divided where positive and multiplied where negative, each once.
@@ -78,32 +71,37 @@ struct Kept {
 /// resolution of the sum.
 const DEPTHS: [f64; 3] = [6.0, 14.0, 40.0];
 
+/// Logits that are compared together.
+const GROUP: usize = 32;
+
 impl Kept {
     fn new(logits: &[f32], sampling: &Sampling, max: f32) -> Self {
         let weight = |logit: f32| (f64::from(logit - max) / sampling.temperature).exp();
         let least = if sampling.top_k > 0 { kth_largest(logits, sampling.top_k) } else { f32::MIN };
-        let base: f64 =
-            logits.iter().filter(|&&logit| logit >= least).map(|&logit| weight(logit)).sum();
+        let enough = if sampling.top_p >= 1.0 {
+            f64::INFINITY
+        } else if sampling.top_k > 0 {
+            let kept = logits.iter().filter(|&&logit| logit >= least);
+            sampling.top_p * kept.map(|&logit| weight(logit)).sum::<f64>()
+        } else {
+            let scale = sampling.temperature.recip().min(f64::from(f32::MAX));
+            sampling.top_p * logits::exp_sum(logits, max, scale as f32)
+        };
         let mut tokens = Vec::new();
         for depth in DEPTHS {
-            let floor = (f64::from(max) - depth * sampling.temperature).max(f64::from(least));
-            tokens = logits
-                .iter()
-                .zip(0u32..)
-                .filter(|&(&logit, _)| f64::from(logit) >= floor)
-                .map(|(&logit, token)| (weight(logit), token, logit))
+            let floor = (f64::from(max) - depth * sampling.temperature) as f32;
+            tokens = not_below(logits, floor.max(least))
+                .map(|token| (weight(logits[token as usize]), token, logits[token as usize]))
                 .collect();
             let mass: f64 = tokens.iter().map(|&(weight, ..)| weight).sum();
-            if mass >= sampling.top_p * base || (-depth).exp() <= sampling.min_p {
+            if mass >= enough || (-depth).exp() <= sampling.min_p {
                 break;
             }
         }
         tokens.sort_unstable_by(|a, b| b.2.total_cmp(&a.2).then(a.1.cmp(&b.1)));
         let mut kept = Self { tokens: Vec::new(), mass: 0.0 };
         for (weight, token, _) in tokens {
-            if !kept.tokens.is_empty()
-                && (kept.mass >= sampling.top_p * base || weight < sampling.min_p)
-            {
+            if !kept.tokens.is_empty() && (kept.mass >= enough || weight < sampling.min_p) {
                 break;
             }
             kept.mass += weight;
@@ -111,6 +109,18 @@ impl Kept {
         }
         kept
     }
+}
+
+/// The tokens whose logit is `floor` at least, by id.
+fn not_below(logits: &[f32], floor: f32) -> impl Iterator<Item = u32> {
+    // Most groups have none, which is seen for a whole group at once.
+    let has_one =
+        move |group: &&[f32]| group.iter().fold(false, |one, &logit| one | (logit >= floor));
+    let groups = logits.chunks(GROUP).zip((0u32..).step_by(GROUP));
+    groups.filter(move |(group, _)| has_one(group)).flat_map(move |(group, first)| {
+        let kept = group.iter().zip(first..).filter(move |&(&logit, _)| logit >= floor);
+        kept.map(|(_, token)| token)
+    })
 }
 
 /// The `k`-th largest logit; all below it have no place in the `k` largest.

@@ -5,18 +5,21 @@
 mod common;
 
 use common::{
-    Dice, NARROW, WIDE, all, engine, engine_of, generate, generate_request, generations, model,
-    named_model, score, score_request, scores,
+    Dice, NARROW, WIDE, all, engine, engine_in, engine_of, generate, generate_request, generations,
+    model, named_model, score, score_request, scores,
 };
 use critic_engine::{
-    ChoiceRequest, Completion, EngineErrorKind, GenerateRequest, Generator, ScoreRequest, collect,
+    ChoiceRequest, Completion, EngineErrorKind, GenerateRequest, Generator, RequestControl,
+    ScoreRequest, collect,
 };
 use critic_forest::{PairSequences, TrainingForest};
 use critic_local::{EngineLimits, LocalEngine};
+use critic_model::sources::load_gguf;
 use critic_model::{Decoder, ForestAttention, RewardHead, WeightFormat};
 use critic_text::{Ending, Prompts};
 use critic_types::{Conversation, FinishReason, Role, SeedTree};
 use std::ops::ControlFlow;
+use std::path::Path;
 
 #[test]
 fn rewards_and_critiques_have_the_same_bits_alone_and_in_any_batch() {
@@ -44,6 +47,22 @@ fn texts_and_probabilities_have_the_same_bits_under_any_limits() {
     let texts: Vec<&str> =
         expected.iter().flatten().map(|completion| completion.text.as_str()).collect();
     assert!(texts.windows(2).any(|pair| pair[0] != pair[1]), "every draw is the same");
+}
+
+#[test]
+fn matrices_of_few_bits_give_the_same_bits_under_any_limits_too() {
+    let golden = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../reference/golden"));
+    let (requests, scores) = (generations(), scores());
+    for (file, format) in [
+        ("tiny_llama_q8_0.gguf", WeightFormat::Source),
+        ("tiny_llama_f32.gguf", WeightFormat::Q4_1),
+        ("tiny_llama_f32.gguf", WeightFormat::Bf16),
+    ] {
+        let engine = |limits| engine_in(load_gguf(&golden.join(file)).unwrap(), limits, format);
+        let (mut wide, mut narrow) = (engine(&WIDE), engine(&NARROW));
+        assert_eq!(generate(&mut wide, &requests), generate(&mut narrow, &requests), "{format:?}");
+        assert_eq!(score(&mut wide, &scores), score(&mut narrow, &scores), "{format:?}");
+    }
 }
 
 #[test]
@@ -175,6 +194,7 @@ fn a_probability_is_that_of_the_choice_appended_to_the_prompt() {
         id: "c".to_owned(),
         conversation: conversation.clone(),
         choices: choices.clone(),
+        control: RequestControl::default(),
     };
     let found = all(collect(1, |sink| engine(&WIDE).choose(&[request], sink))).remove(0);
     let prompt = model.renderer.render(&conversation, Ending::GenerationPrompt).unwrap().tokens;

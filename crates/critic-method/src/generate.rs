@@ -4,6 +4,9 @@ use critic_engine::{Completion, GenerateRequest, Generator, Probe, ProbeTurn, Sa
 use critic_text::{Prompts, parse_score};
 use critic_types::{Candidate, CritiqueScores, PreferencePair, Provenance, SeedTree, Side};
 
+/// Names how the readings of a critique are taken: part of the address of whatever stores them.
+pub const READINGS: &str = "the score where it is written, else after its lead; the verdict";
+
 /// How critiques are sampled.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CritiqueSettings {
@@ -36,9 +39,9 @@ impl CritiqueSettings {
 /// The requests that sample the critiques of every response: for each pair the chosen one, then the
 /// rejected one.
 ///
-/// Each asks for N answers to the critique prompt for (x, y) and, after every answer, for two
-/// readings: the probabilities of the scores 1–10 after the score's lead, and of yes and no after
-/// the verdict question.
+/// Each asks for N answers to the critique prompt for (x, y) and, of every answer, for two readings:
+/// the probabilities of the scores 1–10 where the critique states its score, or after the score's lead
+/// where it states none, and those of yes and no after the verdict question.
 /// Source: the digest has the sampling of candidates with discrete scores by the model itself; prompt,
 /// N and both readings are our reading.
 pub fn plan(
@@ -74,7 +77,7 @@ fn request(
 pub(crate) fn probes(prompts: &Prompts) -> Vec<Probe> {
     vec![
         Probe {
-            turn: ProbeTurn::Appended(prompts.score_lead().to_owned()),
+            turn: ProbeTurn::Written(prompts.score_lead().to_owned()),
             choices: prompts.score_choices(),
         },
         Probe {

@@ -4,7 +4,7 @@ use critic_kernels::attention::{self, AttentionShape, QueryRun};
 
 /// How the tokens of a batch see each other: the only operation of a [`Decoder`](crate::Decoder) that
 /// knows the forest.
-pub trait Attention {
+pub trait Attention: Send {
     /// Attends in one layer.
     ///
     /// # Shapes

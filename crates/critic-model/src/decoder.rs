@@ -17,7 +17,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct Decoder {
     config: DecoderConfig,
-    embedding: Weight,
+    embedding: Matrix,
     layers: Vec<Layer>,
     norm: Weight,
     lm_head: Matrix,
@@ -48,17 +48,20 @@ struct Projection {
 }
 
 impl Projection {
-    /// `x · weightᵀ + bias` for `n` rows, which `input` is loaded with.
-    fn forward(
-        &self,
+    /// `x · weightᵀ + bias` of `n` rows for each of some projections.
+    fn forward<const N: usize>(
+        projections: [&Self; N],
         n: usize,
         x: &[f32],
-        input: &Input,
-        out: &mut Vec<f32>,
+        input: &mut Input,
+        mut out: [&mut Vec<f32>; N],
     ) -> Result<(), KernelError> {
-        self.weight.product(n, x, input, out)?;
-        if let Some(bias) = &self.bias {
-            add_bias(bias.values(), out);
+        let matrices = projections.map(|projection| &projection.weight);
+        Matrix::products(matrices, n, x, input, out.each_mut().map(|out| &mut **out))?;
+        for (projection, out) in projections.iter().zip(out) {
+            if let Some(bias) = &projection.bias {
+                add_bias(bias.values(), out);
+            }
         }
         Ok(())
     }
@@ -135,10 +138,15 @@ impl Decoder {
             })
             .collect::<Result<Vec<Layer>, ModelError>>()?;
         let embedding = get("model.embed_tokens.weight")?;
+        // Rounding is for the products: what a row stands for is looked up as it was loaded.
+        let held = match format {
+            WeightFormat::Source => format,
+            _ => WeightFormat::F32,
+        };
         let lm_head =
             if config.tied_embeddings { embedding.clone() } else { get("lm_head.weight")? };
         Ok(Self {
-            embedding,
+            embedding: Matrix::new(&embedding, held)?,
             layers,
             norm: norm(get("model.norm.weight")?)?,
             lm_head: Matrix::new(&lm_head, format)?,
@@ -150,6 +158,19 @@ impl Decoder {
     /// Its shape.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
+    }
+
+    /// How many matrices are held in each kind of numbers, by the kind's name in GGUF.
+    pub fn kinds(&self) -> BTreeMap<&'static str, usize> {
+        let of_layers = self.layers.iter().flat_map(|layer| {
+            let Layer { q, k, v, o, gate, up, down, .. } = layer;
+            [q, k, v, o, gate, up, down].map(|projection| projection.weight.kind())
+        });
+        let mut kinds = BTreeMap::new();
+        for kind in of_layers.chain([self.lm_head.kind()]) {
+            *kinds.entry(kind).or_default() += 1;
+        }
+        kinds
     }
 
     /// Hidden states after the final norm; a token's bits depend on its own path alone.
@@ -166,10 +187,27 @@ impl Decoder {
         positions: &[u32],
         attention: &mut dyn Attention,
     ) -> Result<Vec<f32>, ModelError> {
+        // Inside the pool a small product does not wait for a thread to wake up.
+        rayon::scope(|_| self.layers(tokens, positions, attention))
+    }
+
+    fn layers(
+        &self,
+        tokens: &[u32],
+        positions: &[u32],
+        attention: &mut dyn Attention,
+    ) -> Result<Vec<f32>, ModelError> {
         let config = &self.config;
         let (n, eps) = (tokens.len(), config.rms_norm_eps);
         let mut x = vec![0.0; n * config.d_model];
-        embed(self.embedding.values(), config, tokens, &mut x)?;
+        let scale = config.embedding_scale();
+        for (&token, x) in tokens.iter().zip(x.chunks_exact_mut(config.d_model)) {
+            if !self.embedding.row(token as usize, x) {
+                let vocab_size = config.vocab_size;
+                return Err(ModelError::UnknownToken { token, vocab_size });
+            }
+            x.iter_mut().for_each(|x| *x *= scale);
+        }
         let mut h = vec![0.0; x.len()];
         let mut input = Input::default();
         let [mut q, mut k, mut v, mut gate, mut up, mut inner, mut delta, mut plain] =
@@ -179,10 +217,8 @@ impl Decoder {
             let shape = config.attention_shape(layer_idx);
             let rope = self.rope.at(shape.window);
             rms_norm::forward(&x, layer.input_norm.values(), eps, &mut h)?;
-            layer.q.weight.load(&h, &mut input)?;
-            layer.q.forward(n, &h, &input, &mut q)?;
-            layer.k.forward(n, &h, &input, &mut k)?;
-            layer.v.forward(n, &h, &input, &mut v)?;
+            let qkv = [&layer.q, &layer.k, &layer.v];
+            Projection::forward(qkv, n, &h, &mut input, [&mut q, &mut k, &mut v])?;
             if let Some([q_norm, k_norm]) = &layer.head_norms {
                 norm_in_place(&mut q, q_norm, eps, &mut plain)?;
                 norm_in_place(&mut k, k_norm, eps, &mut plain)?;
@@ -190,19 +226,16 @@ impl Decoder {
             rope::forward_in_place(&mut q, positions, config.n_heads, rope)?;
             rope::forward_in_place(&mut k, positions, config.n_kv_heads, rope)?;
             attention.attend(layer_idx, shape, &q, &k, &v, &mut attended)?;
-            layer.o.weight.load(&attended, &mut input)?;
-            layer.o.forward(n, &attended, &input, &mut delta)?;
+            Projection::forward([&layer.o], n, &attended, &mut input, [&mut delta])?;
             if let Some([attention_norm, _]) = &layer.post_norms {
                 norm_in_place(&mut delta, attention_norm, eps, &mut plain)?;
             }
             rms_norm::add_forward(&mut x, &delta, layer.feed_forward_norm.values(), eps, &mut h)?;
-            layer.gate.weight.load(&h, &mut input)?;
-            layer.gate.forward(n, &h, &input, &mut gate)?;
-            layer.up.forward(n, &h, &input, &mut up)?;
+            let halves = [&layer.gate, &layer.up];
+            Projection::forward(halves, n, &h, &mut input, [&mut gate, &mut up])?;
             inner.resize(gate.len(), 0.0);
             gated::forward(config.variant.activation, &gate, &up, &mut inner)?;
-            layer.down.weight.load(&inner, &mut input)?;
-            layer.down.forward(n, &inner, &input, &mut delta)?;
+            Projection::forward([&layer.down], n, &inner, &mut input, [&mut delta])?;
             if let Some([_, feed_forward_norm]) = &layer.post_norms {
                 norm_in_place(&mut delta, feed_forward_norm, eps, &mut plain)?;
             }
@@ -222,8 +255,8 @@ impl Decoder {
     /// When `hidden` is not whole rows.
     pub fn logits(&self, hidden: &[f32], logits: &mut Vec<f32>) -> Result<(), ModelError> {
         let mut input = Input::default();
-        self.lm_head.load(hidden, &mut input)?;
-        self.lm_head.product(hidden.len() / self.config.d_model, hidden, &input, logits)?;
+        let n = hidden.len() / self.config.d_model;
+        Matrix::products([&self.lm_head], n, hidden, &mut input, [&mut *logits])?;
         if let Some(cap) = self.config.variant.final_softcap {
             softcap::forward_in_place(logits, cap);
         }

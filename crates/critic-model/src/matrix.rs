@@ -1,6 +1,6 @@
 use crate::error::ModelError;
 use crate::weight::Weight;
-use critic_kernels::quantized::{self, Activations, Format};
+use critic_kernels::quantized::{self, Activations, Format, Precision};
 use critic_kernels::{KernelError, matmul};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -23,9 +23,16 @@ pub enum WeightFormat {
     /// weights come from a Q4_1 file.
     #[serde(rename = "q4_1")]
     Q4_1,
+    /// As the model's file has them: the blocks of a GGUF file (Q8_0, Q4_0, Q4_1, F16, BF16) without a
+    /// second rounding and without f32 in between, the embedding among them; activations are rounded to 8
+    /// bits where they meet blocks of 8 or 4 bits. Weights of other kinds, and of other files, in f32.
+    Source,
 }
 
 impl WeightFormat {
+    /// Every format.
+    pub const ALL: [Self; 5] = [Self::F32, Self::Bf16, Self::Q8_0, Self::Q4_1, Self::Source];
+
     /// The name in settings.
     pub fn name(self) -> &'static str {
         match self {
@@ -33,12 +40,14 @@ impl WeightFormat {
             Self::Bf16 => "bf16",
             Self::Q8_0 => "q8_0",
             Self::Q4_1 => "q4_1",
+            Self::Source => "source",
         }
     }
 
-    fn quantized(self) -> Option<Format> {
+    /// What a matrix is rounded to.
+    fn rounded(self) -> Option<Format> {
         match self {
-            Self::F32 => None,
+            Self::F32 | Self::Source => None,
             Self::Bf16 => Some(Format::Bf16),
             Self::Q8_0 => Some(Format::Q8_0),
             Self::Q4_1 => Some(Format::Q4_1),
@@ -53,7 +62,7 @@ pub(crate) enum Matrix {
     Quantized(Arc<quantized::Weight>),
 }
 
-/// The left side of products, rounded once for all matrices that it meets.
+/// Memory for the left side of products, rounded once for all matrices that it meets.
 #[derive(Debug, Default)]
 pub(crate) struct Input {
     activations: Activations,
@@ -65,9 +74,12 @@ impl Matrix {
         let &[n_out, n_in] = weight.shape() else {
             unreachable!("the shape of a matrix is checked when the decoder is made")
         };
-        Ok(match format.quantized() {
-            None => Self::F32(weight.clone()),
-            Some(format) => Self::Quantized(Arc::new(quantized::Weight::from_f32(
+        Ok(match (format.rounded(), weight.blocks()) {
+            (None, Some(blocks)) if format == WeightFormat::Source => {
+                Self::Quantized(Arc::clone(blocks))
+            }
+            (None, _) => Self::F32(weight.clone()),
+            (Some(format), _) => Self::Quantized(Arc::new(quantized::Weight::from_f32(
                 format,
                 n_out,
                 n_in,
@@ -76,37 +88,62 @@ impl Matrix {
         })
     }
 
-    /// Prepares `x`, `[n, n_in]`, for the products of matrices of this format.
-    pub(crate) fn load(&self, x: &[f32], input: &mut Input) -> Result<(), KernelError> {
+    /// The kind of its numbers, under the names of GGUF.
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
-            Self::F32(_) => Ok(()),
-            Self::Quantized(weight) => {
-                input.activations.load(weight.format().precision(), weight.n_in(), x)
-            }
+            Self::F32(_) => "F32",
+            Self::Quantized(weight) => weight.format().name(),
         }
     }
 
-    /// `x · weightᵀ` for the `n` rows of `x` that `input` was loaded with; a row's bits do not depend on the
-    /// other rows.
-    pub(crate) fn product(
-        &self,
-        n: usize,
-        x: &[f32],
-        input: &Input,
-        out: &mut Vec<f32>,
-    ) -> Result<(), KernelError> {
+    /// Copies row `i` in f32; whether there is one. `out` is as long as a row.
+    pub(crate) fn row(&self, i: usize, out: &mut [f32]) -> bool {
         match self {
             Self::F32(weight) => {
-                let &[n_out, n_in] = weight.shape() else {
-                    unreachable!("the shape of a matrix is checked when the decoder is made")
-                };
-                out.resize(n * n_out, 0.0);
-                matmul::nt_row_invariant(n, n_in, n_out, x, weight.values(), out)
+                let row = weight.values().chunks_exact(out.len()).nth(i);
+                row.map(|row| out.copy_from_slice(row)).is_some()
             }
-            Self::Quantized(weight) => {
-                out.resize(n * weight.n_out(), 0.0);
-                quantized::product(weight, &input.activations, out)
+            Self::Quantized(weight) => weight.dequantize_row(i, out).is_ok(),
+        }
+    }
+
+    /// Numbers that a product gives for a row.
+    fn n_out(&self) -> usize {
+        match self {
+            Self::F32(weight) => weight.shape()[0],
+            Self::Quantized(weight) => weight.n_out(),
+        }
+    }
+
+    /// `x · weightᵀ` for the `n` rows of `x` and each of some matrices; a row's bits do not depend on
+    /// the other rows, nor on the other matrices.
+    pub(crate) fn products<const N: usize>(
+        matrices: [&Self; N],
+        n: usize,
+        x: &[f32],
+        input: &mut Input,
+        out: [&mut Vec<f32>; N],
+    ) -> Result<(), KernelError> {
+        let mut parts = Vec::with_capacity(N);
+        for (matrix, out) in matrices.into_iter().zip(out) {
+            out.resize(n * matrix.n_out(), 0.0);
+            match matrix {
+                Self::Quantized(weight) => parts.push((&**weight, &mut out[..])),
+                Self::F32(weight) => {
+                    let (n_out, n_in) = (weight.shape()[0], weight.shape()[1]);
+                    matmul::nt_row_invariant(n, n_in, n_out, x, weight.values(), out)?;
+                }
             }
         }
+        // Matrices of one file may be held in several formats.
+        parts.sort_by_key(|(weight, _)| weight.format().precision() == Precision::F32);
+        for parts in
+            parts.chunk_by_mut(|(a, _), (b, _)| a.format().precision() == b.format().precision())
+        {
+            let weight = parts[0].0;
+            input.activations.load(weight.format().precision(), weight.n_in(), x)?;
+            quantized::products(parts, &input.activations)?;
+        }
+        Ok(())
     }
 }

@@ -205,3 +205,24 @@ fn rounded_weights_give_nearly_the_same_hidden_states_and_a_row_the_same_bits_in
         assert_eq!(some, all[..some.len()], "{format:?}");
     }
 }
+
+#[test]
+fn the_blocks_of_a_file_are_multiplied_as_they_are() {
+    let tokens: Vec<u32> = (1..20).collect();
+    let run = |model: &LoadedModel, format| {
+        let decoder = Decoder::new(&model.config, &model.weights, format).unwrap();
+        let states = hidden(&decoder, &tokens);
+        let mut logits = Vec::new();
+        decoder.logits(&states, &mut logits).unwrap();
+        (states, logits, decoder.kinds())
+    };
+    let blocks = load_gguf(&golden("tiny_llama_q8_0.gguf")).unwrap();
+    // Rounding such numbers once more changes none of them.
+    let source = run(&blocks, WeightFormat::Source);
+    assert_eq!(source, run(&blocks, WeightFormat::Q8_0));
+    assert!(source.2.keys().eq(["Q8_0"].iter()), "{:?}", source.2);
+    let plain = load_folder(&golden("tiny_llama")).unwrap();
+    let source = run(&plain, WeightFormat::Source);
+    assert_eq!(source, run(&plain, WeightFormat::F32));
+    assert!(source.2.keys().eq(["F32"].iter()), "{:?}", source.2);
+}

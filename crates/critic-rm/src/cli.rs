@@ -3,7 +3,9 @@
 use crate::commands::bench::BenchCommand;
 use crate::commands::data::DataCommand;
 use crate::settings::Overrides;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use critic_model::WeightFormat;
 use std::path::PathBuf;
 use toml::Value;
 
@@ -110,6 +112,24 @@ impl RunArgs {
     }
 }
 
+/// Options of everything that the engine computes outside a run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct EngineArgs {
+    /// How matrices are held [default: f32]; source takes a GGUF file's own blocks.
+    #[arg(long, value_name = "FORMAT", value_parser = weight_format())]
+    pub(crate) weights: Option<WeightFormat>,
+    /// Say on stderr what the engine ran on and how much it computed and shared.
+    #[arg(long)]
+    pub(crate) explain: bool,
+}
+
+fn weight_format() -> impl TypedValueParser<Value = WeightFormat> {
+    PossibleValuesParser::new(WeightFormat::ALL.map(WeightFormat::name)).map(|name| {
+        let named = WeightFormat::ALL.into_iter().find(|format| format.name() == name);
+        named.expect("the name is one of the possible values")
+    })
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ScoreArgs {
     /// A file of prompts and responses (JSONL), or the folder of a run whose held-out pairs are scored.
@@ -139,6 +159,8 @@ pub(crate) struct ScoreArgs {
     /// Any setting, when the target is a run (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -185,6 +207,8 @@ pub(crate) struct GenerateArgs {
     /// Print the log-probability of every token, and of this many likeliest ones.
     #[arg(long, value_name = "TOP", num_args = 0..=1, default_missing_value = "3")]
     pub(crate) log_probs: Option<usize>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -117,6 +117,24 @@ fn generation_and_scoring_are_measured() {
 }
 
 #[test]
+fn an_engine_on_the_blocks_of_a_file_explains_itself() {
+    let work = work();
+    let small = ["generate", "--prompts", "2", "--n", "2", "--max-new-tokens", "5"];
+    let mut command = bench(&work, &[&small[..], &["--weights", "source", "--explain"]].concat());
+    let model = root("reference/golden/tiny_llama_q8_0.gguf");
+    command.arg("--set").arg(format!("model={:?}", model.display().to_string()));
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["weights"], "source");
+    for part in ["source: matrices ", " Q8_0", "threads", "tokens computed", "shared with others"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert_eq!(measured(bench(&work, &small))["weights"], "f32");
+}
+
+#[test]
 fn the_export_holds_the_tokens_that_are_trained_on() {
     let work = work();
     let folder = tempfile::tempdir().unwrap();

@@ -327,6 +327,8 @@ fn generate_writes_the_same_answers_in_every_form() {
     for row in &rows {
         assert!(whole.contains(row["text"].as_str().unwrap()), "{whole}");
     }
+    let explained = succeeds(generate("Hi", &["--weights", "q8_0", "--explain"]));
+    assert!(String::from_utf8(explained.stderr).unwrap().contains("weights   q8_0"));
     let mut piped = generate("-", &["--max-new-tokens", "12", "--seed", "3"]);
     let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"Hi\n").unwrap();
@@ -338,6 +340,7 @@ fn generate_says_what_is_wrong() {
     fails(generate("Hi", &["--top-p", "7"]), 2, &["top_p is 7", "at most 1"]);
     fails(generate("Hi", &["--stop", ""]), 2, &["sampling.stop", "leave the empty one out"]);
     fails(generate("Hi", &["--n", "0"]), 2, &["--n is 0"]);
+    fails(generate("Hi", &["--weights", "q5_1"]), 2, &["q5_1", "--weights"]);
     fails(generate("-", &[]), 3, &["prompt is empty"]);
     fails(generate(&"word ".repeat(900), &[]), 3, &["context of 512", "shorten"]);
     let twice = generate("Hi", &["--seed", "1", "--seed", "2"]).output().unwrap();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::AttentionShape;
-use super::plan::{KEYS, Piece, Plan, Tile, key_rows};
+use super::plan::{Family, KEYS, Plan, Tile, key_rows};
 use crate::simd::{COLUMNS, Factors, Kernel, Simd, accumulate, dispatch, dot_tile, exp, max, sum};
 use crate::softcap::softcap;
 
@@ -126,22 +126,21 @@ impl Kernel for HeadTile<'_> {
             sum: vec![0.0; n_rows],
         };
         for block in 0..tile.n_blocks() {
-            for piece in tile.pieces_seeing(block) {
-                let keys = piece.keys(block);
-                let k = key_rows(self.k, keys, shape, kv_head);
-                let v = key_rows(self.v, keys, shape, kv_head);
-                let mut row = piece.first_seeing(block) * group;
-                let end = piece.end_seeing(block) * group;
+            for family in tile.families(block) {
+                let k = key_rows(self.k, family.keys, shape, kv_head);
+                let v = key_rows(self.v, family.keys, shape, kv_head);
+                let mut row = 0;
+                let end = family.seen.len() * group;
                 while row < end {
                     let left = end - row;
                     row += if S::WIDE_TILE && left >= 6 {
-                        step::<S, 6>(simd, piece, group, block, row, &k, &v, &mut rows)
+                        step::<S, 6>(simd, &family, group, row, &k, &v, &mut rows)
                     } else if left >= 3 {
-                        step::<S, 3>(simd, piece, group, block, row, &k, &v, &mut rows)
+                        step::<S, 3>(simd, &family, group, row, &k, &v, &mut rows)
                     } else if left == 2 {
-                        step::<S, 2>(simd, piece, group, block, row, &k, &v, &mut rows)
+                        step::<S, 2>(simd, &family, group, row, &k, &v, &mut rows)
                     } else {
-                        step::<S, 1>(simd, piece, group, block, row, &k, &v, &mut rows)
+                        step::<S, 1>(simd, &family, group, row, &k, &v, &mut rows)
                     };
                 }
             }
@@ -158,25 +157,24 @@ impl Kernel for HeadTile<'_> {
     }
 }
 
-/// `R` rows of a piece, from `row` on, meet a block of their path; gives `R`.
+/// `R` rows of a family, from `row` on, meet the keys of its block; gives `R`.
 #[inline(always)]
 fn step<S: Simd, const R: usize>(
     simd: S,
-    piece: &Piece<'_>,
+    family: &Family<'_>,
     group: usize,
-    block: usize,
     row: usize,
     k: &[&[f32]; KEYS],
     v: &[&[f32]; KEYS],
     rows: &mut Rows,
 ) -> usize {
     let d = rows.head_dim;
-    let first = piece.offset * group + row;
+    let first = family.first * group + row;
     let mut seen = [const { 0..0 }; R];
     let mut offsets = [0; R];
     let mut q = [&rows.q[..0]; R];
     for r in 0..R {
-        seen[r] = piece.seen(block, (row + r) / group);
+        seen[r] = family.seen[(row + r) / group].clone();
         offsets[r] = (first + r) * d;
         q[r] = &rows.q[offsets[r]..][..d];
     }

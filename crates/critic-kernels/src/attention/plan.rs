@@ -201,6 +201,46 @@ impl Tile<'_> {
             piece.n_keys() > block * KEYS && piece.first_key() < (block + 1) * KEYS
         })
     }
+
+    /// The queries that see keys of `block`, those that see the same keys together.
+    pub(super) fn families(&self, block: usize) -> Vec<Family<'_>> {
+        let mut families: Vec<Family<'_>> = Vec::new();
+        for piece in self.pieces_seeing(block) {
+            let keys = piece.keys(block);
+            let (first, end) = (piece.first_seeing(block), piece.end_seeing(block));
+            let seen = (first..end).map(|i| piece.seen(block, i));
+            let sees_all = seen.clone().all(|seen| seen == (0..keys.len()));
+            match families.last_mut() {
+                Some(last)
+                    if sees_all
+                        && last.sees_all
+                        && last.first + last.seen.len() == piece.offset + first
+                        && last.keys == keys =>
+                {
+                    last.seen.extend(seen);
+                }
+                _ => families.push(Family {
+                    keys,
+                    first: piece.offset + first,
+                    seen: seen.collect(),
+                    sees_all,
+                }),
+            }
+        }
+        families
+    }
+}
+
+/// Consecutive queries of a tile whose keys of a block lie in the same rows.
+pub(super) struct Family<'a> {
+    /// The keys that its last query sees, and those before its window.
+    pub(super) keys: &'a [usize],
+    /// The first query, counted from the tile's first.
+    pub(super) first: usize,
+    /// Which of the keys each query sees; neither end ever falls.
+    pub(super) seen: Vec<Range<usize>>,
+    /// Whether every query sees all of them.
+    sees_all: bool,
 }
 
 /// The rows of `x` for one key head at `keys`, as many as there are.

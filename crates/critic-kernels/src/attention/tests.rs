@@ -267,6 +267,64 @@ fn decoding_token_by_token_gives_the_bits_of_the_whole_forest() {
 }
 
 #[test]
+fn leaves_below_one_prompt_have_the_bits_of_each_alone() {
+    // Prompts end inside a block, at its end, and before the first one is full.
+    for prompt_len in [150, 128, 20] {
+        let mut nodes = vec![(None, prompt_len)];
+        nodes.extend((0..9).map(|leaf| (Some(0), 1 + 13 * leaf)));
+        nodes.extend([(None, 70), (Some(10), 3), (Some(10), 66)]);
+        let mut forest = Forest::new(shape(2, 3, 16), &nodes);
+        let newest = |run: &QueryRun| {
+            let last = run.query_len - 1;
+            let mut prefix = run.prefix.clone();
+            prefix.push(run.own_start..run.own_start + last);
+            (run.query_start + last, prefix, run.own_start + last)
+        };
+        let leaves: Vec<_> =
+            forest.runs.iter().filter(|run| !run.prefix.is_empty()).map(newest).collect();
+        let width = forest.shape.n_heads * forest.shape.head_dim;
+        let (whole, _) = forest.forward();
+        let mut q = Vec::new();
+        forest.runs.clear();
+        for (query_start, (query, prefix, own_start)) in leaves.iter().cloned().enumerate() {
+            q.extend_from_slice(&forest.q[query * width..(query + 1) * width]);
+            forest.runs.push(QueryRun { query_start, query_len: 1, prefix, own_start });
+        }
+        (forest.q, forest.n_tokens) = (q, leaves.len());
+        let together = with_threads(3, || forest.forward().0);
+        for (found, (query, ..)) in together.chunks_exact(width).zip(&leaves) {
+            assert_eq!(bits(found), bits(&whole[query * width..(query + 1) * width]));
+        }
+    }
+}
+
+#[test]
+fn queries_that_see_the_same_keys_are_one_family() {
+    let forest = Forest::new(shape(1, 3, 4), &[(None, 70), (Some(0), 3), (Some(0), 1)]);
+    let plan = Plan::new(&forest.shape, &forest.runs[1..], 4 * 12, 74 * 4);
+    assert!(plan.is_err(), "queries begin at 0");
+    let runs: Vec<QueryRun> = [(0, 3, 70), (3, 1, 73)]
+        .map(|(query_start, query_len, own_start)| QueryRun {
+            query_start,
+            query_len,
+            prefix: std::iter::once(0..70).collect(),
+            own_start,
+        })
+        .into();
+    let plan = Plan::new(&forest.shape, &runs, 4 * 12, 74 * 4).unwrap();
+    let tiles = plan.tiles(32);
+    let seen = |block: usize| -> Vec<(usize, Vec<usize>)> {
+        tiles[0]
+            .families(block)
+            .into_iter()
+            .map(|family| (family.first, family.seen.iter().map(ExactSizeIterator::len).collect()))
+            .collect()
+    };
+    assert_eq!(seen(0), [(0, vec![64; 4])]);
+    assert_eq!(seen(1), [(0, vec![7, 8, 9]), (3, vec![7])]);
+}
+
+#[test]
 fn other_runs_do_not_change_a_bit() {
     for (window, softcap) in all_kinds() {
         let shape = AttentionShape { window, softcap, ..shape(2, 3, 24) };

@@ -19,7 +19,7 @@ mod weight;
 
 pub use activations::{Activations, Precision};
 pub use format::Format;
-pub use product::product;
+pub use product::{product, products};
 pub use weight::Weight;
 
 #[cfg(test)]

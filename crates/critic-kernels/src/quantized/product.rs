@@ -23,28 +23,60 @@ const TASK: usize = 1 << 17;
 /// # Errors
 /// Where the sizes do not fit, or `x` is not held in the weight's [`Format::precision`].
 pub fn product(weight: &Weight, x: &Activations, out: &mut [f32]) -> Result<(), KernelError> {
-    let (n_out, n_in) = (weight.n_out(), weight.n_in());
-    check_length("x", x.n_in(), n_in)?;
-    check_length("out", out.len(), x.n_rows() * n_out)?;
-    if x.precision() != weight.format().precision() {
-        return Err(KernelError::WrongPrecision { format: weight.format().name() });
+    products(&mut [(weight, out)], x)
+}
+
+/// [`product`] with several weights at once: the threads meet once for all of them.
+///
+/// Each result has the bits that its weight alone would give.
+///
+/// # Errors
+/// As [`product`], of the first that does not fit; nothing is written then.
+pub fn products(parts: &mut [(&Weight, &mut [f32])], x: &Activations) -> Result<(), KernelError> {
+    let mut columns = 0;
+    for (weight, out) in &*parts {
+        check_length("x", x.n_in(), weight.n_in())?;
+        check_length("out", out.len(), x.n_rows() * weight.n_out())?;
+        if x.precision() != weight.format().precision() {
+            return Err(KernelError::WrongPrecision { format: weight.format().name() });
+        }
+        columns += weight.n_out();
     }
-    let panels = n_out.div_ceil(PANEL);
-    let all = x.n_rows() * n_out * n_in;
+    let all = x.n_rows() * columns * x.n_in();
+    let panels = columns.div_ceil(PANEL);
     let width = if all <= TASK { panels } else { panels.div_ceil(PIECES).max(2) };
+    let mut pieces = Vec::new();
+    for (weight, out) in parts {
+        cut(weight, x, width, out, &mut pieces);
+    }
+    if all <= TASK {
+        pieces.into_iter().for_each(dispatch);
+        return Ok(());
+    }
     let rows = ROWS.min(x.n_rows());
-    let mut pieces = Vec::with_capacity(panels.div_ceil(width) * x.n_rows().div_ceil(ROWS));
+    let least = (TASK / (rows * width * PANEL * x.n_in())).max(1);
+    pieces.into_par_iter().with_min_len(least).for_each(dispatch);
+    Ok(())
+}
+
+/// The pieces of a product, `width` panels each.
+fn cut<'a, 'b>(
+    weight: &'a Weight,
+    x: &'a Activations,
+    width: usize,
+    out: &'b mut [f32],
+    pieces: &mut Vec<Piece<'a, 'b>>,
+) {
+    let (n_out, panels) = (weight.n_out(), weight.n_out().div_ceil(PANEL));
     for (chunk, out) in out.chunks_mut(ROWS * n_out).enumerate() {
         let first = pieces.len();
         for panel in (0..panels).step_by(width) {
-            let panels = weight.panels(panel..panel + width);
-            let out = Vec::with_capacity(out.len() / n_out);
             pieces.push(Piece {
                 format: weight.format(),
-                n_in,
-                panels,
+                n_in: weight.n_in(),
+                panels: weight.panels(panel..panel + width),
                 input: Input::of(x, chunk),
-                out,
+                out: Vec::with_capacity(out.len() / n_out),
             });
         }
         for row in out.chunks_mut(n_out) {
@@ -53,13 +85,6 @@ pub fn product(weight: &Weight, x: &Activations, out: &mut [f32]) -> Result<(), 
             }
         }
     }
-    if all <= TASK {
-        pieces.into_iter().for_each(dispatch);
-        return Ok(());
-    }
-    let least = (TASK / (rows * width * PANEL * n_in)).max(1);
-    pieces.into_par_iter().with_min_len(least).for_each(dispatch);
-    Ok(())
 }
 
 /// Some rows of activations; the kinds that the format does not read are empty.

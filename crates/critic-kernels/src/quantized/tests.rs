@@ -233,6 +233,31 @@ fn many_rows_and_columns_take_the_same_arithmetic_as_few() {
 }
 
 #[test]
+fn several_weights_at_once_give_the_bits_of_each_alone() {
+    for n_rows in [1, 5, 70] {
+        let x = loaded(Format::Q8_0, 96, &numbers(n_rows * 96, 31));
+        let weight = |format, n_out| {
+            Weight::from_f32(format, n_out, 96, &numbers(n_out * 96, n_out as u64)).unwrap()
+        };
+        let weights =
+            [weight(Format::Q4_1, 100), weight(Format::Q8_0, 7), weight(Format::Q4_0, 300)];
+        let mut outs = weights.each_ref().map(|weight| vec![f32::NAN; n_rows * weight.n_out()]);
+        let mut parts: Vec<_> =
+            weights.iter().zip(&mut outs).map(|(weight, out)| (weight, &mut out[..])).collect();
+        products(&mut parts, &x).unwrap();
+        for (weight, out) in weights.iter().zip(&outs) {
+            let mut alone = vec![f32::NAN; out.len()];
+            product(weight, &x, &mut alone).unwrap();
+            assert_eq!(bits(out), bits(&alone));
+        }
+        let mut short = [0.0; 3];
+        let error = products(&mut [(&weights[1], &mut short)], &x).unwrap_err();
+        assert!(matches!(error, KernelError::WrongLength { operand: "out", .. }));
+    }
+    products(&mut [], &Activations::new()).unwrap();
+}
+
+#[test]
 fn activations_read_by_several_weights_are_loaded_once_and_again() {
     let k = 64;
     let weights = [Format::Q8_0, Format::Q4_1]

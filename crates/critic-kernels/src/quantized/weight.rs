@@ -8,6 +8,9 @@ use super::block::Block;
 use crate::error::{KernelError, check_length};
 use crate::simd::integer::{BLOCK, Half, Line, PANEL};
 
+/// Rows that a task looks through for numbers that are not finite.
+const CHECKED_ROWS: usize = 64;
+
 /// The weight of a linear layer, `[n_out, n_in]`, held in few bits.
 ///
 /// Sixteen rows make a panel, the last one is filled up with zeros. A panel holds its groups of
@@ -40,8 +43,11 @@ impl Weight {
     ) -> Result<Self, KernelError> {
         check_sizes(n_out, n_in)?;
         check_length("weight", weight.len(), n_out * n_in)?;
-        if let Some(at) = weight.par_iter().position_first(|x| !x.is_finite()) {
-            return Err(not_finite(format, at / n_in, at % n_in));
+        let has_odd = |row: &[f32]| row.iter().fold(false, |odd, x| odd | !x.is_finite());
+        let rows = weight.par_chunks_exact(n_in).with_min_len(CHECKED_ROWS);
+        if let Some(row) = rows.position_first(has_odd) {
+            let odd = weight[row * n_in..].iter().position(|x| !x.is_finite());
+            return Err(not_finite(format, row, odd.unwrap_or_default()));
         }
         let terms = |row: usize, group: usize| {
             let row = &weight[row * n_in..(row + 1) * n_in];

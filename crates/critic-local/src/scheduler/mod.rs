@@ -33,6 +33,8 @@ pub(crate) struct Scheduler<'a> {
     running: Vec<Running>,
     /// Whether there was no room for the first of those that wait; until something is finished.
     is_blocked: bool,
+    /// Memory for logits.
+    logits: Vec<f32>,
 }
 
 /// A request that is not under way.
@@ -71,6 +73,7 @@ impl<'a> Scheduler<'a> {
             waiting: VecDeque::new(),
             running: Vec::new(),
             is_blocked: false,
+            logits: Vec::new(),
         }
     }
 
@@ -86,7 +89,8 @@ impl<'a> Scheduler<'a> {
     ) -> ControlFlow<()> {
         self.enqueue(deliver)?;
         let has_control = self.requests.iter().any(|request| {
-            request.control().is_some_and(|c| c.cancel.is_some() || c.deadline.is_some())
+            let control = request.control();
+            control.cancel.is_some() || control.deadline.is_some()
         });
         loop {
             if has_control {
@@ -116,7 +120,7 @@ impl<'a> Scheduler<'a> {
     fn heed_controls(&mut self, deliver: &mut Deliver<'_>) -> ControlFlow<()> {
         let now = Instant::now();
         let fault = |requests: &[&dyn Request], index: usize| {
-            let control = requests[index].control()?;
+            let control = requests[index].control();
             if control.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
                 Some(EngineErrorKind::Cancelled)
             } else if control.deadline.is_some_and(|deadline| deadline <= now) {

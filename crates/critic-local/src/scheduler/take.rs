@@ -40,10 +40,12 @@ impl Scheduler<'_> {
                 }
             }
         }
+        let mut logits = std::mem::take(&mut self.logits);
         for chunk in batch.logits.chunks(LOGIT_CHUNK) {
-            let at = chunk.iter().map(|&(at, _)| at);
-            model.logits(&hidden, at, |logits| self.take_logits(chunk, logits))?;
+            model.logits(&hidden, chunk.iter().map(|&(at, _)| at), &mut logits)?;
+            self.take_logits(chunk, &logits);
         }
+        self.logits = logits;
         Ok(())
     }
 

@@ -32,9 +32,17 @@ pub(crate) fn engine(limits: &EngineLimits) -> LocalEngine {
 }
 
 pub(crate) fn engine_of(model: LoadedModel, limits: &EngineLimits) -> LocalEngine {
+    engine_in(model, limits, WeightFormat::F32)
+}
+
+pub(crate) fn engine_in(
+    model: LoadedModel,
+    limits: &EngineLimits,
+    format: WeightFormat,
+) -> LocalEngine {
     let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2));
     let head = RewardHead::new(head, model.config.d_model).unwrap();
-    let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::F32).unwrap();
+    let decoder = Decoder::new(&model.config, &model.weights, format).unwrap();
     let (renderer, prompts) = (model.renderer, Prompts::builtin());
     LocalEngine::new(decoder, Some(head), renderer, prompts, limits.clone()).unwrap()
 }

@@ -5,13 +5,13 @@ use crate::common::{
     sampling, score, score_request,
 };
 use critic_engine::{
-    CancelToken, Completion, EngineErrorKind, GenerateRequest, Generator, Probe, ProbeTurn,
-    Sampling, Scorer, collect,
+    CancelToken, ChoiceRequest, Completion, EngineErrorKind, GenerateRequest, Generator, Overflow,
+    Probe, ProbeTurn, RequestControl, Sampling, Scorer, collect,
 };
 use critic_local::{EngineLimits, LocalEngine, LocalError};
 use critic_model::{Decoder, Weight, WeightFormat};
 use critic_text::{Prompts, Renderer};
-use critic_types::{FinishReason, SeedTree};
+use critic_types::{Conversation, FinishReason, Role, SeedTree};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -103,6 +103,34 @@ fn a_token_cancels_before_during_and_after() {
         }
     }
     assert!(tokens[4].is_cancelled());
+}
+
+#[test]
+fn choices_heed_cancellation_deadline_and_overflow() {
+    let request = |id: &str, control: RequestControl| ChoiceRequest {
+        id: id.to_owned(),
+        conversation: Conversation::from_user("word ".repeat(300))
+            .with(Role::Assistant, "Well.")
+            .with(Role::User, "Pick one"),
+        choices: vec!["Yes".to_owned(), "No".to_owned()],
+        control,
+    };
+    let cancel = CancelToken::new();
+    cancel.cancel();
+    let past = Instant::now().checked_sub(Duration::from_secs(1));
+    let fits = Overflow::DropOldestTurns;
+    let requests = [
+        request("long", RequestControl::default()),
+        request("short", RequestControl { overflow: fits, ..RequestControl::default() }),
+        request("gone", RequestControl { cancel: Some(cancel), ..RequestControl::default() }),
+        request("late", RequestControl { deadline: past, ..RequestControl::default() }),
+    ];
+    let results = collect(requests.len(), |sink| engine(&WIDE).choose(&requests, sink));
+    let kinds: Vec<_> = results.into_iter().map(|r| r.unwrap().map_err(|e| e.kind)).collect();
+    assert!(matches!(kinds[0], Err(EngineErrorKind::TooLong { .. })), "{:?}", kinds[0]);
+    assert!(kinds[1].as_ref().is_ok_and(|p| p.len() == 2), "{:?}", kinds[1]);
+    assert_eq!(kinds[2], Err(EngineErrorKind::Cancelled));
+    assert_eq!(kinds[3], Err(EngineErrorKind::Deadline));
 }
 
 #[test]

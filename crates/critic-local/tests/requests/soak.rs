@@ -2,8 +2,8 @@
 
 use crate::common::{Dice, engine, generate_request, probes, score_request};
 use critic_engine::{
-    CancelToken, ChoiceRequest, GenerateRequest, Generator, Overflow, Sampling, ScoreRequest,
-    Scorer,
+    CancelToken, ChoiceRequest, GenerateRequest, Generator, Overflow, RequestControl, Sampling,
+    ScoreRequest, Scorer,
 };
 use critic_local::EngineLimits;
 use critic_types::{Conversation, Role};
@@ -63,6 +63,7 @@ fn ten_thousand_random_requests_leave_the_memory_empty() {
                     id: format!("c{}", n_sent + i),
                     conversation: Conversation::from_user(format!("Item {}", i % 30)),
                     choices: vec!["Yes".to_owned(), "No".to_owned()],
+                    control: RequestControl::default(),
                 };
                 let requests: Vec<ChoiceRequest> = (0..n).map(request).collect();
                 engine.choose(&requests, &mut |index, result| note(index, result.is_ok()));

@@ -35,7 +35,7 @@ fn every_response_gets_one_request() {
     let expected = prompts.critique(&pair("b").prompt, "rejected of b");
     assert_eq!(requests[3].conversation, expected);
     assert!(requests.iter().all(|r| r.n == 5 && r.probes.len() == 2));
-    assert_eq!(requests[0].probes[0].turn, ProbeTurn::Appended(prompts.score_lead().to_owned()));
+    assert_eq!(requests[0].probes[0].turn, ProbeTurn::Written(prompts.score_lead().to_owned()));
     assert_eq!(requests[0].probes[0].choices.len(), 10);
     assert_eq!(requests[0].probes[1].choices, ["Yes", "No"]);
 }

@@ -1,7 +1,7 @@
 use super::{Refined, Survivors};
 use crate::expected_score;
 use crate::response::{ResponseSink, critique_id};
-use critic_engine::{ChoiceRequest, EngineError, Generator};
+use critic_engine::{ChoiceRequest, EngineError, Generator, RequestControl};
 use critic_text::Prompts;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
@@ -49,6 +49,7 @@ pub(super) fn rank(
                 id: critique_id(critique),
                 conversation: prompts.meta_judge(&response.pair.prompt, text, &critique.text),
                 choices: prompts.score_choices(),
+                control: RequestControl::default(),
             });
             asked.push((r, c));
         }

@@ -7,15 +7,20 @@ use crate::config::{Architecture, DecoderConfig};
 use crate::error::ModelError;
 use crate::weight::Weight;
 use candle_core::Device;
+use candle_core::quantized::GgmlDType;
 use candle_core::quantized::gguf_file::Content;
+use critic_kernels::KernelError;
+use critic_kernels::quantized::{self, Format};
 use critic_text::{ChatTemplate, Renderer, TextError, Tokenizer};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Loads a GGUF file; quantised weights become f32.
+/// Loads a GGUF file; matrices stay in the file's own blocks where the kernels multiply such blocks (Q8_0,
+/// Q4_0, Q4_1, F16, BF16), others become f32.
 ///
 /// llama.cpp stores the rows of Llama's query and key projections in the order of its interleaved rotary
 /// embedding, and the weights of Gemma's norms with the one added that they are an offset from; they come
@@ -94,7 +99,7 @@ fn from_tensors(
     let mut divisors = |name: &str| match content.tensor_infos.get(name) {
         None => Ok(None),
         Some(info) if info.shape.rank() == 1 && info.shape.dims()[0] <= 1 << 16 => {
-            Ok(Some(read_tensor(path, content, reader, name)?.into_values()))
+            Ok(Some(read_tensor(path, content, reader, name, None)?.into_values()))
         }
         Some(info) => {
             Err(torn(format!("{name} has shape {:?}, expected one row", info.shape.dims())))
@@ -164,14 +169,12 @@ fn read_weights(
     )?;
     let mut weights = BTreeMap::new();
     for (name, hf_name) in names {
-        let mut weight = read_tensor(path, content, reader, name)?;
-        if config.architecture == Architecture::Llama {
-            if hf_name.contains(".q_proj.") {
-                weight = unpermute(&weight, config.n_heads)?;
-            } else if hf_name.contains(".k_proj.") {
-                weight = unpermute(&weight, config.n_kv_heads)?;
-            }
-        }
+        let n_heads = match config.architecture {
+            Architecture::Llama if hf_name.contains(".q_proj.") => Some(config.n_heads),
+            Architecture::Llama if hf_name.contains(".k_proj.") => Some(config.n_kv_heads),
+            _ => None,
+        };
+        let mut weight = read_tensor(path, content, reader, name, n_heads)?;
         if config.variant.unit_offset_norms && hf_name.ends_with("norm.weight") {
             let shape = weight.shape().to_vec();
             weight = Weight::new(shape, weight.values().iter().map(|x| x - 1.0).collect())?;
@@ -181,20 +184,36 @@ fn read_weights(
     Ok(weights)
 }
 
+/// Reads a tensor; `n_heads` where its rows are in the order of llama.cpp's rotary embedding.
 fn read_tensor(
     path: &Path,
     content: &Content,
     reader: &mut BufReader<File>,
     name: &str,
+    n_heads: Option<usize>,
 ) -> Result<Weight, ModelError> {
-    let numbers = content.tensor(reader, name, &Device::Cpu).and_then(|tensor| {
-        let tensor = tensor.dequantize(&Device::Cpu)?;
-        Ok((tensor.dims().to_vec(), tensor.flatten_all()?.to_vec1::<f32>()?))
-    });
-    let (shape, values) = numbers.map_err(|error| ModelError::Gguf {
+    let torn = |error: candle_core::Error| ModelError::Gguf {
         path: path.to_owned(),
         reason: format!("tensor {name}: {error}"),
-    })?;
+    };
+    let tensor = content.tensor(reader, name, &Device::Cpu).map_err(torn)?;
+    let shape = tensor.shape().dims().to_vec();
+    if let (&[n_out, n_in], Some(format)) = (&shape[..], kept_as(tensor.dtype())) {
+        let mut blocks = tensor.data().map_err(torn)?;
+        if let Some(n_heads) = n_heads {
+            blocks = Cow::Owned(unpermuted(&blocks, n_out, n_heads));
+        }
+        match quantized::Weight::from_gguf_blocks(format, n_out, n_in, &blocks) {
+            // Numbers beyond the range of half precision are for whoever computes with them.
+            Err(KernelError::NonFiniteWeight { .. }) => {}
+            blocks => return Ok(Weight::from_blocks(blocks?)),
+        }
+    }
+    let numbers = tensor.dequantize(&Device::Cpu).and_then(|x| x.flatten_all()?.to_vec1::<f32>());
+    let mut values = numbers.map_err(torn)?;
+    if let (Some(n_heads), Some(&n_rows)) = (n_heads, shape.first()) {
+        values = unpermuted(&values, n_rows, n_heads);
+    }
     Weight::new(shape, values)
 }
 
@@ -202,20 +221,30 @@ fn read_tensor(
 const ROPE_TENSORS: [&str; 3] =
     ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
 
+/// The format in which the kernels take a tensor's blocks as they are.
+fn kept_as(kind: GgmlDType) -> Option<Format> {
+    match kind {
+        GgmlDType::Q8_0 => Some(Format::Q8_0),
+        GgmlDType::Q4_0 => Some(Format::Q4_0),
+        GgmlDType::Q4_1 => Some(Format::Q4_1),
+        GgmlDType::F16 => Some(Format::F16),
+        GgmlDType::BF16 => Some(Format::Bf16),
+        _ => None,
+    }
+}
+
 /// Rows `(head, pair, part)` of llama.cpp back to `(head, part, pair)`: the inverse of `permute` in its
-/// `convert_hf_to_gguf.py`.
-fn unpermute(weight: &Weight, n_heads: usize) -> Result<Weight, ModelError> {
-    let n_rows = weight.shape()[0];
-    let n_columns = weight.values().len() / n_rows;
-    let half = n_rows / n_heads / 2;
-    let mut values = Vec::with_capacity(n_rows * n_columns);
+/// `convert_hf_to_gguf.py`. A row is `rows.len() / n_rows` numbers or bytes.
+fn unpermuted<T: Clone>(rows: &[T], n_rows: usize, n_heads: usize) -> Vec<T> {
+    let (half, width) = (n_rows / n_heads / 2, rows.len() / n_rows);
+    let mut back = Vec::with_capacity(rows.len());
     for (head, part, pair) in (0..n_heads)
         .flat_map(|head| (0..2).flat_map(move |part| (0..half).map(move |pair| (head, part, pair))))
     {
         let row = (head * half + pair) * 2 + part;
-        values.extend_from_slice(&weight.values()[row * n_columns..][..n_columns]);
+        back.extend_from_slice(&rows[row * width..][..width]);
     }
-    Weight::new(weight.shape(), values)
+    back
 }
 
 /// The name in Hugging Face's spelling of a tensor in llama.cpp's.

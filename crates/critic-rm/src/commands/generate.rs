@@ -1,3 +1,4 @@
+use super::explain::explain;
 use crate::cli::GenerateArgs;
 use crate::exit::Fault;
 use crate::progress::{Cancel, answer, say};
@@ -7,8 +8,8 @@ use critic_engine::{
     TokenLogProb,
 };
 use critic_local::{EngineLimits, LocalEngine};
-use critic_model::sources::{ModelRef, load};
-use critic_model::{Decoder, WeightFormat};
+use critic_model::Decoder;
+use critic_model::sources::{LoadedModel, ModelRef, load};
 use critic_text::Prompts;
 use critic_types::{Conversation, FinishReason, Role, SeedTree};
 use serde::Serialize;
@@ -34,8 +35,11 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
     let conversation = conversation.with(Role::User, prompt);
     let reference = ModelRef::parse(&args.model)?;
     let model = super::model::with_progress(|progress| load(&reference, progress))?;
-    let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::F32)?;
-    let mut engine = LocalEngine::new(decoder, None, model.renderer, Prompts::builtin(), LIMITS)
+    let weights = args.engine.weights.unwrap_or_default();
+    let LoadedModel { config, weights: loaded, renderer, .. } = model;
+    let decoder = Decoder::new(&config, &loaded, weights)?;
+    drop(loaded);
+    let mut engine = LocalEngine::new(decoder, None, renderer, Prompts::builtin(), LIMITS)
         .map_err(|error| Fault::model(error.into()))?;
     let cancel = Cancel::listen();
     let request = GenerateRequest {
@@ -51,6 +55,9 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
         ControlFlow::Continue(())
     });
     screen.end_line();
+    if args.engine.explain {
+        explain(&engine, weights);
+    }
     match result.context("the engine gave no result")? {
         Ok(completions) => screen.finish(&completions),
         Err(_) if screen.error.is_some() => {}

@@ -1,3 +1,4 @@
+use super::explain::explain;
 use crate::cli::{RunArgs, ScoreArgs};
 use crate::exit::Fault;
 use crate::progress::{Cancel, Meter, answer, say};
@@ -7,7 +8,6 @@ use critic_data::{ResponseRow, read_responses};
 use critic_engine::{Sampling, ScoreRequest, Scorer};
 use critic_local::EngineLimits;
 use critic_method::{ScoreSettings, predict, score_request};
-use critic_model::WeightFormat;
 use critic_text::Prompts;
 use critic_types::{ContentHasher, RewardPrediction, SeedTree, atomic_file};
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,15 @@ struct Scored {
 /// Scores the held-out pairs of a run, or a file of prompts and responses.
 pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
     if args.target.is_dir() {
-        let run =
-            RunArgs { run: Some(args.target.clone()), set: args.set.clone(), ..RunArgs::default() };
+        if args.engine.explain {
+            return Err(Fault::config(anyhow!(
+                "--explain is for a file of prompts and responses; `critic-rm run {} --explain` prints the settings of a run",
+                args.target.display()
+            )));
+        }
+        let weights = args.engine.weights.map(|format| format!("engine.weights={}", format.name()));
+        let set = args.set.iter().cloned().chain(weights).collect();
+        let run = RunArgs { run: Some(args.target.clone()), set, ..RunArgs::default() };
         return super::run::run(&run, Stage::Score);
     }
     if !args.target.exists() && args.target.as_os_str() != "-" {
@@ -68,8 +75,8 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
         (0..requests.len()).filter(|&i| !done.contains_key(&requests[i].0)).collect();
     let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
     if !open.is_empty() {
-        let mut engine =
-            TrainedModel::engine(&folder, &Prompts::builtin(), LIMITS, WeightFormat::F32)?;
+        let weights = args.engine.weights.unwrap_or_default();
+        let mut engine = TrainedModel::engine(&folder, &Prompts::builtin(), LIMITS, weights)?;
         let open_requests: Vec<ScoreRequest> =
             open.iter().map(|&i| requests[i].1.clone()).collect();
         let mut meter = Meter::new("scoring", requests.len() as u64, done.len() as u64);
@@ -102,6 +109,9 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
             }
         });
         meter.finish();
+        if args.engine.explain {
+            explain(&engine, weights);
+        }
         written.context("the rewards so far could not be stored").map_err(Fault::store)?;
         if cancel.is_set() {
             return Err(Fault::interrupted("the same command"));
@@ -170,8 +180,13 @@ impl Partial {
         let trained = std::fs::read_to_string(folder.join("training.json")).unwrap_or_default();
         hasher.text(&folder.display().to_string()).text(&trained).bytes(&weights.to_le_bytes());
         hasher.text(&format!(
-            "{} {} {} {} {}",
-            args.n_critiques, args.seed, args.max_new_tokens, args.temperature, args.top_p
+            "{} {} {} {} {} {}",
+            args.n_critiques,
+            args.seed,
+            args.max_new_tokens,
+            args.temperature,
+            args.top_p,
+            args.engine.weights.unwrap_or_default().name()
         ));
         for row in rows {
             hasher.text(&row.id).conversation(&row.prompt);

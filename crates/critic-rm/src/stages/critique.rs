@@ -3,7 +3,7 @@ use super::rounds::Round;
 use super::session::Session;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
-use critic_method::CritiqueSettings;
+use critic_method::{CritiqueSettings, READINGS};
 use critic_report::FunnelStep;
 use critic_types::{Candidate, ContentId, FinishReason};
 
@@ -23,7 +23,8 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         seed: session.seed().child(&format!("round {}", round.index)),
     };
     let mut hasher = session.engine_hasher("candidates", &round.critic);
-    hasher.text(&serde_json::to_string(chosen)?).text(&format!("round {}", round.index));
+    let round_name = format!("round {}", round.index);
+    hasher.text(&serde_json::to_string(chosen)?).text(&round_name).text(READINGS);
     let key = hasher.finish();
     let pairs = session.train.pairs.clone();
     let written =

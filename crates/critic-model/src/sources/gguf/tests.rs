@@ -312,7 +312,7 @@ fn every_kind_of_tensor_holds_the_numbers_of_ggufs_reference() {
     let mut reader = open(&path).unwrap();
     let content = content(&path, &mut reader).unwrap();
     for (kind, expected) in expected {
-        let read = read_tensor(&path, &content, &mut reader, &kind).unwrap();
+        let read = read_tensor(&path, &content, &mut reader, &kind, None).unwrap();
         assert_eq!(read.shape(), [1, 256]);
         let scale = expected.iter().fold(0f32, |max, x| max.max(x.abs()));
         for (x, expected) in read.values().iter().zip(&expected) {
@@ -417,6 +417,40 @@ fn other_tensors_than_the_architectures_are_named() {
 }
 
 #[test]
+fn blocks_of_a_file_stand_for_the_numbers_that_candle_reads() {
+    let values: Vec<f32> = (0..16 * 64).map(|i| (i as f32 / 7.0).sin()).collect();
+    let tensor = Tensor::from_vec(values, (16, 64), &Device::Cpu).unwrap();
+    let kinds = [
+        (GgmlDType::Q8_0, Some(Format::Q8_0)),
+        (GgmlDType::Q4_0, Some(Format::Q4_0)),
+        (GgmlDType::Q4_1, Some(Format::Q4_1)),
+        (GgmlDType::F16, Some(Format::F16)),
+        (GgmlDType::BF16, Some(Format::Bf16)),
+        (GgmlDType::Q5_0, None),
+        (GgmlDType::F32, None),
+    ];
+    for (kind, format) in kinds {
+        let tensor = QTensor::quantize(&tensor, kind).unwrap();
+        let plain = tensor.dequantize(&Device::Cpu).unwrap().flatten_all().unwrap();
+        let plain = plain.to_vec1::<f32>().unwrap();
+        let mut out = Cursor::new(Vec::new());
+        write(&mut out, &[], &[("x", &tensor)]).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.gguf");
+        atomic_file::write(&path, out.get_ref()).unwrap();
+        let mut reader = open(&path).unwrap();
+        let content = content(&path, &mut reader).unwrap();
+        for n_heads in [None, Some(2)] {
+            let read = read_tensor(&path, &content, &mut reader, "x", n_heads).unwrap();
+            assert_eq!(read.blocks().map(|blocks| blocks.format()), format, "{kind:?}");
+            let expected =
+                n_heads.map_or_else(|| plain.clone(), |n_heads| unpermuted(&plain, 16, n_heads));
+            assert_eq!(read.values(), expected, "{kind:?}");
+        }
+    }
+}
+
+#[test]
 fn quantised_weights_come_back_within_their_step() {
     let row: Vec<f32> = (0..64).map(|i| (i as f32 / 7.0).sin()).collect();
     let tensor = QTensor::quantize(
@@ -431,7 +465,7 @@ fn quantised_weights_come_back_within_their_step() {
     atomic_file::write(&path, out.get_ref()).unwrap();
     let mut reader = open(&path).unwrap();
     let content = content(&path, &mut reader).unwrap();
-    let read = read_tensor(&path, &content, &mut reader, "x").unwrap();
+    let read = read_tensor(&path, &content, &mut reader, "x", None).unwrap();
     let read = read.values();
     assert!(row.iter().zip(read).all(|(x, y)| (x - y).abs() <= 0.5 / 127.0), "{read:?}");
 }

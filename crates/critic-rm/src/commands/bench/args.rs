@@ -1,3 +1,4 @@
+use crate::cli::EngineArgs;
 use crate::settings::PrecisionSetting;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -69,6 +70,8 @@ pub(crate) struct TrainArgs {
 pub(crate) struct GenerateArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
     /// How many responses are critiqued.
     #[arg(long, value_name = "N", default_value_t = 64)]
     pub(crate) prompts: usize,
@@ -84,6 +87,8 @@ pub(crate) struct GenerateArgs {
 pub(crate) struct ScoreArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
     /// m, critiques per response; 0 reads the reward without critique.
     #[arg(long, short = 'm', value_name = "N", default_value_t = 0)]
     pub(crate) n_critiques: usize,

@@ -2,6 +2,7 @@ use super::args::GenerateArgs;
 use super::machine::Machine;
 use super::memory;
 use super::work::{Work, fetch_model, settings};
+use crate::commands::explain::explain;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_engine::{GenerateRequest, Generator, collect};
@@ -19,6 +20,8 @@ pub(super) struct Generation {
     #[serde(flatten)]
     machine: Machine,
     model: String,
+    /// How the matrices are held.
+    weights: &'static str,
     n_prompts: usize,
     n: usize,
     max_new_tokens: usize,
@@ -36,6 +39,7 @@ pub(super) struct Generation {
 pub(super) fn measure(args: &GenerateArgs) -> Result<Generation> {
     let mut settings = settings(&args.common, Vec::new())?;
     settings.critique.max_new_tokens = args.max_new_tokens;
+    let weights = args.engine.weights.unwrap_or(settings.engine.weights);
     let sampling = settings.critique.sampling();
     sampling.validate().map_err(|error| Fault::config(error.into()))?;
     let work = Work::read(&args.common)?;
@@ -62,7 +66,8 @@ pub(super) fn measure(args: &GenerateArgs) -> Result<Generation> {
         let rendered = model.renderer.render(&request.conversation, Ending::GenerationPrompt)?;
         prompt_tokens += rendered.tokens.len();
     }
-    let decoder = Decoder::new(&model.config, &model.weights, settings.engine.weights)?;
+    let decoder = Decoder::new(&model.config, &model.weights, weights)?;
+    drop(model.weights);
     let mut engine =
         LocalEngine::new(decoder, None, model.renderer, prompts, settings.engine.limits())
             .map_err(|error| Fault::config(error.into()))?;
@@ -71,9 +76,13 @@ pub(super) fn measure(args: &GenerateArgs) -> Result<Generation> {
     let started = Instant::now();
     let n_tokens = write(&mut engine, &requests)?;
     let seconds = started.elapsed().as_secs_f64();
+    if args.engine.explain {
+        explain(&engine, weights);
+    }
     Ok(Generation {
         machine: Machine::this(),
         model: fetched.name,
+        weights: weights.name(),
         n_prompts: requests.len(),
         n: args.n,
         max_new_tokens: args.max_new_tokens,

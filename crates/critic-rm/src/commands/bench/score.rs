@@ -2,6 +2,7 @@ use super::args::ScoreArgs;
 use super::machine::Machine;
 use super::memory;
 use super::work::{Work, fetch_model, settings};
+use crate::commands::explain::explain;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_engine::{ScoreRequest, ScoredResponse, Scorer, collect};
@@ -19,6 +20,8 @@ pub(super) struct Scoring {
     #[serde(flatten)]
     machine: Machine,
     model: String,
+    /// How the matrices are held.
+    weights: &'static str,
     n_pairs: usize,
     n_critiques: usize,
     max_new_tokens: usize,
@@ -38,6 +41,7 @@ pub(super) struct Scoring {
 pub(super) fn measure(args: &ScoreArgs) -> Result<Scoring> {
     let mut settings = settings(&args.common, Vec::new())?;
     settings.score.max_new_tokens = args.max_new_tokens;
+    let weights = args.engine.weights.unwrap_or(settings.engine.weights);
     let sampling = settings.score.sampling();
     sampling.validate().map_err(|error| Fault::config(error.into()))?;
     let work = Work::read(&args.common)?;
@@ -56,7 +60,8 @@ pub(super) fn measure(args: &ScoreArgs) -> Result<Scoring> {
     let d_model = model.config.d_model;
     let weight = RewardHead::random_weight(d_model, &seed.child("train"));
     let head = RewardHead::new(weight, d_model)?;
-    let decoder = Decoder::new(&model.config, &model.weights, settings.engine.weights)?;
+    let decoder = Decoder::new(&model.config, &model.weights, weights)?;
+    drop(model.weights);
     let (renderer, prompts) = (model.renderer, Prompts::builtin());
     let mut engine =
         LocalEngine::new(decoder, Some(head), renderer, prompts, settings.engine.limits())
@@ -67,11 +72,15 @@ pub(super) fn measure(args: &ScoreArgs) -> Result<Scoring> {
     let started = Instant::now();
     let scored = score(&mut engine, &requests)?;
     let seconds = started.elapsed().as_secs_f64();
+    if args.engine.explain {
+        explain(&engine, weights);
+    }
     let critique_tokens =
         scored.iter().flat_map(|response| &response.critiques).map(|critique| critique.n_tokens);
     Ok(Scoring {
         machine: Machine::this(),
         model: fetched.name,
+        weights: weights.name(),
         n_pairs: pairs.len(),
         n_critiques: args.n_critiques,
         max_new_tokens: args.max_new_tokens,
