@@ -170,3 +170,28 @@ fn work_that_is_not_there_is_refused() {
         assert!(stderr.contains(words), "{stderr}");
     }
 }
+
+#[test]
+fn transformers_reads_the_same_rewards_from_an_exported_folder() {
+    let golden = std::fs::read_to_string(root("reference/golden/tiny_llama_rewards.json")).unwrap();
+    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let (work, exported) = (work(), tempfile::tempdir().unwrap());
+    measured(bench(&work, &["export", &exported.path().display().to_string()]));
+    let examples = std::fs::read_to_string(root("examples/eval.jsonl")).unwrap();
+    let six: Vec<&str> = examples.lines().take(6).collect();
+    let pairs = exported.path().join("six.jsonl");
+    atomic_file::write(&pairs, six.join("\n").as_bytes()).unwrap();
+    let mut score = Command::new(env!("CARGO_BIN_EXE_critic-rm"));
+    score.arg("score").arg(&pairs).arg("--model").arg(exported.path().join("model"));
+    let output = score.args(["-m", "0"]).stdin(Stdio::null()).output().unwrap();
+    let scored = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(scored.lines().count(), 6, "{}", String::from_utf8_lossy(&output.stderr));
+    for (line, expected) in scored.lines().zip(golden["rewards"].as_array().unwrap()) {
+        let row: Value = serde_json::from_str(line).unwrap();
+        for side in 0..2 {
+            let found = row["rewards"][side]["reward"].as_f64().unwrap();
+            let expected = expected[side].as_f64().unwrap();
+            assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
+        }
+    }
+}
