@@ -176,7 +176,8 @@ fn transformers_reads_the_same_rewards_from_an_exported_folder() {
     let golden = std::fs::read_to_string(root("reference/golden/tiny_llama_rewards.json")).unwrap();
     let golden: Value = serde_json::from_str(&golden).unwrap();
     let (work, exported) = (work(), tempfile::tempdir().unwrap());
-    measured(bench(&work, &["export", &exported.path().display().to_string()]));
+    let folder = exported.path().display().to_string();
+    measured(bench(&work, &["export", &folder, "--critiques-per-response", "2"]));
     let examples = std::fs::read_to_string(root("examples/eval.jsonl")).unwrap();
     let six: Vec<&str> = examples.lines().take(6).collect();
     let pairs = exported.path().join("six.jsonl");
