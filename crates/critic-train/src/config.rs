@@ -1,4 +1,4 @@
-use crate::{CritiqueWeight, EvaluationConfig, LearningRate, TrainError};
+use crate::{CritiqueWeight, EvaluationConfig, Keep, LearningRate, TrainError};
 use critic_kernels::Precision;
 use critic_model::backprop::Activations;
 use critic_stats::PreferenceLoss;
@@ -121,6 +121,13 @@ impl TrainConfig {
                 self.preference.centering,
                 self.preference.centering >= 0.0 && self.preference.centering.is_finite(),
                 "at least 0",
+            ),
+            (
+                "evaluation.every",
+                self.evaluation.every as f64,
+                self.evaluation.every > 0
+                    || (self.evaluation.keep == Keep::Last && self.evaluation.patience == 0),
+                "above 0 where evaluation.keep is \"best\" or evaluation.patience is above 0",
             ),
             (
                 "critique_dropout",

@@ -54,6 +54,24 @@ pub enum TrainError {
         /// The model's context.
         context: usize,
     },
+    /// A margin that the loss uses cannot be used.
+    #[error(
+        "pair `{pair_id}` has the margin {margin}; train.preference.margin takes finite margins of at least 0: mend the data, or set it to \"ignore\""
+    )]
+    Margin {
+        /// The pair.
+        pair_id: String,
+        /// Its margin.
+        margin: f64,
+    },
+    /// The loss is to use margins and there are none.
+    #[error(
+        "none of the {n_pairs} pairs states a margin; set train.preference.margin to \"ignore\", or name data that has margins"
+    )]
+    NoMargins {
+        /// The pairs.
+        n_pairs: usize,
+    },
     /// A parameter that the loss depends on got no gradient, or one of zeros.
     #[error(
         "parameter `{name}` got {found} at the first step that trains it; an operation on its path has lost its backward"

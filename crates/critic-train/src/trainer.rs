@@ -8,6 +8,7 @@ use crate::{HeldOut, Keep, StepRecord, TrainConfig, TrainError, TrainPair, Train
 use critic_forest::TrainingForest;
 use critic_model::backprop::{Gradients, Parameters};
 use critic_model::config::DecoderConfig;
+use critic_stats::MarginUse;
 use critic_types::{ContentId, SeedTree};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -56,7 +57,8 @@ impl<'a> Trainer<'a> {
     /// address is the same.
     ///
     /// # Errors
-    /// [`TrainError::Config`] and [`TrainError::NoPairs`].
+    /// [`TrainError::Config`], [`TrainError::NoPairs`], and where margins are used [`TrainError::Margin`] and
+    /// [`TrainError::NoMargins`].
     pub fn new(
         config: &'a TrainConfig,
         pairs: &'a [TrainPair],
@@ -68,6 +70,12 @@ impl<'a> Trainer<'a> {
         config.validate()?;
         if pairs.is_empty() {
             return Err(TrainError::NoPairs);
+        }
+        if config.preference.margin != MarginUse::Ignore {
+            if pairs.iter().all(|pair| pair.margin.is_none()) {
+                return Err(TrainError::NoMargins { n_pairs: pairs.len() });
+            }
+            refuse_margins(pairs)?;
         }
         Ok(Self {
             config,
@@ -108,6 +116,9 @@ impl<'a> Trainer<'a> {
         start: impl FnOnce() -> Result<TrainableModel, TrainError>,
         on_step: &mut dyn FnMut(&StepRecord) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
+        if self.config.preference.margin != MarginUse::Ignore {
+            self.held_out.iter().try_for_each(|set| refuse_margins(&set.pairs))?;
+        }
         let mut progress = match self.checkpoints.load(&self.run, config, self.config.precision)? {
             Some(progress) => progress,
             None => {
@@ -280,6 +291,15 @@ fn check_gradients(
         }
     }
     Ok(())
+}
+
+/// Margins that shift or weigh a loss are distances: a negative one would turn the label round.
+fn refuse_margins(pairs: &[TrainPair]) -> Result<(), TrainError> {
+    let mut stated = pairs.iter().filter_map(|pair| Some((pair, pair.margin?)));
+    match stated.find(|(_, margin)| !margin.is_finite() || *margin < 0.0) {
+        Some((pair, margin)) => Err(TrainError::Margin { pair_id: pair.id.clone(), margin }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

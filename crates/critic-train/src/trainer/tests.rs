@@ -6,7 +6,7 @@ use critic_model::REWARD_HEAD;
 use critic_model::backprop::Activations;
 use critic_model::config::Architecture;
 use critic_model::sources::read_arrays;
-use critic_stats::PreferenceLoss;
+use critic_stats::{MarginUse, PreferenceLoss};
 use critic_types::ContentHasher;
 use std::collections::BTreeMap;
 
@@ -180,6 +180,28 @@ fn a_pair_beyond_the_pack_is_named() {
     let error = train(&config, &pairs(1), folder.path(), None).unwrap_err();
     assert!(matches!(error, TrainError::PairTooLong { budget: 9, .. }), "{error}");
     assert!(matches!(train(&config, &[], folder.path(), None), Err(TrainError::NoPairs)));
+}
+
+#[test]
+fn a_margin_that_would_turn_a_label_round_is_refused_where_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |margin: Option<f64>| -> Vec<TrainPair> {
+        pairs(2).into_iter().map(|pair| TrainPair { margin, ..pair }).collect()
+    };
+    let using = |margin_use| TrainConfig {
+        preference: PreferenceLoss { margin: margin_use, ..PreferenceLoss::default() },
+        epochs: 1,
+        ..config()
+    };
+    for margin_use in [MarginUse::Subtract, MarginUse::Scale] {
+        for margin in [-1.0, f64::NAN, f64::INFINITY] {
+            let found = train(&using(margin_use), &with(Some(margin)), folder.path(), None);
+            assert!(matches!(found, Err(TrainError::Margin { pair_id, .. }) if pair_id == "p0"));
+        }
+        let found = train(&using(margin_use), &with(None), folder.path(), None);
+        assert!(matches!(found, Err(TrainError::NoMargins { n_pairs: 2 })));
+    }
+    assert!(train(&using(MarginUse::Ignore), &with(Some(-1.0)), folder.path(), None).is_ok());
 }
 
 #[test]
