@@ -215,6 +215,7 @@ impl TrainSettings {
             joint: JointForm::Convex,
             critique_weight: CritiqueWeight::Constant { weight: 1.0 },
             critiques_per_response: 0,
+            preference: PreferenceLoss::default(),
             critique_dropout: 0.0,
             evaluation: EvaluationConfig::default(),
             ..self.config()
@@ -338,9 +339,7 @@ fn check(settings: &Settings) -> Result<()> {
         .warmup(&settings.warmup)
         .validate()
         .map_err(|error| config(anyhow::Error::from(error).context("[warmup]")))?;
-    for name in &settings.methods {
-        Method::resolve(name, &settings.train)?;
-    }
+    Method::resolve_all(&settings.methods, &settings.train)?;
     if settings.methods.is_empty() {
         return Err(config(anyhow::anyhow!(
             "methods is empty; name at least one, such as methods=[\"critic-rm\"]"

@@ -64,11 +64,7 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
                     + drafts as f64 * per_critique(settings.critique.max_new_tokens))
         }
     };
-    let methods: Vec<Method> = settings
-        .methods
-        .iter()
-        .map(|name| Method::resolve(name, &settings.train))
-        .collect::<Result<_>>()?;
+    let methods = Method::resolve_all(&settings.methods, &settings.train)?;
     let n_writers = methods.iter().filter(|method| method.reads_critiques()).count();
     let n_rounds = if n_writers == 0 { 0.0 } else { settings.rounds.n as f64 };
     let (mut trained, mut score) = (0.0, 0.0);

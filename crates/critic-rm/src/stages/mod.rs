@@ -14,7 +14,7 @@ mod session;
 mod train;
 mod warmup;
 
-pub(crate) use session::Session;
+pub(crate) use session::{Session, load_model};
 pub(crate) use train::TrainedModel;
 
 use anyhow::Result;

@@ -40,11 +40,7 @@ pub(crate) fn run(
     last: Stage,
 ) -> Result<Option<Vec<TrainedModel>>> {
     let settings = session.resolved.settings.clone();
-    let methods: Vec<Method> = settings
-        .methods
-        .iter()
-        .map(|name| Method::resolve(name, &settings.train))
-        .collect::<Result<_>>()?;
+    let methods = Method::resolve_all(&settings.methods, &settings.train)?;
     let writer = methods.iter().find(|method| method.reads_critiques()).cloned();
     let n_rounds = if writer.is_some() { settings.rounds.n } else { 1 };
     let mut round = Round { index: 0, critic: start.clone() };
@@ -56,12 +52,14 @@ pub(crate) fn run(
             say(format!("round {} of {n_rounds}", round.index + 1));
         }
         let until = if is_last { last } else { Stage::Train };
-        let critiques = match &writer {
-            None => Critiques::default(),
-            Some(_) => match critiques(session, &round, &methods, until)? {
+        // Who asks for critiques alone gets them even where no method would read them.
+        let critiques = if writer.is_some() || until < Stage::Train {
+            match critiques(session, &round, &methods, until)? {
                 Some(critiques) => critiques,
                 None => return Ok(None),
-            },
+            }
+        } else {
+            Critiques::default()
         };
         if until < Stage::Train {
             return Ok(None);

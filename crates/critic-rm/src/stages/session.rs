@@ -4,8 +4,8 @@ use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
 use anyhow::{Context, Result};
 use critic_local::LocalEngine;
+use critic_model::Decoder;
 use critic_model::sources::{LoadedModel, ModelRef, load};
-use critic_model::{Decoder, WeightFormat};
 use critic_report::{Fact, FunnelStep, StageRecord};
 use critic_store::Store;
 use critic_text::Prompts;
@@ -117,10 +117,7 @@ impl Session {
     /// A hasher for the results of a stage that the engine computes.
     pub(crate) fn engine_hasher(&self, stage: &str, model: &LoadedModel) -> ContentHasher {
         let mut hasher = self.hasher(stage, model);
-        let weights = self.resolved.settings.engine.weights;
-        if weights != WeightFormat::F32 {
-            hasher.text(weights.name());
-        }
+        hasher.text(self.resolved.settings.engine.weights.name());
         hasher
     }
 

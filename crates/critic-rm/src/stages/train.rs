@@ -9,11 +9,12 @@ use critic_local::LocalEngine;
 use critic_model::sources::{LoadedModel, load_folder, write_hf_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
+use critic_stats::MarginUse;
 use critic_text::Prompts;
 use critic_train::{
     CritiqueText, Ended, HeldOut, StepRecord, TrainPair, TrainableModel, Trainer, build_pairs,
 };
-use critic_types::{ContentId, OracleCritique, PreferencePair, atomic_file};
+use critic_types::{ContentId, OracleCritique, PreferencePair, Side, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -180,8 +181,17 @@ pub(super) fn train(
         hasher.text(key.as_str());
     });
     hasher.bytes(&(data.pairs.len() as u64).to_le_bytes());
+    if config.preference.margin != MarginUse::Ignore {
+        data.pairs.iter().for_each(|(pair, _)| {
+            hasher.bytes(&pair.margin.map_or(u64::MAX, f64::to_bits).to_le_bytes());
+        });
+    }
     if let (Some(dev), true) = (&session.dev, config.evaluation.every > 0) {
         hasher.text(dev.content.as_str());
+        dev.critiques.iter().for_each(|critique| {
+            hasher.text(&critique.pair_id).text(&critique.text);
+            hasher.text(critique.side.map_or("", Side::as_str));
+        });
     }
     let key = hasher.finish();
     let folder = session.folder.checkpoint(name);
@@ -202,7 +212,13 @@ pub(super) fn train(
     let held_out = match &session.dev {
         Some(dev) if config.evaluation.every > 0 => {
             let pairs = TrainingData::with_own_critiques(&dev.pairs, &dev.critiques);
+            let n_dev = pairs.len();
             let pairs = as_tokens(session, start, "data.dev", &pairs, usize::MAX)?;
+            if pairs.is_empty() {
+                return Err(Fault::data(anyhow!(
+                    "none of the {n_dev} pairs of data.dev is left to look at: name others, or set train.evaluation.every to 0"
+                )));
+            }
             vec![HeldOut { name: "dev".to_owned(), pairs }]
         }
         _ => Vec::new(),

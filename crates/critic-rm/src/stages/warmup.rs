@@ -1,7 +1,7 @@
 use super::session::Session;
 use super::train::{Heads, TrainingData, train};
 use crate::exit::Fault;
-use crate::methods::{CritiqueSource, Method};
+use crate::methods::{CritiqueSource, Method, WARMUP};
 use crate::progress::say;
 use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, read_pairs};
@@ -48,7 +48,7 @@ pub(crate) fn run(session: &mut Session) -> Result<Rc<LoadedModel>> {
     }
     let before = measure::run(session, &base, "before warm-up")?;
     let method = Method {
-        name: "warmup".to_owned(),
+        name: WARMUP.to_owned(),
         critiques: CritiqueSource::Candidates,
         train: session.resolved.settings.train.warmup(&settings),
     };
