@@ -48,6 +48,8 @@ pub(crate) enum Command {
     /// Compare the trained model with its controls on held-out pairs.
     #[command(args_override_self = true)]
     Eval(RunArgs),
+    /// Compare reward models, judges and controls on benches and on files of pairs.
+    Contest(ContestArgs),
     /// Write the report of a run.
     #[command(args_override_self = true)]
     Report(RunArgs),
@@ -115,7 +117,7 @@ impl RunArgs {
 /// Options of everything that the engine computes outside a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EngineArgs {
-    /// How matrices are held [default: f32]; source takes a GGUF file's own blocks.
+    /// How matrices are held [default: source, a GGUF file's own blocks, f32 where there are none].
     #[arg(long, value_name = "FORMAT", value_parser = weight_format())]
     pub(crate) weights: Option<WeightFormat>,
     /// Say on stderr what the engine ran on and how much it computed and shared.
@@ -161,6 +163,62 @@ pub(crate) struct ScoreArgs {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ContestArgs {
+    /// A bench by name (list: all of them) or a file of preference pairs (repeatable).
+    #[arg(long, value_name = "BENCH|FILE", required = true)]
+    pub(crate) on: Vec<String>,
+    /// Where the files of benches lie, such as llmbar.jsonl.gz.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) data: PathBuf,
+    /// A reward model: the folder of a run, of a checkpoint, or any folder with a reward head; NAME=FOLDER
+    /// gives it a name (repeatable).
+    #[arg(long, value_name = "[NAME=]FOLDER")]
+    pub(crate) model: Vec<String>,
+    /// A language model that judges each response alone, by what it writes and by yes or no (repeatable).
+    #[arg(long, value_name = "[NAME=]MODEL")]
+    pub(crate) judge: Vec<String>,
+    /// A language model that is asked which of two responses is better, in both orders (repeatable).
+    #[arg(long, value_name = "[NAME=]MODEL")]
+    pub(crate) pairwise: Vec<String>,
+    /// A policy trained with DPO, for its implicit reward against --reference (repeatable).
+    #[arg(long, value_name = "[NAME=]MODEL", requires = "reference")]
+    pub(crate) implicit: Vec<String>,
+    /// The model that DPO started from.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) reference: Option<String>,
+    /// Pairs that the bag-of-words control learns from; without, there is none.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) control_data: Option<PathBuf>,
+    /// The most critiques of a response; powers of two below it are read from the same ones.
+    #[arg(long, short = 'm', default_value_t = 0)]
+    pub(crate) n_critiques: usize,
+    /// Write critiques only where the rewards without are closer than this (log-odds), as one more way.
+    #[arg(long, value_name = "MARGIN")]
+    pub(crate) gate: Option<f64>,
+    /// Only the first rows of each bench.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Where samples, predictions and tables go; a contest there is gone on with.
+    #[arg(long, value_name = "FOLDER", default_value = "contest")]
+    pub(crate) out: PathBuf,
+    /// Root of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The longest critique, in tokens.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) max_new_tokens: usize,
+    /// The critiques' temperature.
+    #[arg(long, default_value_t = 0.9)]
+    pub(crate) temperature: f64,
+    /// The critiques' top-p.
+    #[arg(long, default_value_t = 0.95)]
+    pub(crate) top_p: f64,
+    /// How matrices are held [default: source, a GGUF file's own blocks, f32 where there are none].
+    #[arg(long, value_name = "FORMAT", value_parser = weight_format())]
+    pub(crate) weights: Option<WeightFormat>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod exit;
+mod journal;
 mod methods;
 mod metrics;
 mod progress;
@@ -53,6 +54,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Refine(args) => commands::run::run(args, Stage::Refine),
         Command::Train(args) => commands::run::run(args, Stage::Train),
         Command::Eval(args) => commands::run::run(args, Stage::Eval),
+        Command::Contest(args) => commands::contest::contest(args),
         Command::Report(args) => commands::run::run(args, Stage::Report),
         Command::Score(args) => commands::score::score(args),
         Command::Generate(args) => commands::generate::generate(args),
