@@ -4,8 +4,10 @@ use critic_kernels::cross_entropy::{self, Target};
 use critic_kernels::matmul;
 use critic_model::backprop::{Activations, Batch, Gradients, Parameters, Pass};
 use critic_model::query_runs;
-use critic_stats::bradley_terry::pairwise_nll;
-use critic_stats::log_sigmoid;
+
+mod preference;
+
+pub(crate) use preference::preference;
 
 /// What each summed loss is multiplied by in the joint loss of a step.
 ///
@@ -185,20 +187,7 @@ fn add_preference(
     let mut rewards = vec![0.0; n];
     matmul::nt_row_invariant(n, d_model, 1, hidden, head, &mut rewards)?;
     let mut slopes = vec![0.0; n];
-    for pair in forest.comparisons.iter().filter(|pair| !pair.is_empty()) {
-        let share = 1.0 / pair.len() as f64;
-        sums.n_pairs += 1;
-        sums.n_comparisons += pair.len();
-        for &(chosen, rejected) in pair {
-            let (plus, minus) = (f64::from(rewards[chosen]), f64::from(rewards[rejected]));
-            sums.preference_nats += share * pairwise_nll(plus, minus)?;
-            sums.n_correct += usize::from(plus > minus);
-            // d/dm softplus(−m) = −σ(−m)
-            let slope = -log_sigmoid(minus - plus).exp() * share * weights.preference;
-            slopes[chosen] += slope;
-            slopes[rejected] -= slope;
-        }
-    }
+    preference(forest, &rewards, weights.preference, sums, &mut slopes)?;
     if weights.preference == 0.0 || sums.n_comparisons == 0 {
         return Ok(());
     }
