@@ -1,4 +1,5 @@
 use crate::error::ModelError;
+use candle_core::Tensor;
 use critic_kernels::KernelError;
 use std::sync::Arc;
 
@@ -22,6 +23,11 @@ impl Weight {
             return Err(KernelError::WrongLength { operand: "values", found, expected }.into());
         }
         Ok(Self { shape, values: Arc::new(values) })
+    }
+
+    /// A copy of a tensor's numbers, from wherever it is.
+    pub(crate) fn from_tensor(tensor: &Tensor) -> Result<Self, ModelError> {
+        Self::new(tensor.dims(), tensor.flatten_all()?.to_vec1()?)
     }
 
     /// Its shape.
