@@ -1,10 +1,7 @@
-use crate::optimizer::{Moments, Optimizer};
-use crate::{StepRecord, TrainError, TrainableModel};
-use critic_kernels::Precision;
-use critic_model::backprop::Parameters;
-use critic_model::config::DecoderConfig;
+use crate::backend::{Backend, SavedParameter};
+use crate::{StepRecord, TrainError};
+use critic_model::Weight;
 use critic_model::sources::{read_arrays, write_arrays};
-use critic_model::{REWARD_HEAD, Weight};
 use critic_types::{ContentId, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,9 +23,26 @@ struct State {
 
 /// Where training stands.
 pub(crate) struct Progress {
-    pub(crate) model: TrainableModel,
-    pub(crate) optimizer: Optimizer,
+    pub(crate) backend: Box<dyn Backend>,
     pub(crate) records: Vec<StepRecord>,
+}
+
+/// Where training stood.
+pub(crate) struct Saved {
+    parameters: BTreeMap<String, SavedParameter>,
+    records: Vec<StepRecord>,
+    folder: PathBuf,
+}
+
+impl Saved {
+    /// Goes on from here with `backend`, which has not been stepped.
+    pub(crate) fn resume(self, mut backend: Box<dyn Backend>) -> Result<Progress, TrainError> {
+        let Self { parameters, records, folder } = self;
+        backend
+            .restore(parameters)
+            .map_err(|error| TrainError::Checkpoint { path: folder, reason: error.to_string() })?;
+        Ok(Progress { backend, records })
+    }
 }
 
 /// The checkpoints of one training run: a folder for the newest, and a file that names it.
@@ -58,21 +72,19 @@ impl Checkpoints {
             }
         };
         fs::create_dir_all(&target).map_err(|e| at(&target)(&e))?;
-        let parameters = &progress.model.parameters;
         let mut weights: BTreeMap<&str, (&[usize], &[f32])> = BTreeMap::new();
-        let mut names = Vec::new();
         let mut n_updates = BTreeMap::new();
-        for (id, state) in parameters.ids().zip(&progress.optimizer.moments) {
-            let name = parameters.name(id);
-            weights.insert(name, (parameters.shape(id), parameters.values(id)));
-            names.push([format!("first.{name}"), format!("second.{name}")]);
-            n_updates.insert(name.to_owned(), state.n_updates);
-        }
+        let states = progress.backend.states()?;
+        let names: Vec<_> = states
+            .iter()
+            .map(|state| [format!("first.{}", state.name), format!("second.{}", state.name)])
+            .collect();
         let mut moments: BTreeMap<&str, (&[usize], &[f32])> = BTreeMap::new();
-        let ids_and_names = parameters.ids().zip(&names).zip(&progress.optimizer.moments);
-        for ((id, [first, second]), state) in ids_and_names {
-            moments.insert(first, (parameters.shape(id), &state.first));
-            moments.insert(second, (parameters.shape(id), &state.second));
+        for (state, [first, second]) in states.iter().zip(&names) {
+            weights.insert(state.name, (state.shape, &state.values));
+            n_updates.insert(state.name.to_owned(), state.n_updates);
+            moments.insert(first, (state.shape, &state.first));
+            moments.insert(second, (state.shape, &state.second));
         }
         write_arrays(&target.join("weights.safetensors"), &weights)?;
         write_arrays(&target.join("moments.safetensors"), &moments)?;
@@ -90,12 +102,7 @@ impl Checkpoints {
     }
 
     /// The newest checkpoint of `run`; nothing when there is none, or when it belongs to another run.
-    pub(crate) fn load(
-        &self,
-        run: &ContentId,
-        config: &DecoderConfig,
-        precision: Precision,
-    ) -> Result<Option<Progress>, TrainError> {
+    pub(crate) fn load(&self, run: &ContentId) -> Result<Option<Saved>, TrainError> {
         let Ok(name) = fs::read_to_string(self.latest()) else { return Ok(None) };
         let folder = self.folder.join(name.trim());
         let fault =
@@ -122,32 +129,28 @@ impl Checkpoints {
             }
         };
         let mut weights = read("weights.safetensors")?;
-        let head = weights.remove(REWARD_HEAD);
-        let head = head
-            .ok_or_else(|| fault("weights.safetensors", format!("`{REWARD_HEAD}` is missing")))?;
-        let parameters = Parameters::new(config, weights, head, precision)?;
         let mut moments = read("moments.safetensors")?;
-        let mut optimizer = Optimizer { moments: Vec::new() };
-        for id in parameters.ids() {
-            let (name, shape) = (parameters.name(id), parameters.shape(id));
-            let mut take = |part: &str| -> Result<Vec<f32>, TrainError> {
+        let mut parameters = BTreeMap::new();
+        for (name, n_updates) in state.n_updates {
+            let weight = weights
+                .remove(&name)
+                .ok_or_else(|| fault("weights.safetensors", format!("`{name}` is missing")))?;
+            let mut take = |part: &str| {
                 let key = format!("{part}.{name}");
-                let array = moments.remove(&key).filter(|array| array.shape() == shape);
-                let array = array.ok_or_else(|| {
+                let array = moments.remove(&key).filter(|array| array.shape() == weight.shape());
+                array.ok_or_else(|| {
+                    let shape = weight.shape();
                     let reason = format!("`{key}` is missing or not of shape {shape:?}");
                     fault("moments.safetensors", reason)
-                })?;
-                Ok(array.into_values())
+                })
             };
-            let n_updates = *state
-                .n_updates
-                .get(name)
-                .ok_or_else(|| fault("state.json", format!("`{name}` is missing")))?;
             let (first, second) = (take("first")?, take("second")?);
-            optimizer.moments.push(Moments { n_updates, first, second });
+            parameters.insert(name, SavedParameter { weight, n_updates, first, second });
         }
-        let model = TrainableModel { parameters };
-        Ok(Some(Progress { model, optimizer, records: state.records }))
+        if let Some(name) = weights.into_keys().next() {
+            return Err(fault("state.json", format!("`{name}` is missing")));
+        }
+        Ok(Some(Saved { parameters, records: state.records, folder }))
     }
 
     /// Removes every checkpoint.

@@ -1,13 +1,15 @@
+mod preference;
+mod readout;
+
+pub(crate) use preference::add_preference;
+pub(crate) use readout::Readout;
+
 use crate::{JointForm, TrainError};
 use critic_forest::TrainingForest;
-use critic_kernels::cross_entropy::{self, Target};
+use critic_kernels::cross_entropy;
 use critic_kernels::matmul;
 use critic_model::backprop::{Activations, Batch, Gradients, Parameters, Pass};
 use critic_model::query_runs;
-
-mod preference;
-
-pub(crate) use preference::preference;
 
 /// What each summed loss is multiplied by in the joint loss of a step.
 ///
@@ -109,19 +111,7 @@ impl JointLoss {
         gradients: &mut Gradients,
     ) -> Result<LossSums, TrainError> {
         let d_model = parameters.config().d_model;
-        let mut read: Vec<usize> = forest.targets.iter().map(|target| target.row).collect();
-        read.sort_unstable();
-        read.dedup();
-        let n_predicting = read.len();
-        let mut targets: Vec<Target> = Vec::with_capacity(forest.targets.len());
-        for target in &forest.targets {
-            // Every target's row is among those that are read.
-            let row = read.partition_point(|&row| row < target.row) as u32;
-            targets.push(Target { row, token: target.token });
-        }
-        targets.sort_by_key(|target| target.row);
-        read.extend_from_slice(&forest.reward_rows);
-
+        let Readout { rows: read, n_predicting, targets } = Readout::new(forest);
         let runs = query_runs(forest);
         let (tokens, positions) = (forest.tokens.as_slice(), forest.positions.as_slice());
         let batch = Batch { tokens, positions, runs: &runs, read: &read };
@@ -162,7 +152,7 @@ impl JointLoss {
                 )?
             };
         }
-        add_preference(parameters, forest, weights, rewarded, grad_rewarded, gradients, &mut sums)?;
+        preference(parameters, forest, weights, rewarded, grad_rewarded, gradients, &mut sums)?;
         if weights.critique != 0.0 && !targets.is_empty()
             || weights.preference != 0.0 && sums.n_comparisons > 0
         {
@@ -173,7 +163,7 @@ impl JointLoss {
 }
 
 /// The preference loss of rewards read from `hidden`, and its gradients.
-fn add_preference(
+fn preference(
     parameters: &Parameters,
     forest: &TrainingForest,
     weights: LossWeights,
@@ -187,7 +177,7 @@ fn add_preference(
     let mut rewards = vec![0.0; n];
     matmul::nt_row_invariant(n, d_model, 1, hidden, head, &mut rewards)?;
     let mut slopes = vec![0.0; n];
-    preference(forest, &rewards, weights.preference, sums, &mut slopes)?;
+    add_preference(forest, weights, &rewards, &mut slopes, sums)?;
     if weights.preference == 0.0 || sums.n_comparisons == 0 {
         return Ok(());
     }

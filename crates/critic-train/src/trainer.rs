@@ -1,10 +1,10 @@
+use crate::backend::{Backend, Composed, Kernels};
 use crate::checkpoint::{Checkpoints, Progress};
-use crate::loss::{JointLoss, LossSums, LossWeights};
-use crate::optimizer::Optimizer;
+use crate::loss::{LossSums, LossWeights};
 use crate::{StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
 use critic_forest::{PairSequences, TrainingForest, pack};
-use critic_model::backprop::{Gradients, Parameters};
-use critic_model::config::DecoderConfig;
+use critic_model::REWARD_HEAD;
+use critic_model::composed::Device;
 use critic_types::{ContentId, SeedTree};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -27,13 +27,6 @@ pub enum Ended {
     },
 }
 
-/// The memory of a step, used again by the next.
-#[derive(Debug)]
-struct Work {
-    gradients: Gradients,
-    joint_loss: JointLoss,
-}
-
 /// The training loop.
 #[derive(Debug)]
 pub struct Trainer<'a> {
@@ -43,6 +36,8 @@ pub struct Trainer<'a> {
     run: ContentId,
     checkpoints: Checkpoints,
     checkpoint_every: Duration,
+    /// Where candle trains; the kernels do without.
+    device: Option<Device>,
 }
 
 impl<'a> Trainer<'a> {
@@ -72,7 +67,18 @@ impl<'a> Trainer<'a> {
             run,
             checkpoints: Checkpoints::new(folder),
             checkpoint_every,
+            device: None,
         })
+    }
+
+    /// Trains through candle's operations on `device` instead of the CPU's kernels, from the same
+    /// checkpoints.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::check_composed`].
+    pub fn composed_on(self, device: Device) -> Result<Self, TrainError> {
+        self.config.check_composed()?;
+        Ok(Self { device: Some(device), ..self })
     }
 
     /// Optimizer steps of one epoch.
@@ -85,7 +91,7 @@ impl<'a> Trainer<'a> {
         self.steps_per_epoch() * self.config.epochs
     }
 
-    /// Trains from the newest checkpoint of this run, or from the model that `start` gives.
+    /// Trains the model that `start` gives, from the newest checkpoint of this run if there is one.
     ///
     /// `on_step` hears of each step and may stop the training after it.
     ///
@@ -93,28 +99,21 @@ impl<'a> Trainer<'a> {
     /// [`TrainError`]; the newest checkpoint stays.
     pub fn run(
         &self,
-        config: &DecoderConfig,
         start: impl FnOnce() -> Result<TrainableModel, TrainError>,
         on_step: &mut dyn FnMut(&StepRecord) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
-        let mut progress = match self.checkpoints.load(&self.run, config, self.config.precision)? {
-            Some(progress) => progress,
-            None => {
-                let model = start()?;
-                Progress {
-                    optimizer: Optimizer::new(&model.parameters),
-                    model,
-                    records: Vec::new(),
-                }
-            }
+        let model = start()?;
+        let backend: Box<dyn Backend> = match &self.device {
+            None => Box::new(Kernels::new(model, self.config.activations)),
+            Some(device) => Box::new(Composed::new(model, device)?),
         };
-        let mut work = Work {
-            gradients: Gradients::new(&progress.model.parameters),
-            joint_loss: JointLoss::new(self.config.activations, config.n_layers),
+        let mut progress = match self.checkpoints.load(&self.run)? {
+            Some(saved) => saved.resume(backend)?,
+            None => Progress { backend, records: Vec::new() },
         };
         let mut saved = Instant::now();
         while progress.records.len() < self.n_steps() {
-            let record = self.step(&mut progress, &mut work)?;
+            let record = self.step(&mut progress)?;
             progress.records.push(record);
             let stop = progress.records.last().is_some_and(|record| on_step(record).is_break());
             let unfinished = progress.records.len() < self.n_steps();
@@ -126,7 +125,8 @@ impl<'a> Trainer<'a> {
                 return Ok(Ended::Interrupted { n_steps: progress.records.len() });
             }
         }
-        Ok(Ended::Finished { model: Box::new(progress.model), records: progress.records })
+        let Progress { backend, records } = progress;
+        Ok(Ended::Finished { model: Box::new(backend.into_model()?), records })
     }
 
     /// Removes the checkpoints of this run; call it once the trained model is stored.
@@ -144,7 +144,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// One optimizer step: forests under the token budget, gradients summed, one update.
-    fn step(&self, progress: &mut Progress, work: &mut Work) -> Result<StepRecord, TrainError> {
+    fn step(&self, progress: &mut Progress) -> Result<StepRecord, TrainError> {
         let started = Instant::now();
         let step = progress.records.len();
         let epoch = step / self.steps_per_epoch();
@@ -161,10 +161,10 @@ impl<'a> Trainer<'a> {
             LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs);
 
         let mut sums = LossSums::default();
-        let Work { gradients, joint_loss: losses } = work;
-        gradients.clear();
+        let backend = &mut progress.backend;
+        backend.clear();
         for forest in &forests {
-            sums += losses.add(&progress.model.parameters, forest, weights, gradients)?;
+            sums += backend.add(forest, weights)?;
         }
         let joint_loss =
             weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
@@ -176,16 +176,10 @@ impl<'a> Trainer<'a> {
             });
         }
         if step == 0 {
-            check_gradients(&progress.model.parameters, gradients, weights)?;
+            check_gradients(backend.as_ref(), weights)?;
         }
         let rate_share = self.config.learning_rate.share(step, self.n_steps());
-        let grad_norm = progress.optimizer.step(
-            &mut progress.model.parameters,
-            gradients,
-            self.config,
-            rate_share,
-            step,
-        )?;
+        let grad_norm = backend.step(self.config, rate_share, step)?;
         let mean = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
         Ok(StepRecord {
             step,
@@ -239,32 +233,21 @@ impl<'a> Trainer<'a> {
 }
 
 /// Every parameter on the path of the first step's loss must have a finite gradient that is not all zeros.
-fn check_gradients(
-    parameters: &Parameters,
-    gradients: &Gradients,
-    weights: LossWeights,
-) -> Result<(), TrainError> {
+fn check_gradients(backend: &dyn Backend, weights: LossWeights) -> Result<(), TrainError> {
     if weights.critique == 0.0 && weights.preference == 0.0 {
         return Ok(());
     }
-    let is_tied = parameters.config().tied_embeddings;
-    for id in parameters.ids() {
-        let is_expected = if id == parameters.reward_head() {
-            weights.preference != 0.0
-        } else if id == parameters.lm_head() && !is_tied {
-            weights.critique != 0.0
-        } else {
-            true
-        };
-        let found = match gradients.get(id) {
-            None => Some("none"),
-            Some(gradient) => gradient.iter().all(|&g| g == 0.0).then_some("zeros"),
-        };
-        if let (true, Some(found)) = (is_expected, found) {
-            return Err(TrainError::NoGradient { name: parameters.name(id).to_owned(), found });
-        }
+    let is_expected = |name: &str| match name {
+        REWARD_HEAD => weights.preference != 0.0,
+        // Tied to the embedding it is no parameter of its own.
+        "lm_head.weight" => weights.critique != 0.0,
+        _ => true,
+    };
+    let mut without = backend.without_gradient()?.into_iter();
+    match without.find(|(name, _)| is_expected(name)) {
+        None => Ok(()),
+        Some((name, found)) => Err(TrainError::NoGradient { name, found }),
     }
-    Ok(())
 }
 
 #[cfg(test)]

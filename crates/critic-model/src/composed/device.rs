@@ -21,17 +21,27 @@ pub enum TrainDevice {
 }
 
 impl TrainDevice {
-    /// The device of candle; nothing for the CPU, which candle does not train on.
+    /// Whether this build can use it.
     ///
     /// # Errors
-    /// [`ModelError::DeviceNotBuilt`] when this build lacks the feature, [`ModelError::Device`] when there is
-    /// no such device.
+    /// [`ModelError::DeviceNotBuilt`] with the cargo feature that is missing.
+    pub fn check_built(self) -> Result<(), ModelError> {
+        let (feature, is_built) = match self {
+            Self::Cpu => return Ok(()),
+            Self::Cuda { .. } => ("cuda", cfg!(feature = "cuda")),
+            Self::Metal => ("metal", cfg!(feature = "metal")),
+        };
+        if is_built { Ok(()) } else { Err(ModelError::DeviceNotBuilt { device: self, feature }) }
+    }
+
+    /// The device of candle; nothing for the CPU, which the kernels train on.
+    ///
+    /// # Errors
+    /// As [`check_built`](Self::check_built), and [`ModelError::Device`] when there is no such device.
     pub fn open(self) -> Result<Option<Device>, ModelError> {
-        let not_built = |feature| ModelError::DeviceNotBuilt { device: self, feature };
+        self.check_built()?;
         let opened = match self {
             Self::Cpu => return Ok(None),
-            Self::Cuda { .. } if !cfg!(feature = "cuda") => return Err(not_built("cuda")),
-            Self::Metal if !cfg!(feature = "metal") => return Err(not_built("metal")),
             Self::Cuda { ordinal } => Device::new_cuda(ordinal),
             Self::Metal => Device::new_metal(0),
         };

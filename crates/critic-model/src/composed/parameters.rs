@@ -88,6 +88,18 @@ impl Parameters {
         Weight::from_tensor(&self.variables[name])
     }
 
+    /// Gives a parameter these numbers.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] when the shapes differ or the device has no room.
+    ///
+    /// # Panics
+    /// When there is no parameter of this name.
+    pub fn set(&self, name: &str, weight: &Weight) -> Result<(), ModelError> {
+        let values = Tensor::from_slice(weight.values(), weight.shape(), &self.device)?;
+        Ok(self.variables[name].set(&values)?)
+    }
+
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &Var)> {
         self.variables.iter().map(|(name, variable)| (name.as_str(), variable))
     }

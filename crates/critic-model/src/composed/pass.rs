@@ -99,6 +99,9 @@ impl<'a> Pass<'a> {
     /// # Errors
     /// When there are no such rows.
     pub fn rewards(&self, rows: Range<usize>) -> Result<Vec<f32>, ModelError> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
         Ok(self.rewards_of(rows)?.to_vec1()?)
     }
 

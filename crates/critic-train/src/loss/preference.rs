@@ -1,24 +1,24 @@
-use super::LossSums;
+use super::{LossSums, LossWeights};
 use crate::TrainError;
 use critic_forest::TrainingForest;
 use critic_stats::bradley_terry::pairwise_nll;
 use critic_stats::log_sigmoid;
 
-/// The preference loss of a forest's rewards: Σ_pairs mean_comparisons softplus(−(r⁺ − r⁻)).
+/// Adds the preference loss of a forest's rewards to `sums`, and its derivatives by the rewards to `slopes`.
 ///
-/// Its nats and counts are added to `sums`; `weight` times its derivatives are added to `slopes`.
+/// Σ_pairs mean_comparisons softplus(−(r⁺ − r⁻)); the derivatives are those of `weights.preference` times it.
 ///
 /// # Shapes
-/// - `rewards`, `slopes`: one for each of the forest's `reward_rows`
+/// - `rewards`, `slopes`: those of `forest.reward_rows`
 ///
 /// # Errors
 /// [`TrainError::Reward`] when a reward is not finite.
-pub(crate) fn preference(
+pub(crate) fn add_preference(
     forest: &TrainingForest,
+    weights: LossWeights,
     rewards: &[f32],
-    weight: f64,
-    sums: &mut LossSums,
     slopes: &mut [f64],
+    sums: &mut LossSums,
 ) -> Result<(), TrainError> {
     for pair in forest.comparisons.iter().filter(|pair| !pair.is_empty()) {
         let share = 1.0 / pair.len() as f64;
@@ -29,7 +29,7 @@ pub(crate) fn preference(
             sums.preference_nats += share * pairwise_nll(plus, minus)?;
             sums.n_correct += usize::from(plus > minus);
             // d/dm softplus(−m) = −σ(−m)
-            let slope = -log_sigmoid(minus - plus).exp() * share * weight;
+            let slope = -log_sigmoid(minus - plus).exp() * share * weights.preference;
             slopes[chosen] += slope;
             slopes[rejected] -= slope;
         }

@@ -146,7 +146,7 @@ fn row_by_row(
     (loss, gradients)
 }
 
-fn pair() -> impl Strategy<Value = PairSequences> {
+pub(crate) fn pair() -> impl Strategy<Value = PairSequences> {
     let tokens = |len| prop::collection::vec(0u32..40, len);
     let critiques = || prop::collection::vec(tokens(1..5), 1..4);
     (

@@ -1,0 +1,98 @@
+use super::{Backend, ParameterState, SavedParameter, nothing_left, take};
+use crate::loss::{JointLoss, LossSums, LossWeights};
+use crate::optimizer::{Moments, Optimizer};
+use crate::{TrainConfig, TrainError, TrainableModel};
+use critic_forest::TrainingForest;
+use critic_model::backprop::{Activations, Gradients};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+/// The CPU: passes by hand in memory that the next step uses again.
+#[derive(Debug)]
+pub(crate) struct Kernels {
+    pub(super) model: TrainableModel,
+    optimizer: Optimizer,
+    pub(super) gradients: Gradients,
+    joint_loss: JointLoss,
+}
+
+impl Kernels {
+    /// A model that was never updated.
+    pub(crate) fn new(model: TrainableModel, activations: Activations) -> Self {
+        let parameters = &model.parameters;
+        Self {
+            optimizer: Optimizer::new(parameters),
+            gradients: Gradients::new(parameters),
+            joint_loss: JointLoss::new(activations, parameters.config().n_layers),
+            model,
+        }
+    }
+}
+
+impl Backend for Kernels {
+    fn clear(&mut self) {
+        self.gradients.clear();
+    }
+
+    fn add(
+        &mut self,
+        forest: &TrainingForest,
+        weights: LossWeights,
+    ) -> Result<LossSums, TrainError> {
+        self.joint_loss.add(&self.model.parameters, forest, weights, &mut self.gradients)
+    }
+
+    fn without_gradient(&self) -> Result<Vec<(String, &'static str)>, TrainError> {
+        let parameters = &self.model.parameters;
+        let found = |id| {
+            let found = match self.gradients.get(id) {
+                None => "none",
+                Some(gradient) if gradient.iter().all(|&g| g == 0.0) => "zeros",
+                Some(_) => return None,
+            };
+            Some((parameters.name(id).to_owned(), found))
+        };
+        Ok(parameters.ids().filter_map(found).collect())
+    }
+
+    fn step(
+        &mut self,
+        config: &TrainConfig,
+        rate_share: f64,
+        step: usize,
+    ) -> Result<f64, TrainError> {
+        let Self { model, optimizer, gradients, .. } = self;
+        optimizer.step(&mut model.parameters, gradients, config, rate_share, step)
+    }
+
+    fn states(&self) -> Result<Vec<ParameterState<'_>>, TrainError> {
+        let parameters = &self.model.parameters;
+        let with_moments = parameters.ids().zip(&self.optimizer.moments);
+        let states = with_moments.map(|(id, moments)| ParameterState {
+            name: parameters.name(id),
+            shape: parameters.shape(id),
+            values: Cow::Borrowed(parameters.values(id)),
+            n_updates: moments.n_updates,
+            first: Cow::Borrowed(&moments.first),
+            second: Cow::Borrowed(&moments.second),
+        });
+        Ok(states.collect())
+    }
+
+    fn restore(&mut self, mut states: BTreeMap<String, SavedParameter>) -> Result<(), TrainError> {
+        let parameters = &mut self.model.parameters;
+        for (id, moments) in parameters.ids().zip(&mut self.optimizer.moments) {
+            let saved = take(&mut states, parameters.name(id), parameters.shape(id))?;
+            let SavedParameter { weight, n_updates, first, second } = saved;
+            parameters.values_mut(id).copy_from_slice(weight.values());
+            let (first, second) = (first.into_values(), second.into_values());
+            *moments = Moments { n_updates, first, second };
+        }
+        nothing_left(states)?;
+        Ok(parameters.pack()?)
+    }
+
+    fn into_model(self: Box<Self>) -> Result<TrainableModel, TrainError> {
+        Ok(self.model)
+    }
+}
