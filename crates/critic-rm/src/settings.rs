@@ -8,6 +8,7 @@ use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
 use critic_model::WeightFormat;
 use critic_model::backprop::Activations;
+use critic_model::composed::TrainDevice;
 use critic_train::{CritiqueWeight, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -117,6 +118,8 @@ pub(crate) struct TrainSettings {
     epochs: usize,
     pairs_per_step: usize,
     tokens_per_pack: usize,
+    /// Where the model is trained; changes no result but by rounding, so a run may go on elsewhere.
+    pub(crate) device: TrainDevice,
     precision: PrecisionSetting,
     activations: Activations,
     learning_rate: LearningRate,
@@ -141,7 +144,7 @@ impl TrainSettings {
             epochs: self.epochs,
             pairs_per_step: self.pairs_per_step,
             tokens_per_pack: self.tokens_per_pack,
-            precision: self.precision.resolved(),
+            precision: self.precision(),
             activations: self.activations,
             learning_rate: self.learning_rate,
             reward_head_learning_rate: self.reward_head_learning_rate,
@@ -154,6 +157,14 @@ impl TrainSettings {
             critique_weight: self.critique_weight,
             critiques_per_response: self.critiques_per_response,
             critique_dropout: self.critique_dropout,
+        }
+    }
+
+    /// Other devices than the CPU have f32 alone.
+    fn precision(&self) -> Precision {
+        match self.precision {
+            PrecisionSetting::Auto if self.device != TrainDevice::Cpu => Precision::F32,
+            precision => precision.resolved(),
         }
     }
 
@@ -286,7 +297,13 @@ fn check(settings: &Settings) -> Result<()> {
     let config = |error: anyhow::Error| Fault::config(error);
     settings.critique.sampling().validate().context("[critique]").map_err(config)?;
     settings.score.sampling().validate().context("[score]").map_err(config)?;
-    settings.train.critic_rm().validate().map_err(|error| config(error.into()))?;
+    let train = settings.train.critic_rm();
+    train.validate().map_err(|error| config(error.into()))?;
+    if settings.train.device != TrainDevice::Cpu {
+        train.check_composed().map_err(|error| config(error.into()))?;
+        let built = settings.train.device.check_built();
+        built.context("train.device").map_err(config)?;
+    }
     if settings.critique.n_candidates == 0 {
         return Err(config(anyhow::anyhow!(
             "critique.n_candidates is 0; at least one candidate is needed"
@@ -410,6 +427,27 @@ mod tests {
         assert_eq!(resolved.settings.refine, Refinement::Summarize { drafts: 3 });
         let weight = set(&["train.critique_weight={kind=\"constant\", weight=0.5}"]).unwrap();
         assert_eq!(weight.settings.train.critique_weight, CritiqueWeight::Constant { weight: 0.5 });
+    }
+
+    #[test]
+    fn a_device_is_checked_before_anything_runs() {
+        assert_eq!(set(&[]).unwrap().settings.train.device, TrainDevice::Cpu);
+        let error = format!("{:#}", set(&["train.device=gpu"]).unwrap_err());
+        assert!(error.contains("`gpu` is no device"), "{error}");
+        for assignment in ["train.precision=bf16", "train.activations=recompute"] {
+            let error = format!("{:#}", set(&["train.device=cuda", assignment]).unwrap_err());
+            assert!(error.contains("only training on the cpu does"), "{error}");
+        }
+        let mut train = set(&["train.precision=auto"]).unwrap().settings.train;
+        train.device = TrainDevice::Cuda { ordinal: 0 };
+        assert_eq!(train.critic_rm().precision, Precision::F32);
+    }
+
+    #[cfg(not(feature = "metal"))]
+    #[test]
+    fn a_device_that_the_build_lacks_is_refused_with_its_feature() {
+        let error = format!("{:#}", set(&["train.device=metal"]).unwrap_err());
+        assert!(error.contains("train.device") && error.contains("--features metal"), "{error}");
     }
 
     #[test]

@@ -162,13 +162,20 @@ fn train(
         session.folder.path().join("checkpoints").join(format!(".{name}-training"));
     let trainer =
         Trainer::new(config, &tokens, seed, key.clone(), &progress_folder, CHECKPOINT_EVERY)?;
+    let device = session.resolved.settings.train.device;
+    let trainer = match device.open().map_err(|error| Fault::config(error.into()))? {
+        Some(opened) => {
+            say(format!("training {name} on {device}, in f32 with activations in f32"));
+            trainer.composed_on(opened)?
+        }
+        None => trainer,
+    };
     let mut meter: Option<Meter> = None;
     let mut first_step = None;
     let cancel = session.cancel.clone();
     let n_steps = trainer.n_steps() as u64;
     let metrics = session.folder.path().join(format!("metrics-{name}.jsonl"));
     let ended = trainer.run(
-        &base.config,
         || TrainableModel::new(&base.config, base.weights.clone(), None, config.precision, &seed),
         &mut |record| {
             first_step.get_or_insert(record.step);
