@@ -134,4 +134,20 @@ impl TrainConfig {
             None => Ok(()),
         }
     }
+
+    /// Checks that other devices than the CPU can train so: candle computes in f32, and keeps every
+    /// activation as it is, so that [`Activations::Bf16`] saves nothing there.
+    ///
+    /// # Errors
+    /// [`TrainError::NotOnDevice`] for products in bf16 and for [`Activations::Recompute`].
+    pub fn check_composed(&self) -> Result<(), TrainError> {
+        let refused = |setting, value| Err(TrainError::NotOnDevice { setting, value, way: "f32" });
+        if self.precision != Precision::F32 {
+            return refused("precision", "bf16");
+        }
+        match self.activations {
+            Activations::Recompute => refused("activations", "recompute"),
+            Activations::F32 | Activations::Bf16 => Ok(()),
+        }
+    }
 }

@@ -1,10 +1,12 @@
 mod preference;
+mod readout;
 
 pub(crate) use preference::add_preference;
+pub(crate) use readout::Readout;
 
 use crate::{JointForm, TrainError};
 use critic_forest::TrainingForest;
-use critic_kernels::cross_entropy::{self, Target};
+use critic_kernels::cross_entropy;
 use critic_kernels::matmul;
 use critic_model::backprop::{Activations, Batch, Gradients, Parameters, Pass};
 use critic_model::query_runs;
@@ -114,19 +116,7 @@ impl JointLoss {
         gradients: &mut Gradients,
     ) -> Result<LossSums, TrainError> {
         let d_model = parameters.config().d_model;
-        let mut read: Vec<usize> = forest.targets.iter().map(|target| target.row).collect();
-        read.sort_unstable();
-        read.dedup();
-        let n_predicting = read.len();
-        let mut targets: Vec<Target> = Vec::with_capacity(forest.targets.len());
-        for target in &forest.targets {
-            // Every target's row is among those that are read.
-            let row = read.partition_point(|&row| row < target.row) as u32;
-            targets.push(Target { row, token: target.token });
-        }
-        targets.sort_by_key(|target| target.row);
-        read.extend_from_slice(&forest.reward_rows);
-
+        let Readout { rows: read, n_predicting, targets } = Readout::new(forest);
         let runs = query_runs(forest);
         let (tokens, positions) = (forest.tokens.as_slice(), forest.positions.as_slice());
         let batch = Batch { tokens, positions, runs: &runs, read: &read };

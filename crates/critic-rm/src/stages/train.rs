@@ -213,6 +213,14 @@ pub(super) fn train(
     let trainer =
         Trainer::new(config, &tokens, seed, key.clone(), &progress_folder, CHECKPOINT_EVERY)?
             .with_held_out(&held_out);
+    let device = session.resolved.settings.train.device;
+    let trainer = match device.open().map_err(|error| Fault::config(error.into()))? {
+        Some(opened) => {
+            say(format!("training {name} on {device}, in f32 with activations in f32"));
+            trainer.composed_on(opened)?
+        }
+        None => trainer,
+    };
     let mut meter: Option<Meter> = None;
     let mut first_step = None;
     let cancel = session.cancel.clone();
@@ -220,7 +228,6 @@ pub(super) fn train(
     let mut metrics: Option<Metrics> = None;
     let mut logged = Ok(());
     let ended = trainer.run(
-        &start.config,
         || {
             let (weights, head) = (start.weights.clone(), start.reward_head.clone());
             TrainableModel::new(&start.config, weights, head, config.precision, &seed)

@@ -158,7 +158,7 @@ fn row_by_row(
     (loss, gradients)
 }
 
-fn pair() -> impl Strategy<Value = PairSequences> {
+pub(crate) fn pair() -> impl Strategy<Value = PairSequences> {
     let tokens = |len| prop::collection::vec(0u32..40, len);
     let critiques = || prop::collection::vec(tokens(1..5), 1..4);
     (
@@ -204,7 +204,7 @@ fn pair() -> impl Strategy<Value = PairSequences> {
 }
 
 /// Anything that families have, in any combination.
-fn variant() -> impl Strategy<Value = Variant> {
+pub(crate) fn variant() -> impl Strategy<Value = Variant> {
     let window = || prop::option::of(1usize..12);
     let cap = || prop::option::of(0.5f32..8.0);
     let flags = any::<[bool; 8]>();
