@@ -8,7 +8,7 @@ use critic_kernels::Precision;
 use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
 use critic_model::WeightFormat;
-use critic_model::backprop::Activations;
+use critic_model::backprop::{Activations, LoraConfig};
 use critic_stats::PreferenceLoss;
 use critic_train::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -176,6 +176,9 @@ pub(crate) struct TrainSettings {
     critique_dropout: f64,
     evaluation: EvaluationConfig,
     keep_checkpoints: usize,
+    /// Adapters that are trained in place of the decoder; absent, everything is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lora: Option<LoraConfig>,
     /// Whether pairs that the filter drops are trained on without critique.
     pub(crate) keep_unfiltered_pairs: bool,
 }
@@ -203,6 +206,7 @@ impl TrainSettings {
             critique_dropout: self.critique_dropout,
             evaluation: self.evaluation,
             keep_checkpoints: self.keep_checkpoints,
+            lora: self.lora.clone(),
         }
     }
 
@@ -484,6 +488,16 @@ mod tests {
         assert_eq!(resolved.settings.refine, Refinement::Summarize { drafts: 3 });
         let weight = set(&["train.critique_weight={kind=\"constant\", weight=0.5}"]).unwrap();
         assert_eq!(weight.settings.train.critique_weight, CritiqueWeight::Constant { weight: 0.5 });
+    }
+
+    #[test]
+    fn low_rank_adapters_are_a_table_of_their_own() {
+        let lora = "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\", \"v_proj\"]}";
+        let found = set(&[lora]).unwrap().settings.train.config().lora.unwrap();
+        assert_eq!((found.rank, found.target_modules.len(), found.dropout), (8, 2, 0.0));
+        assert!(set(&[]).unwrap().settings.train.config().lora.is_none());
+        let none = set(&["train.lora={rank=0, alpha=16, target_modules=[\"q_proj\"]}"]);
+        assert!(format!("{:#}", none.unwrap_err()).contains("lora.rank"));
     }
 
     #[test]

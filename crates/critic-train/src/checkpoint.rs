@@ -1,10 +1,7 @@
 use crate::optimizer::{Moments, Optimizer};
 use crate::{StepRecord, TrainError, TrainableModel};
-use critic_kernels::Precision;
-use critic_model::backprop::Parameters;
-use critic_model::config::DecoderConfig;
+use critic_model::Weight;
 use critic_model::sources::{read_arrays, write_arrays};
-use critic_model::{REWARD_HEAD, Weight};
 use critic_types::{ContentId, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -70,14 +67,14 @@ impl Checkpoints {
         let mut weights: BTreeMap<&str, (&[usize], &[f32])> = BTreeMap::new();
         let mut names = Vec::new();
         let mut n_updates = BTreeMap::new();
-        for (id, state) in parameters.ids().zip(&progress.optimizer.moments) {
+        for (id, state) in parameters.trained_ids().zip(&progress.optimizer.moments) {
             let name = parameters.name(id);
             weights.insert(name, (parameters.shape(id), parameters.values(id)));
             names.push([format!("first.{name}"), format!("second.{name}")]);
             n_updates.insert(name.to_owned(), state.n_updates);
         }
         let mut moments: BTreeMap<&str, (&[usize], &[f32])> = BTreeMap::new();
-        let ids_and_names = parameters.ids().zip(&names).zip(&progress.optimizer.moments);
+        let ids_and_names = parameters.trained_ids().zip(&names).zip(&progress.optimizer.moments);
         for ((id, [first, second]), state) in ids_and_names {
             moments.insert(first, (parameters.shape(id), &state.first));
             moments.insert(second, (parameters.shape(id), &state.second));
@@ -97,14 +94,20 @@ impl Checkpoints {
         Ok(())
     }
 
-    /// The newest checkpoint of `run`; nothing when there is none, or when it belongs to another run.
+    /// Where `run` stands by its newest checkpoint; at its start when there is none, or only another run's.
+    ///
+    /// `model` is the one that the run starts from: what is frozen in it is not in the checkpoint.
     pub(crate) fn load(
         &self,
         run: &ContentId,
-        config: &DecoderConfig,
-        precision: Precision,
-    ) -> Result<Option<Progress>, TrainError> {
-        let Ok(name) = fs::read_to_string(self.latest()) else { return Ok(None) };
+        mut model: TrainableModel,
+    ) -> Result<Progress, TrainError> {
+        let at_start = |model: TrainableModel| Progress {
+            optimizer: Optimizer::new(&model.parameters),
+            model,
+            records: Vec::new(),
+        };
+        let Ok(name) = fs::read_to_string(self.latest()) else { return Ok(at_start(model)) };
         let folder = self.folder.join(name.trim());
         let fault =
             |file: &str, reason: String| TrainError::Checkpoint { path: folder.join(file), reason };
@@ -120,7 +123,7 @@ impl Checkpoints {
             return Err(fault("state.json", reason));
         }
         if state.run != *run {
-            return Ok(None);
+            return Ok(at_start(model));
         }
         let read = |file: &str| -> Result<BTreeMap<String, Weight>, TrainError> {
             let mut arrays = BTreeMap::new();
@@ -130,32 +133,32 @@ impl Checkpoints {
             }
         };
         let mut weights = read("weights.safetensors")?;
-        let head = weights.remove(REWARD_HEAD);
-        let head = head
-            .ok_or_else(|| fault("weights.safetensors", format!("`{REWARD_HEAD}` is missing")))?;
-        let parameters = Parameters::new(config, weights, head, precision)?;
         let mut moments = read("moments.safetensors")?;
         let mut optimizer = Optimizer { moments: Vec::new() };
-        for id in parameters.ids() {
+        let parameters = &mut model.parameters;
+        for id in parameters.trained_ids() {
             let (name, shape) = (parameters.name(id), parameters.shape(id));
-            let mut take = |part: &str| -> Result<Vec<f32>, TrainError> {
-                let key = format!("{part}.{name}");
-                let array = moments.remove(&key).filter(|array| array.shape() == shape);
-                let array = array.ok_or_else(|| {
-                    let reason = format!("`{key}` is missing or not of shape {shape:?}");
-                    fault("moments.safetensors", reason)
-                })?;
-                Ok(array.into_values())
+            let take_from = |arrays: &mut BTreeMap<String, Weight>, file: &str, key: String| {
+                let array = arrays.remove(&key).filter(|array| array.shape() == shape);
+                let array = array.map(Weight::into_values);
+                array.ok_or_else(|| {
+                    fault(file, format!("`{key}` is missing or not of shape {shape:?}"))
+                })
             };
+            let mut take = |part: &str| {
+                take_from(&mut moments, "moments.safetensors", format!("{part}.{name}"))
+            };
+            let (first, second) = (take("first")?, take("second")?);
+            let values = take_from(&mut weights, "weights.safetensors", name.to_owned())?;
             let n_updates = *state
                 .n_updates
                 .get(name)
                 .ok_or_else(|| fault("state.json", format!("`{name}` is missing")))?;
-            let (first, second) = (take("first")?, take("second")?);
             optimizer.moments.push(Moments { n_updates, first, second });
+            parameters.values_mut(id).copy_from_slice(&values);
         }
-        let model = TrainableModel { parameters };
-        Ok(Some(Progress { model, optimizer, records: state.records }))
+        parameters.pack()?;
+        Ok(Progress { model, optimizer, records: state.records })
     }
 
     fn best(&self) -> PathBuf {
@@ -177,7 +180,7 @@ impl Checkpoints {
         let parameters = &model.parameters;
         let mark = best_mark(run, step);
         let mut arrays: BTreeMap<&str, (&[usize], &[f32])> = parameters
-            .ids()
+            .trained_ids()
             .map(|id| (parameters.name(id), (parameters.shape(id), parameters.values(id))))
             .collect();
         arrays.insert(&mark, (&[0], &[]));
@@ -199,7 +202,7 @@ impl Checkpoints {
             return Err(fault(format!("it does not hold the weights after step {}", step + 1)));
         }
         let parameters = &mut model.parameters;
-        for id in parameters.ids() {
+        for id in parameters.trained_ids() {
             let shape = parameters.shape(id);
             let array = arrays.remove(parameters.name(id)).filter(|array| array.shape() == shape);
             let array = array.ok_or_else(|| {

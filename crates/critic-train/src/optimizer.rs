@@ -8,7 +8,7 @@ use critic_model::backprop::{Gradients, ParameterId, Parameters};
 /// A parameter that gets no gradient in a step is left as it is, moments included.
 #[derive(Debug)]
 pub struct Optimizer {
-    /// One for each parameter, in their order.
+    /// One for each parameter that is trained, in their order.
     pub(crate) moments: Vec<Moments>,
 }
 
@@ -22,13 +22,13 @@ pub(crate) struct Moments {
 }
 
 impl Optimizer {
-    /// Zero moments for every parameter.
+    /// Zero moments for every parameter that is trained.
     pub fn new(parameters: &Parameters) -> Self {
         let moments = |id: ParameterId| {
             let n = parameters.values(id).len();
             Moments { n_updates: 0, first: vec![0.0; n], second: vec![0.0; n] }
         };
-        Self { moments: parameters.ids().map(moments).collect() }
+        Self { moments: parameters.trained_ids().map(moments).collect() }
     }
 
     /// Updates every parameter that has a gradient; returns the norm of all gradients before clipping.
@@ -46,7 +46,7 @@ impl Optimizer {
         step: usize,
     ) -> Result<f64, TrainError> {
         let mut squares = 0.0;
-        for id in parameters.ids() {
+        for id in parameters.trained_ids() {
             let sum = gradients.get(id).map_or(0.0, adamw::sum_of_squares);
             if !sum.is_finite() {
                 return Err(TrainError::NonFinite {
@@ -60,7 +60,7 @@ impl Optimizer {
         let norm = squares.sqrt();
         let grad_scale =
             if norm > config.max_grad_norm { config.max_grad_norm / norm } else { 1.0 };
-        for (id, moments) in parameters.ids().zip(&mut self.moments) {
+        for (id, moments) in parameters.trained_ids().zip(&mut self.moments) {
             let Some(gradient) = gradients.get(id) else { continue };
             let peak = if id == parameters.reward_head() {
                 config.reward_head_learning_rate

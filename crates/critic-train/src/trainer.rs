@@ -3,7 +3,6 @@ mod batches;
 use crate::checkpoint::{Checkpoints, Progress};
 use crate::evaluation::{best_step, evaluate};
 use crate::loss::{JointLoss, LossSums, LossWeights};
-use crate::optimizer::Optimizer;
 use crate::{HeldOut, Keep, StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
 use critic_forest::TrainingForest;
 use critic_model::backprop::{Gradients, Parameters};
@@ -96,7 +95,7 @@ impl<'a> Trainer<'a> {
         self.steps_per_epoch() * self.config.epochs
     }
 
-    /// Trains from the newest checkpoint of this run, or from the model that `start` gives.
+    /// Trains the model that `start` gives, from the newest checkpoint of this run if there is one.
     ///
     /// `on_step` hears of each step and may stop the training after it.
     ///
@@ -108,17 +107,11 @@ impl<'a> Trainer<'a> {
         start: impl FnOnce() -> Result<TrainableModel, TrainError>,
         on_step: &mut dyn FnMut(&StepRecord) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
-        let mut progress = match self.checkpoints.load(&self.run, config, self.config.precision)? {
-            Some(progress) => progress,
-            None => {
-                let model = start()?;
-                Progress {
-                    optimizer: Optimizer::new(&model.parameters),
-                    model,
-                    records: Vec::new(),
-                }
-            }
-        };
+        let mut model = start()?;
+        if let Some(lora) = &self.config.lora {
+            model = model.with_lora(lora, &self.seed);
+        }
+        let mut progress = self.checkpoints.load(&self.run, model)?;
         let mut work = Work {
             gradients: Gradients::new(&progress.model.parameters),
             joint_loss: JointLoss::new(self.config.activations, config.n_layers),
@@ -211,8 +204,11 @@ impl<'a> Trainer<'a> {
         let mut sums = LossSums::default();
         let Work { gradients, joint_loss: losses } = work;
         gradients.clear();
-        for forest in &forests {
-            sums += losses.add(&progress.model.parameters, forest, weights, gradients)?;
+        let draws = self.seed.child("dropout").index(step as u64);
+        for (pack, forest) in forests.iter().enumerate() {
+            let key = (draws.index(pack as u64).uniform() * (1u64 << 53) as f64) as u64;
+            let parameters = &progress.model.parameters;
+            sums += losses.add_dropped(parameters, forest, weights, Some(key), gradients)?;
         }
         let joint_loss =
             weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
@@ -263,13 +259,13 @@ fn check_gradients(
         return Ok(());
     }
     let is_tied = parameters.config().tied_embeddings;
-    for id in parameters.ids() {
+    for id in parameters.trained_ids() {
         let is_expected = if id == parameters.reward_head() {
             weights.preference != 0.0
         } else if id == parameters.lm_head() && !is_tied {
             weights.critique != 0.0
         } else {
-            true
+            !parameters.waits_for_another(id)
         };
         let found = match gradients.get(id) {
             None => Some("none"),

@@ -1,11 +1,12 @@
 use super::gradients::Gradients;
 use super::kept::LayerActivations;
-use super::parameters::{LayerIds, Parameters, ProjectionIds};
+use super::parameters::{LayerIds, Parameters};
 use super::pass::Batch;
-use crate::decoder::add_bias;
+use super::projection::AdapterScratch;
 use crate::error::ModelError;
-use critic_kernels::linear::{self, Update};
+use critic_kernels::linear::Update;
 use critic_kernels::{attention, rms_norm, rope, swiglu};
+use std::cell::RefCell;
 
 /// Buffers of a layer at work that no other layer needs.
 #[derive(Debug, Default)]
@@ -27,10 +28,11 @@ pub(super) struct Layer<'a> {
     pub(super) parameters: &'a Parameters,
     pub(super) ids: &'a LayerIds,
     pub(super) batch: &'a Batch<'a>,
+    pub(super) adapters: &'a RefCell<AdapterScratch>,
 }
 
 impl Layer<'_> {
-    fn n_tokens(&self) -> usize {
+    pub(super) fn n_tokens(&self) -> usize {
         self.batch.tokens.len()
     }
 
@@ -45,38 +47,6 @@ impl Layer<'_> {
         Ok(rms_norm::forward(x, self.parameters.values(weight), eps, out)?)
     }
 
-    fn sizes(&self, projection: ProjectionIds) -> [usize; 3] {
-        let shape = self.parameters.shape(projection.weight);
-        [self.n_tokens(), shape[1], shape[0]]
-    }
-
-    fn project(
-        &self,
-        projection: ProjectionIds,
-        x: &[f32],
-        out: &mut Vec<f32>,
-    ) -> Result<(), ModelError> {
-        let sizes @ [n, _, n_out] = self.sizes(projection);
-        out.resize(n * n_out, 0.0);
-        let weight = self.parameters.matrix(projection.weight);
-        linear::forward(sizes, x, weight, out, Update::Write)?;
-        if let Some(bias) = projection.bias {
-            add_bias(self.parameters.values(bias), out);
-        }
-        Ok(())
-    }
-
-    /// `stream += x · weightᵀ`.
-    fn project_onto(
-        &self,
-        projection: ProjectionIds,
-        x: &[f32],
-        stream: &mut [f32],
-    ) -> Result<(), ModelError> {
-        let weight = self.parameters.matrix(projection.weight);
-        Ok(linear::forward(self.sizes(projection), x, weight, stream, Update::Add)?)
-    }
-
     /// From the stream that enters, in `kept.input`, to the feed-forward numbers before their gate.
     ///
     /// `stream` is overwritten with the stream after the attention.
@@ -86,7 +56,7 @@ impl Layer<'_> {
         stream: &mut Vec<f32>,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        let Self { parameters, ids, batch } = *self;
+        let Self { parameters, ids, batch, .. } = *self;
         let config = parameters.config();
         let normed = &mut scratch.normed;
         self.norm(ids.input_norm, &kept.input, normed)?;
@@ -137,7 +107,7 @@ impl Layer<'_> {
         gradients: &mut Gradients,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        let Self { parameters, ids, batch } = *self;
+        let Self { parameters, ids, batch, .. } = *self;
         let config = parameters.config();
         let eps = config.rms_norm_eps;
         let Scratch { normed, inner, grad_normed, grad_attended, grad_q, grad_k, grad_v } = scratch;
@@ -185,38 +155,5 @@ impl Layer<'_> {
         let grad_weight = gradients.add_to(ids.input_norm);
         let weight = parameters.values(ids.input_norm);
         Ok(rms_norm::backward(&kept.input, weight, eps, grad_normed, grad_stream, grad_weight)?)
-    }
-
-    fn backward_input(
-        &self,
-        projection: ProjectionIds,
-        grad_y: &[f32],
-        grad_x: &mut Vec<f32>,
-        update: Update,
-    ) -> Result<(), ModelError> {
-        let sizes @ [n, n_in, _] = self.sizes(projection);
-        grad_x.resize(n * n_in, 0.0);
-        let weight = self.parameters.matrix(projection.weight);
-        Ok(linear::backward_input(sizes, grad_y, weight, grad_x, update)?)
-    }
-
-    fn backward_weight(
-        &self,
-        projection: ProjectionIds,
-        grad_y: &[f32],
-        x: &[f32],
-        gradients: &mut Gradients,
-    ) -> Result<(), ModelError> {
-        let sizes = self.sizes(projection);
-        let precision = self.parameters.matrix(projection.weight).precision();
-        let sum = gradients.add_to(projection.weight);
-        linear::backward_weight(precision, sizes, grad_y, x, sum)?;
-        if let Some(bias) = projection.bias {
-            let sum = gradients.add_to(bias);
-            for row in grad_y.chunks_exact(sum.len()) {
-                sum.iter_mut().zip(row).for_each(|(sum, grad)| *sum += grad);
-            }
-        }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
-use critic_model::sources::{LoadedModel, load_folder, write_hf_folder};
+use critic_model::sources::{LoadedModel, load_folder, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
 use critic_text::Prompts;
@@ -247,6 +247,8 @@ pub(super) fn train(
         Ended::Finished { model, records } => (model, records),
         Ended::Interrupted { .. } => return Err(session.interrupted()),
     };
+    let base = &start.identity.name;
+    write_peft_folder(&folder.join("adapter"), model.parameters(), base)?;
     let (weights, head) = model.into_weights();
     let head = (heads == Heads::Both).then_some(&head);
     write_hf_folder(&folder, &start.config, &weights, head, &start.renderer)?;
