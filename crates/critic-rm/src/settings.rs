@@ -8,7 +8,7 @@ use critic_kernels::Precision;
 use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
 use critic_model::WeightFormat;
-use critic_model::backprop::Activations;
+use critic_model::backprop::{Activations, LoraConfig};
 use critic_model::composed::TrainDevice;
 use critic_stats::PreferenceLoss;
 use critic_train::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate, TrainConfig};
@@ -179,6 +179,9 @@ pub(crate) struct TrainSettings {
     critique_dropout: f64,
     evaluation: EvaluationConfig,
     keep_checkpoints: usize,
+    /// Adapters that are trained in place of the decoder; absent, everything is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lora: Option<LoraConfig>,
     /// Whether pairs that the filter drops are trained on without critique.
     pub(crate) keep_unfiltered_pairs: bool,
 }
@@ -206,6 +209,7 @@ impl TrainSettings {
             critique_dropout: self.critique_dropout,
             evaluation: self.evaluation,
             keep_checkpoints: self.keep_checkpoints,
+            lora: self.lora.clone(),
         }
     }
 
@@ -350,13 +354,13 @@ fn check(settings: &Settings) -> Result<()> {
         .validate()
         .map_err(|error| config(anyhow::Error::from(error).context("[warmup]")))?;
     let device = settings.train.device;
-    device.check_built().context("train.device").map_err(config)?;
     for name in &settings.methods {
         let method = Method::resolve(name, &settings.train)?;
         if device != TrainDevice::Cpu {
             method.train.check_composed().map_err(|error| config(error.into()))?;
         }
     }
+    device.check_built().context("train.device").map_err(config)?;
     if settings.methods.is_empty() {
         return Err(config(anyhow::anyhow!(
             "methods is empty; name at least one, such as methods=[\"critic-rm\"]"
@@ -507,7 +511,11 @@ mod tests {
         assert_eq!(set(&[]).unwrap().settings.train.device, TrainDevice::Cpu);
         let error = format!("{:#}", set(&["train.device=gpu"]).unwrap_err());
         assert!(error.contains("`gpu` is no device"), "{error}");
-        for assignment in ["train.precision=bf16", "train.activations=recompute"] {
+        for assignment in [
+            "train.precision=bf16",
+            "train.activations=recompute",
+            "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\"]}",
+        ] {
             let error = format!("{:#}", set(&["train.device=cuda", assignment]).unwrap_err());
             assert!(error.contains("only training on the cpu does"), "{error}");
         }
@@ -521,6 +529,16 @@ mod tests {
     fn a_device_that_the_build_lacks_is_refused_with_its_feature() {
         let error = format!("{:#}", set(&["train.device=metal"]).unwrap_err());
         assert!(error.contains("train.device") && error.contains("--features metal"), "{error}");
+    }
+
+    #[test]
+    fn low_rank_adapters_are_a_table_of_their_own() {
+        let lora = "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\", \"v_proj\"]}";
+        let found = set(&[lora]).unwrap().settings.train.config().lora.unwrap();
+        assert_eq!((found.rank, found.target_modules.len(), found.dropout), (8, 2, 0.0));
+        assert!(set(&[]).unwrap().settings.train.config().lora.is_none());
+        let none = set(&["train.lora={rank=0, alpha=16, target_modules=[\"q_proj\"]}"]);
+        assert!(format!("{:#}", none.unwrap_err()).contains("lora.rank"));
     }
 
     #[test]

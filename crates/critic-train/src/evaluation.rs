@@ -130,7 +130,7 @@ pub(crate) fn evaluate(
     for places in pack(&sizes, budget)? {
         let pairs: Vec<_> = places.into_iter().map(|place| drawn[place].clone()).collect();
         let forest = TrainingForest::build(&pairs)?;
-        sums += backend.add(&forest, only_looking)?;
+        sums += backend.add(&forest, only_looking, None)?;
     }
     let mean = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
     Ok(EvaluationRecord {

@@ -115,11 +115,26 @@ impl JointLoss {
         weights: LossWeights,
         gradients: &mut Gradients,
     ) -> Result<LossSums, TrainError> {
+        self.add_dropped(parameters, forest, weights, None, gradients)
+    }
+
+    /// As [`add`](Self::add), with the adapters' dropout drawn from `dropout_key` if there is one.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_dropped(
+        &mut self,
+        parameters: &Parameters,
+        forest: &TrainingForest,
+        weights: LossWeights,
+        dropout_key: Option<u64>,
+        gradients: &mut Gradients,
+    ) -> Result<LossSums, TrainError> {
         let d_model = parameters.config().d_model;
         let Readout { rows: read, n_predicting, targets } = Readout::new(forest);
         let runs = query_runs(forest);
         let (tokens, positions) = (forest.tokens.as_slice(), forest.positions.as_slice());
-        let batch = Batch { tokens, positions, runs: &runs, read: &read };
+        let batch = Batch { tokens, positions, runs: &runs, read: &read, dropout_key };
         let hidden = self.pass.forward(parameters, &batch)?;
         self.grad_hidden.clear();
         self.grad_hidden.resize(hidden.len(), 0.0);
@@ -155,7 +170,7 @@ impl JointLoss {
                     weights.critique as f32,
                     &mut self.nll,
                     grad_predicting,
-                    gradients.add_to(lm_head),
+                    gradients.has_room(lm_head).then(|| gradients.add_to(lm_head)),
                     &mut self.cross_entropy,
                 )?
             };

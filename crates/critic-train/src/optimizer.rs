@@ -8,7 +8,7 @@ use critic_model::backprop::{Gradients, ParameterId, Parameters};
 /// A parameter that gets no gradient in a step is left as it is, moments included.
 #[derive(Debug)]
 pub struct Optimizer {
-    /// One for each parameter, in their order.
+    /// One for each parameter that is trained, in their order.
     pub(crate) moments: Vec<Moments>,
 }
 
@@ -22,13 +22,13 @@ pub(crate) struct Moments {
 }
 
 impl Optimizer {
-    /// Zero moments for every parameter.
+    /// Zero moments for every parameter that is trained.
     pub fn new(parameters: &Parameters) -> Self {
         let moments = |id: ParameterId| {
             let n = parameters.values(id).len();
             Moments { n_updates: 0, first: vec![0.0; n], second: vec![0.0; n] }
         };
-        Self { moments: parameters.ids().map(moments).collect() }
+        Self { moments: parameters.trained_ids().map(moments).collect() }
     }
 
     /// Updates every parameter that has a gradient; returns the norm of all gradients before clipping.
@@ -46,13 +46,13 @@ impl Optimizer {
         step: usize,
     ) -> Result<f64, TrainError> {
         let mut squares = 0.0;
-        for id in parameters.ids() {
+        for id in parameters.trained_ids() {
             let sum = gradients.get(id).map_or(0.0, adamw::sum_of_squares);
             squares += squares_of(parameters.name(id), sum, step)?;
         }
         let norm = squares.sqrt();
         let grad_scale = clip_scale(config, norm);
-        for (id, moments) in parameters.ids().zip(&mut self.moments) {
+        for (id, moments) in parameters.trained_ids().zip(&mut self.moments) {
             let Some(gradient) = gradients.get(id) else { continue };
             let is_matrix = parameters.shape(id).len() >= 2;
             let update = update_of(config, id == parameters.reward_head(), is_matrix, rate_share);

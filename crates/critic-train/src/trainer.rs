@@ -113,7 +113,10 @@ impl<'a> Trainer<'a> {
         start: impl FnOnce() -> Result<TrainableModel, TrainError>,
         on_step: &mut dyn FnMut(&StepRecord) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
-        let model = start()?;
+        let mut model = start()?;
+        if let Some(lora) = &self.config.lora {
+            model = model.with_lora(lora, &self.seed);
+        }
         let backend: Box<dyn Backend> = match &self.device {
             None => Box::new(Kernels::new(model, self.config.activations)),
             Some(device) => Box::new(Composed::new(model, device)?),
@@ -209,8 +212,10 @@ impl<'a> Trainer<'a> {
         let mut sums = LossSums::default();
         let backend = &mut progress.backend;
         backend.clear();
-        for forest in &forests {
-            sums += backend.add(forest, weights)?;
+        let draws = self.seed.child("dropout").index(step as u64);
+        for (pack, forest) in forests.iter().enumerate() {
+            let key = (draws.index(pack as u64).uniform() * (1u64 << 53) as f64) as u64;
+            sums += backend.add(forest, weights, Some(key))?;
         }
         let joint_loss =
             weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;

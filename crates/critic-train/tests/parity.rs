@@ -5,7 +5,7 @@
 
 use critic_forest::{PairSequences, TrainingForest};
 use critic_kernels::Precision;
-use critic_model::backprop::{Activations, Gradients, Parameters};
+use critic_model::backprop::{Activations, Gradients, LoraConfig, Parameters, TargetModule};
 use critic_model::sources::{load_folder, read_arrays};
 use critic_model::{REWARD_HEAD, Weight};
 use critic_stats::PreferenceLoss;
@@ -309,6 +309,7 @@ fn check_steps(name: &str) {
         critique_dropout: 0.0,
         evaluation: EvaluationConfig::default(),
         keep_checkpoints: 1,
+        lora: None,
     };
     let whole = forest(&case.expected, true);
     let weights = LossWeights::new(
@@ -338,4 +339,50 @@ fn ten_steps_of_adamw_follow_pytorch() {
     check_steps("tiny_qwen2");
     check_steps("families/qwen3");
     check_steps("families/gemma2");
+}
+
+#[derive(Deserialize)]
+struct Adapted {
+    rank: usize,
+    alpha: f64,
+    target_modules: Vec<TargetModule>,
+    loss: f64,
+}
+
+#[test]
+fn adapters_have_pytorchs_loss_and_gradients() {
+    let Case { expected, model, .. } = case("tiny_llama", Precision::F32);
+    let text = std::fs::read(golden("lora_tiny_llama.json")).unwrap();
+    let Adapted { rank, alpha, target_modules, loss } = serde_json::from_slice(&text).unwrap();
+    let mut tensors = BTreeMap::new();
+    read_arrays(&golden("lora_tiny_llama.safetensors"), &mut tensors).unwrap();
+    let lora = LoraConfig { rank, alpha, dropout: 0.0, target_modules, rslora: false };
+    let config = model.parameters().config().clone();
+    let (weights, head) = model.into_weights();
+    let plain = Parameters::new(&config, weights, head, Precision::F32).unwrap();
+    let mut parameters = plain.with_adapters(&lora, &SeedTree::new(0));
+    for id in parameters.adapter_ids() {
+        let value = &tensors[&format!("value.{}", parameters.name(id))];
+        assert_eq!(value.shape(), parameters.shape(id));
+        parameters.values_mut(id).copy_from_slice(value.values());
+    }
+    let n_pairs = expected.pairs.len();
+    let weights =
+        LossWeights::new(JointForm::Convex, expected.lam, expected.n_critique_tokens, n_pairs);
+    let mut gradients = Gradients::new(&parameters);
+    let mut joint = JointLoss::new(Activations::F32, config.n_layers);
+    let whole = forest(&expected, true);
+    let sums = joint.add(&parameters, &whole, weights, &mut gradients).unwrap();
+    near(weights.critique * sums.critique_nats + weights.preference * sums.preference_nats, loss);
+    for id in parameters.trained_ids() {
+        let name = parameters.name(id);
+        let name = if name == REWARD_HEAD { "reward_head.weight" } else { name };
+        let expected = tensors.remove(&format!("grad.{name}")).unwrap();
+        let scale = expected.values().iter().fold(0f32, |max, g| max.max(g.abs()));
+        assert!(scale > 0.0, "{name}");
+        for (found, expected) in gradients.get(id).unwrap().iter().zip(expected.values()) {
+            assert!((found - expected).abs() <= 1e-4 * scale, "{name}: {found} is not {expected}");
+        }
+    }
+    assert!(tensors.keys().all(|name| name.starts_with("value.")), "{:?}", tensors.keys());
 }

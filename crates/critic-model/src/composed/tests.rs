@@ -56,7 +56,7 @@ fn hidden_states_and_their_gradients_are_those_of_the_kernels() {
         let runs = runs();
         let read = [1, 6, 4, 6];
         let (tokens, positions) = (&TOKENS[..], &POSITIONS[..]);
-        let batch = Batch { tokens, positions, runs: &runs, read: &read };
+        let batch = Batch { tokens, positions, runs: &runs, read: &read, dropout_key: None };
         let (weights, head) = weights(&config);
         let parameters = backprop::Parameters::new(&config, weights, head, Precision::F32).unwrap();
         let mut pass = backprop::Pass::new(Activations::F32, config.n_layers);
@@ -135,7 +135,13 @@ fn how_the_targets_are_cut_into_chunks_does_not_matter() {
     let config = tiny(Architecture::Qwen2);
     let (parameters, runs) = (composed(&config), runs());
     let read = [0, 1, 3, 6, 4];
-    let batch = Batch { tokens: &TOKENS, positions: &POSITIONS, runs: &runs, read: &read };
+    let batch = Batch {
+        tokens: &TOKENS,
+        positions: &POSITIONS,
+        runs: &runs,
+        read: &read,
+        dropout_key: None,
+    };
     let target = |(row, token)| Target { row, token };
     let targets = [(0, 3), (1, 4), (1, 4), (1, 0), (3, 10)].map(target);
     let run = |rows_of_a_chunk| {
@@ -223,7 +229,8 @@ fn a_batch_that_does_not_fit_is_refused() {
     let config = tiny(Architecture::Llama);
     let parameters = composed(&config);
     let refused = |tokens: &[u32], positions: &[u32], runs: &[QueryRun], read: &[usize]| {
-        hidden(&parameters, &Batch { tokens, positions, runs, read }).unwrap_err()
+        hidden(&parameters, &Batch { tokens, positions, runs, read, dropout_key: None })
+            .unwrap_err()
     };
     let (two, one) = ([run(0, 2, &[])], [run(0, 1, &[])]);
     assert!(matches!(refused(&[1, 11], &[0, 1], &two, &[0]), ModelError::UnknownToken { .. }));

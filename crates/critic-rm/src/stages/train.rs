@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
-use critic_model::sources::{LoadedModel, load_folder, write_hf_folder};
+use critic_model::sources::{LoadedModel, load_folder, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
 use critic_text::Prompts;
@@ -254,6 +254,12 @@ pub(super) fn train(
         Ended::Finished { model, records } => (model, records),
         Ended::Interrupted { .. } => return Err(session.interrupted()),
     };
+    let (adapter, base) = (folder.join("adapter"), &start.identity.name);
+    if config.lora.is_none() && adapter.exists() {
+        // Of an earlier training into the same folder.
+        std::fs::remove_dir_all(&adapter).map_err(|error| Fault::store(error.into()))?;
+    }
+    write_peft_folder(&adapter, model.parameters(), base, heads == Heads::Both)?;
     let (weights, head) = model.into_weights();
     let head = (heads == Heads::Both).then_some(&head);
     write_hf_folder(&folder, &start.config, &weights, head, &start.renderer)?;

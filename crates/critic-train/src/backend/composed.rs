@@ -42,11 +42,12 @@ impl Backend for Composed {
         &mut self,
         forest: &TrainingForest,
         weights: LossWeights,
+        _dropout_key: Option<u64>,
     ) -> Result<LossSums, TrainError> {
         let Readout { rows, n_predicting, targets } = Readout::new(forest);
         let runs = query_runs(forest);
         let (tokens, positions) = (forest.tokens.as_slice(), forest.positions.as_slice());
-        let batch = Batch { tokens, positions, runs: &runs, read: &rows };
+        let batch = Batch { tokens, positions, runs: &runs, read: &rows, dropout_key: None };
         let mut pass = Pass::forward(&self.parameters, &batch)?;
         let nll = pass.cross_entropy(&targets, weights.critique, &mut self.gradients)?;
         let mut sums = LossSums {

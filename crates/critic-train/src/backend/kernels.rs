@@ -39,8 +39,10 @@ impl Backend for Kernels {
         &mut self,
         forest: &TrainingForest,
         weights: LossWeights,
+        dropout_key: Option<u64>,
     ) -> Result<LossSums, TrainError> {
-        self.joint_loss.add(&self.model.parameters, forest, weights, &mut self.gradients)
+        let Self { model, joint_loss, gradients, .. } = self;
+        joint_loss.add_dropped(&model.parameters, forest, weights, dropout_key, gradients)
     }
 
     fn without_gradient(&self) -> Result<Vec<(String, &'static str)>, TrainError> {
@@ -53,7 +55,11 @@ impl Backend for Kernels {
             };
             Some((parameters.name(id).to_owned(), found))
         };
-        Ok(parameters.ids().filter_map(found).collect())
+        Ok(parameters
+            .trained_ids()
+            .filter(|&id| !parameters.waits_for_another(id))
+            .filter_map(found)
+            .collect())
     }
 
     fn step(
@@ -68,7 +74,7 @@ impl Backend for Kernels {
 
     fn weights(&self) -> Result<Vec<WeightState<'_>>, TrainError> {
         let parameters = &self.model.parameters;
-        let states = parameters.ids().map(|id| WeightState {
+        let states = parameters.trained_ids().map(|id| WeightState {
             name: parameters.name(id),
             shape: parameters.shape(id),
             values: Cow::Borrowed(parameters.values(id)),
@@ -87,7 +93,7 @@ impl Backend for Kernels {
 
     fn restore(&mut self, mut weights: BTreeMap<String, Weight>) -> Result<(), TrainError> {
         let parameters = &mut self.model.parameters;
-        for id in parameters.ids() {
+        for id in parameters.trained_ids() {
             let weight = take(&mut weights, parameters.name(id), parameters.shape(id))?;
             parameters.values_mut(id).copy_from_slice(weight.values());
         }
@@ -100,7 +106,7 @@ impl Backend for Kernels {
         mut saved: BTreeMap<String, SavedMoments>,
     ) -> Result<(), TrainError> {
         let parameters = &self.model.parameters;
-        for (id, moments) in parameters.ids().zip(&mut self.optimizer.moments) {
+        for (id, moments) in parameters.trained_ids().zip(&mut self.optimizer.moments) {
             let SavedMoments { n_updates, first, second } =
                 SavedMoments::take(&mut saved, parameters.name(id), parameters.shape(id))?;
             let (first, second) = (first.into_values(), second.into_values());

@@ -25,14 +25,16 @@ pub(crate) trait Backend: Debug {
     fn clear(&mut self);
 
     /// The losses of a forest; their gradients are added to those of the step. A loss whose weight is zero
-    /// has none.
+    /// has none. Adapters drop what `dropout_key` draws, and nothing without one.
     fn add(
         &mut self,
         forest: &TrainingForest,
         weights: LossWeights,
+        dropout_key: Option<u64>,
     ) -> Result<LossSums, TrainError>;
 
-    /// The names of parameters whose gradient is absent (`none`) or zero everywhere (`zeros`).
+    /// The names of trained parameters whose gradient is absent (`none`) or zero everywhere (`zeros`) though
+    /// no other parameter's value makes it so.
     fn without_gradient(&self) -> Result<Vec<(String, &'static str)>, TrainError>;
 
     /// One update of every parameter that has a gradient; returns the norm of all gradients before clipping.

@@ -45,8 +45,8 @@ fn same_step(
     composed.clear();
     // Twice: gradients add up.
     for _ in 0..2 {
-        let expected = kernels.add(forest, weights).unwrap();
-        let found = composed.add(forest, weights).unwrap();
+        let expected = kernels.add(forest, weights, None).unwrap();
+        let found = composed.add(forest, weights, None).unwrap();
         let near = |a: f64, b: f64| (a - b).abs() <= 1e-4 * b.abs() + 1e-9;
         prop_assert!(near(found.critique_nats, expected.critique_nats));
         prop_assert!(near(found.preference_nats, expected.preference_nats));
@@ -126,7 +126,7 @@ fn looking_leaves_no_gradient() {
     let (mut kernels, mut composed) = both(&tiny_config(Architecture::Llama, true));
     let nothing = LossWeights::new(JointForm::Convex, 0.0, 0, 0);
     for backend in [&mut kernels as &mut dyn Backend, &mut composed] {
-        assert!(backend.add(&forest, nothing).unwrap().critique_nats > 0.0);
+        assert!(backend.add(&forest, nothing, None).unwrap().critique_nats > 0.0);
         let without = backend.without_gradient().unwrap();
         assert_eq!(without.len(), backend.weights().unwrap().len());
         assert!(without.iter().all(|(_, found)| *found == "none"));

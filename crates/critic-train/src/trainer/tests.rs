@@ -3,7 +3,7 @@ use crate::loss::tests::{tiny_config, tiny_weights};
 use crate::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate};
 use critic_kernels::Precision;
 use critic_model::REWARD_HEAD;
-use critic_model::backprop::Activations;
+use critic_model::backprop::{Activations, LoraConfig, TargetModule};
 use critic_model::config::Architecture;
 use critic_model::sources::read_arrays;
 use critic_stats::PreferenceLoss;
@@ -31,6 +31,7 @@ pub(crate) fn config() -> TrainConfig {
         critique_dropout: 0.5,
         evaluation: EvaluationConfig::default(),
         keep_checkpoints: 1,
+        lora: None,
     }
 }
 
@@ -105,6 +106,12 @@ fn train_on(
     )
 }
 
+fn base() -> TrainableModel {
+    let decoder = tiny_config(Architecture::Llama, true);
+    let weights = tiny_weights(&decoder);
+    TrainableModel::new(&decoder, weights, None, Precision::F32, &SeedTree::new(4)).unwrap()
+}
+
 fn finished(ended: Ended) -> (BTreeMap<String, Vec<f32>>, Vec<StepRecord>) {
     let Ended::Finished { model, mut records } = ended else { panic!("training was interrupted") };
     records.iter_mut().for_each(|record| record.seconds = 0.0);
@@ -147,6 +154,53 @@ fn stop_and_resume_equals_a_straight_run_to_the_bit() {
             assert!(matches!(stopped, Ended::Interrupted { n_steps } if n_steps == stop_after));
             assert_eq!(finished(run(folder.path(), None)), expected);
         }
+    }
+}
+
+fn with_lora() -> TrainConfig {
+    let lora = LoraConfig {
+        rank: 3,
+        alpha: 6.0,
+        dropout: 0.2,
+        target_modules: vec![TargetModule::QProj, TargetModule::VProj, TargetModule::DownProj],
+        rslora: false,
+    };
+    TrainConfig { lora: Some(lora), ..config() }
+}
+
+#[test]
+fn adapters_stop_and_resume_to_the_bit_and_leave_the_rest_as_it_was() {
+    let data = pairs(5);
+    let straight = tempfile::tempdir().unwrap();
+    let expected = finished(train(&with_lora(), &data, straight.path(), None).unwrap());
+    for stop_after in [1, 4, 8] {
+        let folder = tempfile::tempdir().unwrap();
+        train(&with_lora(), &data, folder.path(), Some(stop_after)).unwrap();
+        let mut arrays = BTreeMap::new();
+        let step = format!("step-{stop_after:06}/weights.safetensors");
+        read_arrays(&folder.path().join(step), &mut arrays).unwrap();
+        assert_eq!(arrays.len(), 2 * 3 * 2 + 1, "{:?}", arrays.keys());
+        let resumed = finished(train(&with_lora(), &data, folder.path(), None).unwrap());
+        assert_eq!(resumed, expected);
+    }
+    let targets = ["q_proj", "v_proj", "down_proj", REWARD_HEAD];
+    let (before, head) = base().into_weights();
+    for (name, weight) in before.into_iter().chain([(REWARD_HEAD.to_owned(), head)]) {
+        let is_target = targets.iter().any(|target| name.contains(target));
+        assert_eq!(weight.values() != expected.0[&name], is_target, "{name}");
+    }
+}
+
+#[test]
+fn adapters_learn_with_any_precision_and_activations() {
+    for (precision, activations) in
+        [(Precision::F32, Activations::Recompute), (Precision::Bf16, Activations::Bf16)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig { epochs: 12, precision, activations, ..with_lora() };
+        let (_, records) = finished(train(&config, &pairs(6), folder.path(), None).unwrap());
+        assert!(records[30].critique_loss < records[0].critique_loss);
+        assert!(records[35].preference_loss.unwrap() < 0.6, "{:?}", records[35]);
     }
 }
 
@@ -196,6 +250,8 @@ fn what_only_the_kernels_do_is_refused_elsewhere() {
     };
     let error = refused(&TrainConfig { precision: Precision::Bf16, ..config() });
     assert!(matches!(error, TrainError::NotOnDevice { setting: "precision", .. }), "{error}");
+    let error = refused(&with_lora());
+    assert!(matches!(error, TrainError::NotOnDevice { setting: "lora", .. }), "{error}");
     let error = refused(&TrainConfig { activations: Activations::Recompute, ..config() });
     assert!(matches!(error, TrainError::NotOnDevice { setting: "activations", .. }), "{error}");
 }
