@@ -5,8 +5,11 @@
 
 use critic_forest::{PairSequences, TrainingForest};
 use critic_kernels::Precision;
-use critic_model::backprop::{Activations, Gradients, LoraConfig, Parameters, TargetModule};
-use critic_model::sources::{load_folder, read_arrays};
+use critic_kernels::attention::QueryRun;
+use critic_model::backprop::{
+    Activations, Batch, Gradients, LoraConfig, Parameters, Pass, TargetModule,
+};
+use critic_model::sources::{load_folder, read_arrays, write_peft_folder};
 use critic_model::{REWARD_HEAD, Weight};
 use critic_stats::PreferenceLoss;
 use critic_train::{
@@ -385,4 +388,76 @@ fn adapters_have_pytorchs_loss_and_gradients() {
         }
     }
     assert!(tensors.keys().all(|name| name.starts_with("value.")), "{:?}", tensors.keys());
+}
+
+#[derive(Deserialize)]
+struct PeftRewards {
+    sequences: Vec<Vec<u32>>,
+    rewards: Vec<f32>,
+}
+
+fn rewards(parameters: &Parameters, sequences: &[Vec<u32>]) -> Vec<f32> {
+    let mut pass = Pass::new(Activations::F32, parameters.config().n_layers);
+    let reward = |tokens: &Vec<u32>| {
+        let n = tokens.len();
+        let positions: Vec<u32> = (0..n as u32).collect();
+        let runs = [QueryRun { query_start: 0, query_len: n, prefix: Vec::new(), own_start: 0 }];
+        let (tokens, positions, read) = (tokens.as_slice(), positions.as_slice(), [n - 1]);
+        let batch = Batch { tokens, positions, runs: &runs, read: &read, dropout_key: None };
+        let hidden = pass.forward(parameters, &batch).unwrap();
+        let head = parameters.values(parameters.reward_head());
+        hidden.iter().zip(head).map(|(h, w)| h * w).sum()
+    };
+    sequences.iter().map(reward).collect()
+}
+
+#[test]
+fn an_adapter_folder_of_peft_has_its_rewards_here_and_is_written_as_peft_writes_it() {
+    let read_json = |path: PathBuf| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let folder = golden("peft_tiny_llama");
+    let config = read_json(folder.join("adapter_config.json"));
+    let lora = LoraConfig {
+        rank: config["r"].as_u64().unwrap() as usize,
+        alpha: config["lora_alpha"].as_f64().unwrap(),
+        dropout: config["lora_dropout"].as_f64().unwrap(),
+        target_modules: serde_json::from_value(config["target_modules"].clone()).unwrap(),
+        rslora: config["use_rslora"].as_bool().unwrap(),
+    };
+    let mut theirs = BTreeMap::new();
+    read_arrays(&folder.join("adapter_model.safetensors"), &mut theirs).unwrap();
+    let loaded = load_folder(&golden("tiny_llama")).unwrap();
+    let head = theirs["base_model.model.score.weight"].clone();
+    let plain = Parameters::new(&loaded.config, loaded.weights, head, Precision::F32).unwrap();
+    let mut parameters = plain.with_adapters(&lora, &SeedTree::new(0));
+    for id in parameters.adapter_ids() {
+        let value = &theirs[&format!("base_model.model.{}", parameters.name(id))];
+        parameters.values_mut(id).copy_from_slice(value.values());
+    }
+    let PeftRewards { sequences, rewards: expected } =
+        serde_json::from_value(read_json(golden("peft_tiny_llama_rewards.json"))).unwrap();
+    let near = |found: &[f32]| {
+        let pairs = found.iter().zip(&expected);
+        pairs.for_each(|(found, e)| assert!((found - e).abs() < 1e-5, "{found} is not {e}"));
+    };
+    near(&rewards(&parameters, &sequences));
+
+    let ours = tempfile::tempdir().unwrap();
+    write_peft_folder(ours.path(), &parameters, "tiny_llama", true).unwrap();
+    let mut arrays = BTreeMap::new();
+    read_arrays(&ours.path().join("adapter_model.safetensors"), &mut arrays).unwrap();
+    assert_eq!(arrays, theirs);
+    let written = read_json(ours.path().join("adapter_config.json"));
+    for (key, value) in written.as_object().unwrap() {
+        match key.as_str() {
+            // PEFT also names the head of other families.
+            "modules_to_save" => assert_eq!(value, &serde_json::json!(["score"])),
+            _ => assert_eq!(value, &config[key], "{key}"),
+        }
+    }
+
+    let shape = parameters.config().clone();
+    let (weights, head) = parameters.into_weights();
+    near(&rewards(&Parameters::new(&shape, weights, head, Precision::F32).unwrap(), &sequences));
 }
