@@ -78,6 +78,10 @@ pub(crate) struct RunArgs {
     /// Catalogue name, hub id, folder, or .gguf file.
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
+    /// Where the model is trained: cpu, cuda, cuda:1 and so on, or metal; critiques and scores stay on the
+    /// CPU.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
     /// Preference pairs to train on.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
@@ -104,6 +108,8 @@ impl RunArgs {
         let mut flags = Vec::new();
         let text = |path: &PathBuf| Value::String(path.display().to_string());
         flags.extend(self.model.clone().map(|model| ("model", Value::String(model))));
+        let device = self.device.clone();
+        flags.extend(device.map(|device| ("train.device", Value::String(device))));
         flags.extend(self.data.as_ref().map(|path| ("data.train", text(path))));
         flags.extend(self.eval.as_ref().map(|path| ("data.eval", text(path))));
         flags.extend(self.seed.map(|seed| ("seed", Value::Integer(seed.cast_signed()))));

@@ -8,7 +8,8 @@ use critic_kernels::Precision;
 use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
 use critic_model::WeightFormat;
-use critic_model::backprop::Activations;
+use critic_model::backprop::{Activations, LoraConfig};
+use critic_model::composed::TrainDevice;
 use critic_stats::PreferenceLoss;
 use critic_train::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -160,6 +161,8 @@ pub(crate) struct TrainSettings {
     epochs: usize,
     pairs_per_step: usize,
     tokens_per_pack: usize,
+    /// Where the model is trained; changes no result but by rounding, so a run may go on elsewhere.
+    pub(crate) device: TrainDevice,
     precision: PrecisionSetting,
     activations: Activations,
     learning_rate: LearningRate,
@@ -176,6 +179,9 @@ pub(crate) struct TrainSettings {
     critique_dropout: f64,
     evaluation: EvaluationConfig,
     keep_checkpoints: usize,
+    /// Adapters that are trained in place of the decoder; absent, everything is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lora: Option<LoraConfig>,
     /// Whether pairs that the filter drops are trained on without critique.
     pub(crate) keep_unfiltered_pairs: bool,
 }
@@ -187,7 +193,7 @@ impl TrainSettings {
             epochs: self.epochs,
             pairs_per_step: self.pairs_per_step,
             tokens_per_pack: self.tokens_per_pack,
-            precision: self.precision.resolved(),
+            precision: self.precision(),
             activations: self.activations,
             learning_rate: self.learning_rate,
             reward_head_learning_rate: self.reward_head_learning_rate,
@@ -203,6 +209,15 @@ impl TrainSettings {
             critique_dropout: self.critique_dropout,
             evaluation: self.evaluation,
             keep_checkpoints: self.keep_checkpoints,
+            lora: self.lora.clone(),
+        }
+    }
+
+    /// Other devices than the CPU have f32 alone.
+    fn precision(&self) -> Precision {
+        match self.precision {
+            PrecisionSetting::Auto if self.device != TrainDevice::Cpu => Precision::F32,
+            precision => precision.resolved(),
         }
     }
 
@@ -339,7 +354,13 @@ fn check(settings: &Settings) -> Result<()> {
         .warmup(&settings.warmup)
         .validate()
         .map_err(|error| config(anyhow::Error::from(error).context("[warmup]")))?;
-    Method::resolve_all(&settings.methods, &settings.train)?;
+    let device = settings.train.device;
+    for method in Method::resolve_all(&settings.methods, &settings.train)? {
+        if device != TrainDevice::Cpu {
+            method.train.check_composed().map_err(|error| config(error.into()))?;
+        }
+    }
+    device.check_built().context("train.device").map_err(config)?;
     if settings.methods.is_empty() {
         return Err(config(anyhow::anyhow!(
             "methods is empty; name at least one, such as methods=[\"critic-rm\"]"
@@ -483,6 +504,41 @@ mod tests {
         assert_eq!(resolved.settings.refine, Refinement::Summarize { drafts: 3 });
         let weight = set(&["train.critique_weight={kind=\"constant\", weight=0.5}"]).unwrap();
         assert_eq!(weight.settings.train.critique_weight, CritiqueWeight::Constant { weight: 0.5 });
+    }
+
+    #[test]
+    fn a_device_is_checked_before_anything_runs() {
+        assert_eq!(set(&[]).unwrap().settings.train.device, TrainDevice::Cpu);
+        let error = format!("{:#}", set(&["train.device=gpu"]).unwrap_err());
+        assert!(error.contains("`gpu` is no device"), "{error}");
+        for assignment in [
+            "train.precision=bf16",
+            "train.activations=recompute",
+            "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\"]}",
+        ] {
+            let error = format!("{:#}", set(&["train.device=cuda", assignment]).unwrap_err());
+            assert!(error.contains("only training on the cpu does"), "{error}");
+        }
+        let mut train = set(&["train.precision=auto"]).unwrap().settings.train;
+        train.device = TrainDevice::Cuda { ordinal: 0 };
+        assert_eq!(train.config().precision, Precision::F32);
+    }
+
+    #[cfg(not(feature = "metal"))]
+    #[test]
+    fn a_device_that_the_build_lacks_is_refused_with_its_feature() {
+        let error = format!("{:#}", set(&["train.device=metal"]).unwrap_err());
+        assert!(error.contains("train.device") && error.contains("--features metal"), "{error}");
+    }
+
+    #[test]
+    fn low_rank_adapters_are_a_table_of_their_own() {
+        let lora = "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\", \"v_proj\"]}";
+        let found = set(&[lora]).unwrap().settings.train.config().lora.unwrap();
+        assert_eq!((found.rank, found.target_modules.len(), found.dropout), (8, 2, 0.0));
+        assert!(set(&[]).unwrap().settings.train.config().lora.is_none());
+        let none = set(&["train.lora={rank=0, alpha=16, target_modules=[\"q_proj\"]}"]);
+        assert!(format!("{:#}", none.unwrap_err()).contains("lora.rank"));
     }
 
     #[test]

@@ -143,11 +143,23 @@ fn the_whole_loop_ends_in_a_report() {
     assert_eq!(score(), text);
 }
 
+/// Adapters in place of full training.
+const LORA: &str = "train.lora={rank=4, alpha=8, dropout=0.1, rslora=true, target_modules=[\"q_proj\", \"v_proj\", \"down_proj\"]}";
+
 #[test]
 fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
+    ends_with_the_same_bytes_when_killed(&[]);
+}
+
+#[test]
+fn a_killed_run_with_adapters_goes_on_and_ends_with_the_same_bytes() {
+    ends_with_the_same_bytes_when_killed(&["--set", LORA]);
+}
+
+fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let straight = folder.path().join("straight");
-    succeeds(run("run", &straight, &[]));
+    succeeds(run("run", &straight, extra));
     let expected = results(&straight);
     let killed = folder.path().join("killed");
     for line in [
@@ -159,8 +171,11 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
         "training scalar",
         "scoring",
     ] {
-        let mut child =
-            run("run", &killed, &[]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = run("run", &killed, extra)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         for text in stderr.lines().map_while(Result::ok) {
             if text.starts_with(line) {
@@ -170,7 +185,7 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
         }
         child.wait().unwrap();
     }
-    succeeds(run("run", &killed, &[]));
+    succeeds(run("run", &killed, extra));
     assert_eq!(results(&killed), expected);
 }
 
@@ -446,4 +461,28 @@ fn a_warmed_up_critic_feeds_rounds_and_every_method_is_compared() {
     let held_out = format!("warmup.data={:?}", root("examples/eval.jsonl").display().to_string());
     let other = folder.path().join("other");
     fails(run("warmup", &other, &["--set", &held_out]), 3, &["held-out"]);
+}
+
+#[test]
+fn adapters_train_in_the_warm_up_and_in_rounds_and_stand_beside_the_merged_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let warmup = format!("warmup.data={:?}", synthesized(folder.path()).display().to_string());
+    let extra = ["--set", &warmup, "--set", "warmup.measure_pairs=2", "--set", "rounds.n=2"];
+    succeeds(run("run", &out, &[&extra[..], &["--set", LORA]].concat()));
+    for (name, task) in
+        [("warmup", "CAUSAL_LM"), ("critic-rm-round-1", "SEQ_CLS"), ("critic-rm", "SEQ_CLS")]
+    {
+        let adapter = out.join("checkpoints").join(name).join("adapter");
+        let config = std::fs::read_to_string(adapter.join("adapter_config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        assert_eq!((&config["task_type"], &config["r"]), (&task.into(), &4.into()));
+        assert!(adapter.join("adapter_model.safetensors").exists());
+    }
+    let mut score = critic_rm(&["score"]);
+    score.arg(root("examples/eval.jsonl")).arg("--model").arg(out.join("checkpoints/critic-rm"));
+    succeeds(score);
+    // Trained whole, the model has no adapter, and leaves none of before.
+    succeeds(run("run", &out, &extra));
+    assert!(!out.join("checkpoints/critic-rm/adapter").exists());
 }

@@ -18,6 +18,18 @@ pub enum TrainError {
         /// What it must be.
         rule: &'static str,
     },
+    /// A setting asks for what only the CPU's kernels do.
+    #[error(
+        "train.{setting} is {value}, which only training on the cpu does; set it to {way}, or train.device to cpu"
+    )]
+    NotOnDevice {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: &'static str,
+        /// A value that every device takes.
+        way: &'static str,
+    },
     /// There is nothing to train on.
     #[error("no pair is left to train on; loosen the filter, or let pairs without critiques in")]
     NoPairs,

@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
-use critic_model::sources::{LoadedModel, load_folder, write_hf_folder};
+use critic_model::sources::{LoadedModel, load_folder, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
 use critic_stats::MarginUse;
@@ -229,6 +229,14 @@ pub(super) fn train(
     let trainer =
         Trainer::new(config, &tokens, seed, key.clone(), &progress_folder, CHECKPOINT_EVERY)?
             .with_held_out(&held_out);
+    let device = session.resolved.settings.train.device;
+    let trainer = match device.open().map_err(|error| Fault::config(error.into()))? {
+        Some(opened) => {
+            say(format!("training {name} on {device}, in f32 with activations in f32"));
+            trainer.composed_on(opened)?
+        }
+        None => trainer,
+    };
     let mut meter: Option<Meter> = None;
     let mut first_step = None;
     let cancel = session.cancel.clone();
@@ -236,7 +244,6 @@ pub(super) fn train(
     let mut metrics: Option<Metrics> = None;
     let mut logged = Ok(());
     let ended = trainer.run(
-        &start.config,
         || {
             let (weights, head) = (start.weights.clone(), start.reward_head.clone());
             TrainableModel::new(&start.config, weights, head, config.precision, &seed)
@@ -263,6 +270,12 @@ pub(super) fn train(
         Ended::Finished { model, records } => (model, records),
         Ended::Interrupted { .. } => return Err(session.interrupted()),
     };
+    let (adapter, base) = (folder.join("adapter"), &start.identity.name);
+    if config.lora.is_none() && adapter.exists() {
+        // Of an earlier training into the same folder.
+        std::fs::remove_dir_all(&adapter).map_err(|error| Fault::store(error.into()))?;
+    }
+    write_peft_folder(&adapter, model.parameters(), base, heads == Heads::Both)?;
     let (weights, head) = model.into_weights();
     let head = (heads == Heads::Both).then_some(&head);
     write_hf_folder(&folder, &start.config, &weights, head, &start.renderer)?;
