@@ -79,6 +79,18 @@ pub enum EngineErrorKind {
     /// Rewards were asked of a model without a reward head.
     #[error("the model has no reward head; train one, or name a checkpoint that has one")]
     NoRewardHead,
+    /// A remote server could not answer this request.
+    #[error("{reason}")]
+    Remote {
+        /// What happened, and the way out.
+        reason: String,
+    },
+    /// No request can be answered until a setting is changed; the others of the call fail alike.
+    #[error("{reason}")]
+    RemoteRefused {
+        /// What happened, and the way out.
+        reason: String,
+    },
     /// The arithmetic failed.
     #[error("the model could not be run: {reason}")]
     Compute {

@@ -1,0 +1,27 @@
+//! [`Generator`](critic_engine::Generator) on any OpenAI-compatible server: vLLM, SGLang, llama.cpp, TGI
+//! and hosted ones, through chat or plain completions.
+//!
+//! [`RemoteEngine`] keeps up to `max_concurrency` calls under way, each in a thread of its own with a
+//! blocking client: a call waits seconds for a server, so a few hundred threads cost less than a second
+//! client and an async runtime beside the one that fetches models. A result is handed over as soon as
+//! its request is finished. Limits, servers, pauses and tries again bear on when an answer comes, never
+//! on what is asked.
+
+mod choices;
+mod client;
+mod dispatch;
+mod endpoints;
+mod engine;
+mod error;
+mod failure;
+mod key;
+mod limits;
+mod retry_after;
+mod settings;
+mod usage;
+mod wire;
+
+pub use engine::{RemoteEngine, Render};
+pub use error::RemoteError;
+pub use settings::{Api, RemoteSettings};
+pub use usage::Usage;

@@ -1,0 +1,220 @@
+//! The engine against a real TCP server whose replies are scripted.
+
+use critic_engine::{
+    CancelToken, Completion, EngineErrorKind, GenerateRequest, Generator, Probe, ProbeTurn,
+    RequestControl, Sampling, collect,
+};
+use critic_remote::{RemoteEngine, RemoteSettings};
+use critic_types::{Conversation, FinishReason, SeedTree};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+type Script = dyn Fn(usize, &Value, &mut TcpStream) + Send + Sync;
+
+/// A server that hands each call's number and body to `script`; gives its address and what it saw.
+fn serve(
+    script: impl Fn(usize, &Value, &mut TcpStream) + Send + Sync + 'static,
+) -> (String, Arc<Mutex<Vec<Value>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (script, bodies): (Arc<Script>, _) = (Arc::new(script), seen.clone());
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (script, bodies) = (script.clone(), bodies.clone());
+            thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    if reader.read_line(&mut line).unwrap_or(0) == 0 {
+                        return;
+                    }
+                    if let Some(n) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = n.trim().parse().unwrap();
+                    }
+                    if line == "\r\n" {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                let number = {
+                    let mut bodies = bodies.lock().unwrap();
+                    bodies.push(body.clone());
+                    bodies.len() - 1
+                };
+                script(number, &body, &mut stream);
+            });
+        }
+    });
+    (url, seen)
+}
+
+fn reply(stream: &mut TcpStream, status: u16, headers: &str, body: &str) {
+    let length = body.len();
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status} X\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
+}
+
+fn answers(n: u64) -> String {
+    let choice = json!({"message": {"content": "Good. Score: 8"}, "finish_reason": "stop"});
+    let choices = vec![choice; n as usize];
+    json!({"choices": choices, "usage": {"prompt_tokens": 7, "completion_tokens": 5 * n}})
+        .to_string()
+}
+
+fn settings(url: &str) -> RemoteSettings {
+    RemoteSettings {
+        base_urls: vec![url.to_owned()],
+        model: "m".to_owned(),
+        read_timeout: 2.0,
+        max_backoff: 2.0,
+        retries: 2,
+        max_concurrency: 4,
+        ..RemoteSettings::default()
+    }
+}
+
+fn request(id: &str) -> GenerateRequest {
+    let seed = SeedTree::new(1).child(id);
+    GenerateRequest::new(id, Conversation::from_user(id), Sampling::greedy(16), seed)
+}
+
+type Outcome = Result<Vec<Completion>, EngineErrorKind>;
+
+fn run(engine: &mut RemoteEngine, requests: &[GenerateRequest]) -> Vec<Outcome> {
+    collect(requests.len(), |sink| engine.generate(requests, sink))
+        .into_iter()
+        .map(|result| result.expect("every request has a result").map_err(|error| error.kind))
+        .collect()
+}
+
+/// The outcome of one request against a server whose first reply is `bad` and whose others are well.
+fn after_one(bad: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> (Outcome, usize) {
+    let (url, seen) = serve(move |number, _, stream| match number {
+        0 => bad(stream),
+        _ => reply(stream, 200, "", &answers(1)),
+    });
+    let mut engine = RemoteEngine::new(settings(&url), None).unwrap();
+    let outcome = run(&mut engine, &[request("a")]).remove(0);
+    let n = seen.lock().unwrap().len();
+    (outcome, n)
+}
+
+#[test]
+fn what_is_worth_trying_again_is_tried_again() {
+    let recovers = |name: &str, (outcome, n): (Outcome, usize)| {
+        let completions = outcome.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!((completions[0].n_tokens, n), (5, 2), "{name}");
+        assert_eq!(completions[0].finish_reason, FinishReason::Stop);
+    };
+    recovers("429", after_one(|s| reply(s, 429, "Retry-After: 0\r\n", "{}")));
+    recovers("500", after_one(|s| reply(s, 500, "", "<html>oops</html>")));
+    recovers("malformed", after_one(|s| reply(s, 200, "", "{\"choices\": [")));
+    recovers("html", after_one(|s| reply(s, 200, "Content-Type: text/html\r\n", "<html>")));
+    recovers("no choices", after_one(|s| reply(s, 200, "", "{\"choices\": []}")));
+    recovers("closed", after_one(|_| {}));
+    recovers(
+        "cut",
+        after_one(|s| {
+            let _ = s.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{\"choices\"");
+        }),
+    );
+    recovers("silent", after_one(|_| thread::sleep(Duration::from_secs(4))));
+}
+
+#[test]
+fn one_failing_item_fails_nothing_else() {
+    let (url, _) = serve(|_, body, stream| match body["messages"][0]["content"].as_str() {
+        Some("b") => {
+            let error = json!({"error": {"message": "maximum context length is 16", "code": 400}});
+            reply(stream, 400, "", &error.to_string());
+        }
+        _ => reply(stream, 200, "", &answers(1)),
+    });
+    let mut engine = RemoteEngine::new(settings(&url), None).unwrap();
+    let outcomes = run(&mut engine, &["a", "b", "c"].map(request));
+    assert!(outcomes[0].is_ok() && outcomes[2].is_ok());
+    let error = outcomes[1].as_ref().unwrap_err().to_string();
+    assert!(error.contains("shorten the prompt"), "{error}");
+    assert_eq!((engine.usage().prompt_tokens, engine.usage().n_retries), (14, 0));
+}
+
+#[test]
+fn a_refused_key_stops_everything_and_is_not_quoted() {
+    // PATH stands in for a key: a variable that every environment has.
+    let key = std::env::var("PATH").unwrap();
+    let quoted = key.clone();
+    let (url, seen) = serve(move |_, _, stream| {
+        let error = json!({"error": {"message": format!("bad key {quoted}")}});
+        reply(stream, 401, "", &error.to_string());
+    });
+    let keyed =
+        RemoteSettings { api_key_env: "PATH".to_owned(), max_concurrency: 1, ..settings(&url) };
+    let mut engine = RemoteEngine::new(keyed, None).unwrap();
+    assert!(!format!("{engine:?}").contains(&key));
+    for outcome in run(&mut engine, &["a", "b", "c"].map(request)) {
+        let error = outcome.unwrap_err();
+        assert!(matches!(error, EngineErrorKind::RemoteRefused { .. }), "{error}");
+        assert!(!format!("{error:?} {error}").contains(&key));
+        assert!(error.to_string().contains("api_key_env"), "{error}");
+    }
+    assert_eq!(seen.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn a_server_that_ignores_n_is_topped_up_and_remembered() {
+    let (url, seen) = serve(|_, _, stream| reply(stream, 200, "", &answers(1)));
+    let alone = RemoteSettings { max_concurrency: 1, ..settings(&url) };
+    let mut engine = RemoteEngine::new(alone, None).unwrap();
+    let three = |id| GenerateRequest { n: 3, ..request(id) };
+    let outcomes = run(&mut engine, &[three("a"), three("b")]);
+    assert!(outcomes.iter().all(|outcome| outcome.as_ref().unwrap().len() == 3));
+    let seen = seen.lock().unwrap();
+    let asked: Vec<Option<u64>> = seen.iter().map(|body| body["n"].as_u64()).collect();
+    assert_eq!(asked, [Some(3), None, None, None, None, None]);
+    assert_ne!(seen[1]["seed"], seen[2]["seed"]);
+}
+
+#[test]
+fn a_question_is_read_from_the_likeliest_tokens() {
+    let (url, _) = serve(|_, body, stream| match body["logprobs"].as_bool() {
+        Some(true) => {
+            let top = json!([{"token": "No", "logprob": -2.0}, {"token": " Yes", "logprob": -1.0}]);
+            let content = json!([{"token": " Yes", "logprob": -1.0, "top_logprobs": top}]);
+            let choice = json!({"message": {"content": " Yes"}, "finish_reason": "length",
+                "logprobs": {"content": content}});
+            reply(stream, 200, "", &json!({"choices": [choice]}).to_string());
+        }
+        _ => reply(stream, 200, "", &answers(1)),
+    });
+    let mut engine = RemoteEngine::new(settings(&url), None).unwrap();
+    let turn = ProbeTurn::Question("Right?".to_owned());
+    let probe = Probe { turn, choices: vec!["Yes".to_owned(), "No".to_owned()] };
+    let asking = GenerateRequest { probes: vec![probe], ..request("a") };
+    let completions = run(&mut engine, &[asking]).remove(0).unwrap();
+    for (got, expected) in completions[0].probes[0].iter().zip([-1.0, -2.0]) {
+        assert!((got - expected).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_cancelled_request_does_not_wait_for_its_server() {
+    let (url, _) = serve(|_, _, _| thread::sleep(Duration::from_secs(30)));
+    let patient = RemoteSettings { read_timeout: 60.0, ..settings(&url) };
+    let mut engine = RemoteEngine::new(patient, None).unwrap();
+    let token = CancelToken::new();
+    token.cancel();
+    let control = RequestControl { cancel: Some(token), ..RequestControl::default() };
+    let outcome = run(&mut engine, &[GenerateRequest { control, ..request("a") }]).remove(0);
+    assert_eq!(outcome, Err(EngineErrorKind::Cancelled));
+}
