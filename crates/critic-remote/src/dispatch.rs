@@ -1,5 +1,5 @@
 use crate::failure::Failure;
-use critic_engine::{EngineError, EngineErrorKind, RequestControl, Sink};
+use critic_engine::{CancelToken, EngineError, EngineErrorKind, RequestControl, Sink};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -16,10 +16,22 @@ pub(crate) struct Item {
     pub(crate) control: RequestControl,
 }
 
+impl Item {
+    /// Whether the item ends now, before its time.
+    fn ends(&self, now: Instant) -> Option<Failure> {
+        let Self { control, .. } = self;
+        if control.cancel.as_ref().is_some_and(CancelToken::is_cancelled) {
+            return Some(Failure::Cancelled);
+        }
+        control.deadline.is_some_and(|deadline| now >= deadline).then_some(Failure::Deadline)
+    }
+}
+
 /// The error of an item.
 fn error(id: &str, failure: Failure) -> EngineError {
     let kind = match failure {
-        Failure::Again { reason, .. } | Failure::Item(reason) => EngineErrorKind::Remote { reason },
+        Failure::Item(reason) => EngineErrorKind::Remote { reason },
+        Failure::Again { reason, .. } => EngineErrorKind::RemoteUnavailable { reason },
         Failure::Everything(reason) => EngineErrorKind::RemoteRefused { reason },
         Failure::Cancelled => EngineErrorKind::Cancelled,
         Failure::Deadline => EngineErrorKind::Deadline,
@@ -29,9 +41,10 @@ fn error(id: &str, failure: Failure) -> EngineError {
 
 /// Works on the items in `n_threads` threads and hands each result over as it comes.
 ///
-/// The threads are not waited for: a thread whose item was cancelled ends when its server answers or
-/// its timeout passes, and what it brings is not looked at. After [`Failure::Everything`] nothing more
-/// is sent, and every item that is open fails with it.
+/// After [`Failure::Everything`] no item is begun; those under way end with their call, and the rest
+/// fail with it. After a break of `sink` the calls under way are waited for, so that their replies can
+/// be kept. A thread whose item was cancelled is not waited for: it ends when its server answers or its
+/// timeout passes.
 pub(crate) fn dispatch<T: Send + 'static>(
     items: &[Item],
     n_threads: usize,
@@ -49,46 +62,55 @@ pub(crate) fn dispatch<T: Send + 'static>(
             let stopped = || stop.load(Ordering::SeqCst);
             while !stopped() {
                 let place = next.fetch_add(1, Ordering::SeqCst);
-                if place >= n_items || sender.send((place, work(place, &stopped))).is_err() {
+                if place >= n_items {
+                    return;
+                }
+                let result = work(place, &stopped);
+                if matches!(result, Err(Failure::Everything(_))) {
+                    stop.store(true, Ordering::SeqCst);
+                }
+                if sender.send((place, result)).is_err() {
                     return;
                 }
             }
         });
     }
     drop(sender);
+    let has_end = |item: &Item| item.control.cancel.is_some() || item.control.deadline.is_some();
+    let watched: Vec<usize> = (0..n_items).filter(|&place| has_end(&items[place])).collect();
     let mut is_open = vec![true; n_items];
     let mut n_open = n_items;
     let mut refused: Option<Failure> = None;
+    let mut looked = Instant::now();
+    let mut results = Vec::new();
     while n_open > 0 {
-        let mut results = Vec::new();
         match receiver.recv_timeout(TICK) {
             Ok((place, result)) => {
+                let result = match (result, &refused) {
+                    (Err(Failure::Cancelled), Some(failure)) => Err(failure.clone()),
+                    (result, _) => result,
+                };
                 if let Err(failure @ Failure::Everything(_)) = &result {
-                    stop.store(true, Ordering::SeqCst);
-                    refused = Some(failure.clone());
+                    refused.get_or_insert(failure.clone());
                 }
                 results.push((place, result));
             }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => {
-                let reason = "a worker thread ended early".to_owned();
-                refused.get_or_insert(Failure::Everything(reason));
+                let early = || Failure::Item("a worker thread ended early".to_owned());
+                let failure = refused.clone().unwrap_or_else(early);
+                let open = (0..n_items).filter(|&place| is_open[place]);
+                results.extend(open.map(|place| (place, Err(failure.clone()))));
             }
         }
         let now = Instant::now();
-        for (place, Item { control, .. }) in items.iter().enumerate() {
-            if !is_open[place] || results.iter().any(|(done, _)| *done == place) {
-                continue;
-            }
-            if let Some(failure) = &refused {
-                results.push((place, Err(failure.clone())));
-            } else if control.cancel.as_ref().is_some_and(|token| token.is_cancelled()) {
-                results.push((place, Err(Failure::Cancelled)));
-            } else if control.deadline.is_some_and(|deadline| now >= deadline) {
-                results.push((place, Err(Failure::Deadline)));
+        if now >= looked + TICK {
+            looked = now;
+            for &place in watched.iter().filter(|&&place| is_open[place]) {
+                results.extend(items[place].ends(now).map(|failure| (place, Err(failure))));
             }
         }
-        for (place, result) in results {
+        for (place, result) in results.drain(..) {
             if !std::mem::replace(&mut is_open[place], false) {
                 continue;
             }
@@ -96,6 +118,7 @@ pub(crate) fn dispatch<T: Send + 'static>(
             let result = result.map_err(|failure| error(&items[place].id, failure));
             if sink(place, result).is_break() {
                 stop.store(true, Ordering::SeqCst);
+                while receiver.recv().is_ok() {}
                 return;
             }
         }

@@ -2,25 +2,23 @@ use crate::choices::choice_log_probs;
 use crate::client::Client;
 use crate::dispatch::{Item, dispatch};
 use crate::failure::Failure;
-use crate::wire::{Answer, Input, body};
+use crate::wire::{Answer, Input, Reply, body};
 use crate::{Api, RemoteError, RemoteSettings, Usage};
 use critic_engine::{
     ChoiceRequest, Completion, EngineError, EngineErrorKind, GenerateRequest, Generator, Probe,
     ProbeTurn, RequestControl, Sampling, Sink,
 };
 use critic_types::{Conversation, Role, SeedTree};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Renders a conversation up to where the assistant's next turn begins, without the token that begins a
 /// text: servers add that one.
 pub type Render = Arc<dyn Fn(&Conversation) -> Result<String, String> + Send + Sync>;
-
-/// How many of the likeliest tokens probes ask for: the most that hosted servers give.
-const TOP: usize = 20;
 
 /// Writes on OpenAI-compatible servers.
 ///
@@ -28,8 +26,12 @@ const TOP: usize = 20;
 /// several answers in one call, the call's seed is that of the first of them, and the server draws the
 /// others from it as it likes. Servers do not promise the same answer for the same seed.
 ///
-/// A call that gives fewer answers than asked is topped up one by one, and no later call asks for
-/// several.
+/// A call that gives fewer answers than asked is topped up, and later calls ask for no more than came;
+/// one that is refused for asking for several asks for half of them.
+///
+/// A reading after an answer (a probe) that cannot be had is an empty list, as where the request is too
+/// long with the question. Where it may be had later, the request fails and stays open, and a kept file
+/// of replies has its answers. Tokens are those that the server counts.
 /// [`Overflow::DropOldestTurns`](critic_engine::Overflow::DropOldestTurns) is not done: only the server
 /// knows its tokens, and a prompt that does not fit fails.
 #[derive(Clone)]
@@ -39,7 +41,8 @@ struct Shared {
     settings: RemoteSettings,
     client: Client,
     render: Option<Render>,
-    one_by_one: AtomicBool,
+    /// How many answers a call may ask for, as far as is known.
+    at_once: AtomicUsize,
 }
 
 impl fmt::Debug for RemoteEngine {
@@ -51,19 +54,44 @@ impl fmt::Debug for RemoteEngine {
 impl RemoteEngine {
     /// An engine; nothing is sent. `render` is needed for [`Api::Completions`] alone.
     ///
+    /// Every reply is kept in the file `replies` where one is named, and no call is sent whose reply
+    /// stands there. The file belongs to one engine at a time.
+    ///
     /// # Errors
     /// Every [`RemoteError`].
-    pub fn new(settings: RemoteSettings, render: Option<Render>) -> Result<Self, RemoteError> {
+    pub fn new(
+        settings: RemoteSettings,
+        render: Option<Render>,
+        replies: Option<&Path>,
+    ) -> Result<Self, RemoteError> {
         if settings.api == Api::Completions && render.is_none() {
             return Err(RemoteError::NoRenderer);
         }
-        let client = Client::new(&settings)?;
-        Ok(Self(Arc::new(Shared { settings, client, render, one_by_one: AtomicBool::new(false) })))
+        let client = Client::new(&settings, replies)?;
+        let at_once = AtomicUsize::new(usize::MAX);
+        Ok(Self(Arc::new(Shared { settings, client, render, at_once })))
     }
 
-    /// What was asked of the servers since the engine was made.
+    /// What was asked of the servers.
     pub fn usage(&self) -> Usage {
         self.0.client.counters.usage()
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.0.client
+    }
+
+    /// One reading after an answer.
+    pub(crate) fn read_after(
+        &self,
+        conversation: &Conversation,
+        answer: &str,
+        probe: &Probe,
+    ) -> Result<Vec<f64>, String> {
+        let control = RequestControl::default();
+        let seed = SeedTree::new(0);
+        let calls = Calls { shared: &self.0, control: &control, seed, stopped: &|| false };
+        calls.probe(conversation, answer, probe).map_err(Failure::reason)
     }
 }
 
@@ -100,19 +128,21 @@ impl Generator for RemoteEngine {
     fn choose(&mut self, requests: &[ChoiceRequest], sink: &mut Sink<'_, Vec<f64>>) {
         let items: Vec<Item> = requests
             .iter()
-            .map(|request| Item { id: request.id.clone(), control: RequestControl::default() })
+            .map(|request| Item { id: request.id.clone(), control: request.control.clone() })
             .collect();
         let shared = self.0.clone();
         let open = requests.to_vec();
         let work = move |i: usize, stopped: &dyn Fn() -> bool| {
-            let ChoiceRequest { conversation, choices, id } = &open[i];
-            let calls = Calls {
-                shared: &shared,
-                control: &RequestControl::default(),
-                seed: SeedTree::new(0).child(id),
-                stopped,
-            };
-            calls.choose(conversation, "", choices)
+            let ChoiceRequest { conversation, choices, id, control } = &open[i];
+            let seed = SeedTree::new(0).child(id);
+            let calls = Calls { shared: &shared, control, seed, stopped };
+            match calls.choose(conversation, "", choices)? {
+                Some(log_probs) => Ok(log_probs),
+                None => Err(Failure::Item(
+                    "the choices lead on to tokens after others, which a server that does not continue answers cannot tell the probability of"
+                        .to_owned(),
+                )),
+            }
         };
         dispatch(&items, self.0.settings.max_concurrency, work, sink);
     }
@@ -126,28 +156,41 @@ impl Shared {
     ) -> Result<Vec<Completion>, Failure> {
         let calls = Calls { shared: self, control: &request.control, seed: request.seed, stopped };
         let mut completions: Vec<Completion> = Vec::with_capacity(request.n);
-        while completions.len() < request.n {
-            let left = request.n - completions.len();
-            let several = left > 1 && !self.one_by_one.load(Ordering::SeqCst);
-            let n = if several { left } else { 1 };
-            let first = completions.len() as u64;
-            let (answers, n_tokens) = match calls.write(request, n, first) {
-                // Some servers refuse `n` instead of ignoring it.
-                Err(Failure::Item(_)) if several => calls.write(request, 1, first)?,
-                other => other?,
+        let mut n_had = 0;
+        while n_had < request.n {
+            let mut n = (request.n - n_had).min(self.at_once.load(Ordering::SeqCst));
+            let mut halved = false;
+            let reply = loop {
+                match calls.write(request, n, n_had as u64) {
+                    // Some servers refuse `n`, or one beyond their bound.
+                    Err(Failure::Item(_)) if n > 1 => {
+                        n /= 2;
+                        halved = true;
+                    }
+                    other => break other?,
+                }
             };
-            if answers.len() < n {
-                self.one_by_one.store(true, Ordering::SeqCst);
+            let n_came = reply.answers.len().min(n);
+            if halved || n_came < n {
+                self.at_once.fetch_min(n_came, Ordering::SeqCst);
             }
-            let n_bytes: usize = answers.iter().map(|answer| answer.text.len()).sum();
-            for answer in answers.into_iter().take(n) {
+            n_had += n_came;
+            let n_bytes: usize = reply.answers.iter().map(|answer| answer.text.len()).sum();
+            let told = reply.completion_tokens.map(|n| n as usize);
+            for answer in reply.answers.into_iter().take(n) {
                 let share = answer.text.len() as f64 / n_bytes.max(1) as f64;
-                let n_tokens = match n {
-                    1 => n_tokens as usize,
-                    _ => (n_tokens as f64 * share).round() as usize,
-                };
-                completions.push(calls.complete(request, answer, n_tokens)?);
+                let shared = told.map(|told| (told as f64 * share).round() as usize);
+                let counted = if n == 1 { told.or(answer.n_tokens) } else { answer.n_tokens };
+                let n_tokens = counted.or(shared).unwrap_or(0);
+                completions.extend(calls.complete(request, answer, n_tokens)?);
             }
+        }
+        if completions.is_empty() {
+            let reason = "the server's content filter withheld every answer; leave the item out, or use another server";
+            return Err(Failure::Item(reason.to_owned()));
+        }
+        for completion in &mut completions {
+            completion.probes = calls.probes(request, &completion.text)?;
         }
         Ok(completions)
     }
@@ -173,53 +216,53 @@ struct Calls<'a> {
 }
 
 impl Calls<'_> {
-    /// `n` answers, and how many tokens they have together.
-    fn write(
-        &self,
-        request: &GenerateRequest,
-        n: usize,
-        first: u64,
-    ) -> Result<(Vec<Answer>, u64), Failure> {
+    /// `n` answers; the first of them is answer `first` of the request.
+    fn write(&self, request: &GenerateRequest, n: usize, first: u64) -> Result<Reply, Failure> {
         let input = self.shared.input(&request.conversation, "")?;
         let seed = self.seed.index(first);
         // Every server takes a seed of 31 bits.
         let number = (seed.uniform() * f64::from(1u32 << 31)) as u32;
         let settings = &self.shared.settings;
-        let body = body(settings, &input, &request.sampling, n, number, request.log_probs);
-        let jitter = seed.child("retry");
-        let reply = self.shared.client.call(&body, self.control, &jitter, self.stopped)?;
-        Ok((reply.answers, reply.completion_tokens))
+        // Of several answers the log-probabilities tell how long each is.
+        let counting = (n > 1 && settings.top_log_probs > 0).then_some(1);
+        let log_probs = request.log_probs.map(|top| top.max(1)).or(counting);
+        let body = body(settings, &input, &request.sampling, n, number, log_probs);
+        let (keeps, jitter) = (request.log_probs.is_some(), seed.child("retry"));
+        self.shared.client.call(&body, keeps, self.control, &jitter, self.stopped)
     }
 
+    /// An answer without its readings; nothing where the server withheld it.
     fn complete(
         &self,
         request: &GenerateRequest,
         answer: Answer,
         n_tokens: usize,
-    ) -> Result<Completion, Failure> {
-        let Some(finish_reason) = answer.finish_reason else {
-            let reason = "the server's content filter withheld an answer; leave the item out, or use another server";
-            return Err(Failure::Item(reason.to_owned()));
-        };
+    ) -> Result<Option<Completion>, Failure> {
+        let Some(finish_reason) = answer.finish_reason else { return Ok(None) };
         let log_probs = match (request.log_probs, answer.log_probs) {
             (None, _) => Vec::new(),
             (Some(_), Some(log_probs)) => log_probs,
             (Some(_), None) => return Err(no_log_probs()),
         };
-        let probes = if self.shared.settings.log_probs {
-            let read = |probe| self.probe(&request.conversation, &answer.text, probe);
-            request.probes.iter().map(read).collect::<Result<_, _>>()?
-        } else {
-            Vec::new()
-        };
-        Ok(Completion {
+        Ok(Some(Completion {
             text: answer.text,
             finish_reason,
             n_tokens,
-            probes,
+            probes: Vec::new(),
             log_probs,
             n_dropped_turns: 0,
-        })
+        }))
+    }
+
+    fn probes(&self, request: &GenerateRequest, answer: &str) -> Result<Vec<Vec<f64>>, Failure> {
+        if self.shared.settings.top_log_probs == 0 {
+            return Ok(vec![Vec::new(); request.probes.len()]);
+        }
+        let read = |probe| match self.probe(&request.conversation, answer, probe) {
+            Err(Failure::Item(_)) => Ok(Vec::new()),
+            other => other,
+        };
+        request.probes.iter().map(read).collect()
     }
 
     fn probe(
@@ -229,17 +272,18 @@ impl Calls<'_> {
         probe: &Probe,
     ) -> Result<Vec<f64>, Failure> {
         let choices = &probe.choices;
-        match &probe.turn {
+        let appended = |lead: &str| format!("{answer}{lead}");
+        let log_probs = match &probe.turn {
             ProbeTurn::Question(question) => {
                 let asked = conversation
                     .clone()
                     .with(Role::Assistant, answer)
                     .with(Role::User, question.as_str());
-                self.choose(&asked, "", choices)
+                self.choose(&asked, "", choices)?
             }
             // A blank at the end of a prompt belongs to the token after it.
             ProbeTurn::Appended(lead) => {
-                self.choose(conversation, format!("{answer}{lead}").trim_end(), choices)
+                self.choose(conversation, appended(lead).trim_end(), choices)?
             }
             ProbeTurn::Written(lead) => {
                 let bare = lead.trim();
@@ -247,15 +291,14 @@ impl Calls<'_> {
                     let rest = answer[end..].trim_start();
                     choices.iter().any(|choice| rest.starts_with(choice.trim()))
                 };
-                let ends = answer.rmatch_indices(bare).map(|(at, _)| at + bare.len());
-                match ends.into_iter().find(|&end| states(end)) {
-                    Some(end) => self.choose(conversation, &answer[..end], choices),
-                    None => {
-                        self.choose(conversation, format!("{answer}{lead}").trim_end(), choices)
-                    }
+                let mut ends = answer.rmatch_indices(bare).map(|(at, _)| at + bare.len());
+                match ends.find(|&end| states(end)) {
+                    Some(end) => self.choose(conversation, &answer[..end], choices)?,
+                    None => self.choose(conversation, appended(lead).trim_end(), choices)?,
                 }
             }
-        }
+        };
+        Ok(log_probs.unwrap_or_default())
     }
 
     /// ln P of the choices in the assistant's next turn, which begins with `begun`.
@@ -264,29 +307,35 @@ impl Calls<'_> {
         conversation: &Conversation,
         begun: &str,
         choices: &[String],
-    ) -> Result<Vec<f64>, Failure> {
+    ) -> Result<Option<Vec<f64>>, Failure> {
         let settings = &self.shared.settings;
         choice_log_probs(choices, &mut |after| {
             let text = format!("{begun}{after}");
+            let begins_turn = settings.api == Api::Chat && !text.is_empty();
+            if begins_turn && !settings.continues_answers {
+                return Ok(None);
+            }
             let input = self.shared.input(conversation, &text)?;
             let sampling = Sampling { temperature: 1.0, ..Sampling::greedy(1) };
-            let mut body = body(settings, &input, &sampling, 1, 0, Some(TOP));
-            if settings.api == Api::Chat && !text.is_empty() {
+            let top = settings.top_log_probs.max(1);
+            let mut body = body(settings, &input, &sampling, 1, 0, Some(top));
+            if begins_turn {
                 body.insert("continue_final_message".to_owned(), Value::Bool(true));
-                body.insert("add_generation_prompt".to_owned(), json!(false));
+                body.insert("add_generation_prompt".to_owned(), Value::Bool(false));
             }
             let jitter = self.seed.child("choice");
-            let reply = self.shared.client.call(&body, self.control, &jitter, self.stopped)?;
+            let reply =
+                self.shared.client.call(&body, true, self.control, &jitter, self.stopped)?;
             let token = reply.answers.into_iter().next().and_then(|answer| answer.log_probs);
-            let token = token.and_then(|tokens| tokens.into_iter().next());
-            token.map(|token| token.top).filter(|top| !top.is_empty()).ok_or_else(no_log_probs)
+            let top = token.and_then(|tokens| tokens.into_iter().next()).map(|token| token.top);
+            top.filter(|top| !top.is_empty()).map(Some).ok_or_else(no_log_probs)
         })
     }
 }
 
 fn no_log_probs() -> Failure {
     Failure::Everything(
-        "the server gives no log-probabilities, so no score or verdict can be read after an answer; set engine.remote.log_probs to false and filter by written scores, or use a server that gives them"
+        "the server gives no log-probabilities, so no score or verdict can be read after an answer; set critic.top_log_probs to 0 and filter by written scores (filter.score=parsed), or use a server that gives them"
             .to_owned(),
     )
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteError {
     /// A setting is out of its range.
-    #[error("engine.remote.{field} is {value}; it must be {rule}")]
+    #[error("critic.{field} is {value}; it must be {rule}")]
     Setting {
         /// The setting.
         field: &'static str,
@@ -15,7 +15,7 @@ pub enum RemoteError {
     },
     /// The environment holds no key.
     #[error(
-        "the environment variable `{variable}` holds no API key; export it, or leave engine.remote.api_key_env empty for a server without keys"
+        "the environment variable `{variable}` holds no API key; export it, or leave critic.api_key_env empty for a server without keys"
     )]
     NoKey {
         /// The variable.
@@ -23,7 +23,7 @@ pub enum RemoteError {
     },
     /// The file of certificates cannot be used.
     #[error(
-        "the certificates of engine.remote.ca_file {path} cannot be used: {reason}; name a PEM file"
+        "the certificates of {path} cannot be used: {reason}; name a PEM file in critic.ca_file, or in the environment variable SSL_CERT_FILE"
     )]
     CaFile {
         /// The file.
@@ -33,7 +33,15 @@ pub enum RemoteError {
     },
     /// Plain completions need the model's chat template.
     #[error(
-        "engine.remote.api is \"completions\", which needs the model's chat template; give the engine a renderer, or use \"chat\""
+        "critic.api is \"completions\", which needs the model's chat template; give the engine a renderer, or use \"chat\""
     )]
     NoRenderer,
+    /// The file that keeps replies cannot be used.
+    #[error("replies cannot be kept in {path}: {reason}; make room, or name another folder")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 /// Why a call gave nothing, and what follows from it.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Failure {
-    /// The same call may work later.
+    /// The same call may work later, in `after` at the earliest.
     Again { reason: String, after: Option<Duration> },
     /// This item cannot be had; its neighbours can.
     Item(String),
@@ -19,6 +19,15 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn again(reason: impl Into<String>) -> Self {
         Self::Again { reason: reason.into(), after: None }
+    }
+
+    /// What is said of it.
+    pub(crate) fn reason(self) -> String {
+        match self {
+            Self::Again { reason, .. } | Self::Item(reason) | Self::Everything(reason) => reason,
+            Self::Cancelled => "cancelled".to_owned(),
+            Self::Deadline => "the deadline passed".to_owned(),
+        }
     }
 }
 
@@ -58,17 +67,25 @@ pub(crate) fn shortened(text: &str) -> String {
     }
 }
 
+const LOG_PROBS: &str =
+    "critic.top_log_probs (lower it; 0 reads no scores and verdicts after answers)";
+const CONTINUES: &str =
+    "critic.continues_answers (set it to false; expected scores are absent then)";
+const LENGTH: &str = "critic.max_completion_tokens (the other one of true and false)";
+
 /// The fields that not every server knows, with the setting that sends each.
-const OPTIONAL_FIELDS: [(&str, &str); 9] = [
+const OPTIONAL_FIELDS: [(&str, &str); 11] = [
     ("repetition_penalty", "repetition_penalty (set it to 1)"),
     ("repeat_penalty", "repetition_penalty (set it to 1)"),
     ("min_p", "min_p (set it to 0)"),
     ("top_k", "top_k (set it to 0)"),
-    ("top_logprobs", "engine.remote.log_probs (set it to false)"),
-    ("logprobs", "engine.remote.log_probs (set it to false)"),
-    ("continue_final_message", "engine.remote.log_probs (set it to false)"),
-    ("add_generation_prompt", "engine.remote.log_probs (set it to false)"),
-    ("seed", "the server: it must take seeds"),
+    ("top_logprobs", LOG_PROBS),
+    ("logprobs", LOG_PROBS),
+    ("continue_final_message", CONTINUES),
+    ("add_generation_prompt", CONTINUES),
+    ("max_completion_tokens", LENGTH),
+    ("max_tokens", LENGTH),
+    ("seed", "of the server: it must take seeds"),
 ];
 
 /// What a reply that is no success means.
@@ -83,13 +100,13 @@ pub(crate) fn failure(status: u16, after: Option<Duration>, body: &str) -> Failu
     match status {
         408 | 409 | 425 | 429 | 500 | 502 | 503 | 504 => Failure::Again { reason: said, after },
         401 | 403 => Failure::Everything(format!(
-            "{said}; check the key in the variable that engine.remote.api_key_env names"
+            "{said}; check the key in the variable that critic.api_key_env names"
         )),
         404 | 405 => Failure::Everything(format!(
-            "{said}; check engine.remote.base_urls (with its /v1) and engine.remote.model"
+            "{said}; check critic.endpoints (with its /v1) and critic.model"
         )),
         300..=399 => Failure::Everything(format!(
-            "{said}; redirects are not followed: give the final address in engine.remote.base_urls"
+            "{said}; redirects are not followed: give the final address in critic.endpoints"
         )),
         400 | 422
             if any(&[
@@ -113,6 +130,8 @@ pub(crate) fn failure(status: u16, after: Option<Duration>, body: &str) -> Failu
                 "extra_forbidden",
                 "not permitted",
                 "unexpected",
+                "must be less than or equal",
+                "greater than max",
             ]) =>
         {
             match OPTIONAL_FIELDS.iter().find(|(field, _)| lower.contains(field)) {

@@ -1,9 +1,11 @@
 use crate::failure::Failure;
+use crate::usage::Counters;
 use crate::{Api, RemoteSettings};
 use critic_engine::{Sampling, TokenLogProb};
 use critic_types::{Conversation, FinishReason};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What a call is about: the conversation as messages, or rendered.
 #[derive(Debug, Clone)]
@@ -28,7 +30,8 @@ pub(crate) fn body(
         Input::Messages(conversation) => put("messages", json!(conversation)),
         Input::Text(text) => put("prompt", json!(text)),
     };
-    put("max_tokens", json!(sampling.max_new_tokens));
+    let limit = if settings.max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
+    put(limit, json!(sampling.max_new_tokens));
     put("temperature", json!(sampling.temperature));
     put("top_p", json!(sampling.top_p));
     put("seed", json!(seed));
@@ -63,20 +66,38 @@ pub(crate) fn body(
 }
 
 /// One answer of a reply.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Answer {
     pub(crate) text: String,
     /// Absent where a filter of the server withheld the text.
     pub(crate) finish_reason: Option<FinishReason>,
+    /// Its length in tokens where the reply tells it from those of its neighbours.
+    pub(crate) n_tokens: Option<usize>,
     pub(crate) log_probs: Option<Vec<TokenLogProb>>,
 }
 
 /// A reply.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Reply {
     pub(crate) answers: Vec<Answer>,
-    pub(crate) prompt_tokens: u64,
-    pub(crate) completion_tokens: u64,
+    pub(crate) prompt_tokens: Option<u64>,
+    pub(crate) completion_tokens: Option<u64>,
+}
+
+impl Reply {
+    /// Adds what the reply took.
+    pub(crate) fn count(&self, counters: &Counters) {
+        let told: Option<usize> = self.answers.iter().map(|answer| answer.n_tokens).sum();
+        // llama.cpp counts the tokens of one answer where there are several.
+        let completion = self.completion_tokens.max(told.map(|n| n as u64));
+        counters.prompt.fetch_add(self.prompt_tokens.unwrap_or(0), Relaxed);
+        counters.completion.fetch_add(completion.unwrap_or(0), Relaxed);
+        if self.prompt_tokens.is_none() || completion.is_none() {
+            counters.uncounted.fetch_add(1, Relaxed);
+        }
+        let withheld = self.answers.iter().filter(|answer| answer.finish_reason.is_none());
+        counters.withheld.fetch_add(withheld.count() as u64, Relaxed);
+    }
 }
 
 #[derive(Deserialize)]
@@ -113,13 +134,14 @@ struct MessageBody {
     content: Option<String>,
 }
 
-/// Reads a reply with status 200.
-pub(crate) fn read(text: &str) -> Result<Reply, Failure> {
+/// Reads a reply with status 200; log-probabilities serve to count tokens, and stay where they are to be
+/// kept.
+pub(crate) fn read(text: &str, keeps_log_probs: bool) -> Result<Reply, Failure> {
     let bad = |reason: String| Failure::again(reason);
     let body: Body = serde_json::from_str(text).map_err(|error| {
         let start: String = text.chars().take(60).collect();
         bad(format!(
-            "the reply is no JSON of a completion ({error}): `{}`; check that engine.remote.base_urls names an OpenAI-compatible server",
+            "the reply is no JSON of a completion ({error}): `{}`; check that critic.endpoints names an OpenAI-compatible server",
             start.escape_debug()
         ))
     })?;
@@ -143,13 +165,15 @@ pub(crate) fn read(text: &str) -> Result<Reply, Failure> {
                 (None, None) => return Err(bad("an answer has no text".to_owned())),
             };
             let log_probs = choice.logprobs.as_ref().and_then(log_probs);
-            Ok(Answer { text, finish_reason, log_probs })
+            let n_tokens = log_probs.as_ref().map(Vec::len);
+            let log_probs = log_probs.filter(|_| keeps_log_probs);
+            Ok(Answer { text, finish_reason, n_tokens, log_probs })
         })
         .collect::<Result<_, _>>()?;
     Ok(Reply {
         answers,
-        prompt_tokens: usage.prompt_tokens.unwrap_or(0),
-        completion_tokens: usage.completion_tokens.unwrap_or(0),
+        prompt_tokens: usage.prompt_tokens,
+        completion_tokens: usage.completion_tokens,
     })
 }
 
@@ -188,4 +212,50 @@ fn log_probs(value: &Value) -> Option<Vec<TokenLogProb>> {
 fn sorted(mut top: Vec<(String, f64)>) -> Vec<(String, f64)> {
     top.sort_by(|a, b| b.1.total_cmp(&a.1));
     top
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_probabilities_of_both_ways_to_write_are_read() {
+        let chat = json!({"choices": [{"message": {"content": "ab"}, "finish_reason": "stop",
+            "logprobs": {"content": [
+                {"token": "a", "logprob": -0.5, "top_logprobs": [
+                    {"token": "b", "logprob": -2.0}, {"token": "a", "logprob": -0.5}]},
+                {"token": "b", "logprob": -1.0, "top_logprobs": []}]}}]});
+        let plain = json!({"choices": [{"text": "ab", "finish_reason": "stop", "logprobs": {
+            "tokens": ["a", "b"], "token_logprobs": [-0.5, -1.0],
+            "top_logprobs": [{"b": -2.0, "a": -0.5}, {}]}}]});
+        let token = |token: &str, log_prob, top: &[(&str, f64)]| TokenLogProb {
+            token: token.to_owned(),
+            log_prob,
+            top: top.iter().map(|(token, p)| ((*token).to_owned(), *p)).collect(),
+        };
+        let expected = vec![token("a", -0.5, &[("a", -0.5), ("b", -2.0)]), token("b", -1.0, &[])];
+        for body in [chat, plain] {
+            let reply = read(&body.to_string(), true).unwrap();
+            assert_eq!(reply.answers[0].log_probs.as_ref(), Some(&expected));
+            assert_eq!(reply.answers[0].n_tokens, Some(2));
+            assert_eq!(read(&body.to_string(), false).unwrap().answers[0].log_probs, None);
+        }
+    }
+
+    #[test]
+    fn tokens_are_counted_where_the_server_counts_one_answer_of_several() {
+        let answer = |n_tokens| Answer {
+            text: "a".to_owned(),
+            finish_reason: Some(FinishReason::Stop),
+            n_tokens,
+            log_probs: None,
+        };
+        let answers = vec![answer(Some(4)), answer(Some(3))];
+        let counters = Counters::default();
+        Reply { answers, prompt_tokens: Some(9), completion_tokens: Some(4) }.count(&counters);
+        assert_eq!((counters.usage().completion_tokens, counters.usage().n_uncounted), (7, 0));
+        let silent = vec![answer(None)];
+        Reply { answers: silent, prompt_tokens: None, completion_tokens: None }.count(&counters);
+        assert_eq!((counters.usage().completion_tokens, counters.usage().n_uncounted), (7, 1));
+    }
 }
