@@ -11,6 +11,7 @@ use crate::{Api, RemoteError, RemoteSettings};
 use critic_engine::{CancelToken, RequestControl};
 use critic_types::SeedTree;
 use serde_json::{Map, Value};
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
@@ -223,16 +224,26 @@ impl Client {
     /// What a call means that got no reply.
     fn broken(&self, error: &Error) -> Failure {
         let said = self.key.redact(&shortened(&error.to_string()));
+        // rustls says what is wrong with a certificate inside an I/O error.
+        let is_distrusted = matches!(error, Error::Io(error) if error.kind() == ErrorKind::InvalidData)
+            && said.contains("certificate");
         match error {
-            Error::Tls(_) | Error::Pem(_) | Error::Rustls(_) => Failure::Everything(format!(
-                "no secure connection: {said}; name the server's certificate authority in critic.ca_file"
-            )),
+            _ if is_distrusted => Failure::Everything(insecure(&said)),
+            Error::Tls(_) | Error::Pem(_) | Error::Rustls(_) => {
+                Failure::Everything(insecure(&said))
+            }
             Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl => Failure::Everything(
                 format!("{said}; check critic.endpoints and the environment's proxies"),
             ),
             _ => Failure::again(format!("no whole reply: {said}")),
         }
     }
+}
+
+fn insecure(said: &str) -> String {
+    format!(
+        "no secure connection: {said}; name the server's certificate authority in critic.ca_file"
+    )
 }
 
 /// What `Retry-After` dates are held against.

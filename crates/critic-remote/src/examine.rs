@@ -116,13 +116,13 @@ fn models(engine: &RemoteEngine, model: &str) -> Finding {
 fn continues(engine: &mut RemoteEngine) -> Finding {
     let conversation = Conversation::from_user("Write the alphabet.");
     let probe = Probe {
-        turn: ProbeTurn::Appended(" A B C D E F G H I".to_owned()),
-        choices: vec!["J".to_owned()],
+        turn: ProbeTurn::Appended("The alphabet is A, B, C, D, E, F, G, H,".to_owned()),
+        choices: vec!["I".to_owned()],
     };
     let read = engine.read_after(&conversation, "", &probe);
     let way_out = "set critic.continues_answers to false; expected scores are absent then";
     match read {
-        Ok(log_probs) if log_probs.first().is_some_and(|p| *p > 0.5f64.ln()) => {
+        Ok(log_probs) if log_probs.first().is_some_and(|p| *p > 0.2f64.ln()) => {
             Finding::new("continuation", true, "an answer that was begun is continued")
         }
         Ok(_) => Finding::new(

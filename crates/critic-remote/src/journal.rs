@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(journal.get(&address("second\nline")), Some(reply("second\nline")));
         drop(journal);
         let bytes = std::fs::read(&path).unwrap();
-        std::fs::write(&path, &bytes[..bytes.len() - 7]).unwrap();
+        critic_types::atomic_file::write(&path, &bytes[..bytes.len() - 7]).unwrap();
         let counters = Counters::default();
         let journal = Journal::open(&path, &counters).unwrap();
         assert_eq!(journal.get(&address("third")), None);
