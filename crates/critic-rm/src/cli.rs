@@ -6,6 +6,7 @@ use crate::settings::Overrides;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use critic_model::WeightFormat;
+use critic_remote::RemoteSettings;
 use std::path::PathBuf;
 use toml::Value;
 
@@ -62,8 +63,9 @@ pub(crate) enum Command {
     /// Measure training, generation and scoring on the work in bench/.
     #[command(subcommand)]
     Bench(BenchCommand),
-    /// What this machine offers, what is missing, and how to get it.
-    Doctor,
+    /// What this machine offers, what is missing, and how to get it; with --endpoint also what a
+    /// server can do.
+    Doctor(RemoteArgs),
 }
 
 /// Options of the stages of a run.
@@ -136,6 +138,32 @@ fn weight_format() -> impl TypedValueParser<Value = WeightFormat> {
         let named = WeightFormat::ALL.into_iter().find(|format| format.name() == name);
         named.expect("the name is one of the possible values")
     })
+}
+
+/// A model on servers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RemoteArgs {
+    /// An OpenAI-compatible server, up to and with its version: http://127.0.0.1:8080/v1 (repeatable).
+    #[arg(long, value_name = "URL", requires = "remote_model")]
+    pub(crate) endpoint: Vec<String>,
+    /// The model's name on the server.
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub(crate) remote_model: Option<String>,
+    /// The environment variable that holds the server's key.
+    #[arg(long, value_name = "VARIABLE", requires = "endpoint")]
+    pub(crate) api_key_env: Option<String>,
+}
+
+impl RemoteArgs {
+    /// The servers that are named; none when none is.
+    pub(crate) fn settings(&self) -> Option<RemoteSettings> {
+        (!self.endpoint.is_empty()).then(|| RemoteSettings {
+            endpoints: self.endpoint.clone(),
+            model: self.remote_model.clone().unwrap_or_default(),
+            api_key_env: self.api_key_env.clone().unwrap_or_default(),
+            ..RemoteSettings::default()
+        })
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -271,6 +299,8 @@ pub(crate) struct GenerateArgs {
     /// Print the log-probability of every token, and of this many likeliest ones.
     #[arg(long, value_name = "TOP", num_args = 0..=1, default_missing_value = "3")]
     pub(crate) log_probs: Option<usize>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }

@@ -63,6 +63,6 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Model(ModelCommand::Info { name }) => commands::model::info(name),
         Command::Bench(bench) => commands::bench::bench(bench),
         Command::Data(command) => commands::data::run(command),
-        Command::Doctor => commands::doctor::doctor(),
+        Command::Doctor(args) => commands::doctor::doctor(args),
     }
 }

@@ -1,5 +1,9 @@
 //! The settings of a run: built-in defaults, then the run file, then flags, each key with its origin.
 
+mod critic;
+
+pub(crate) use critic::CriticSettings;
+
 use crate::exit::Fault;
 use crate::methods::Method;
 use anyhow::{Context, Result};
@@ -32,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) methods: Vec<String>,
     pub(crate) data: DataSettings,
     pub(crate) engine: EngineSettings,
+    pub(crate) critic: CriticSettings,
     pub(crate) warmup: WarmupSettings,
     pub(crate) rounds: RoundSettings,
     pub(crate) critique: CritiqueSettings,
@@ -308,7 +313,7 @@ pub(crate) struct Resolved {
 /// Resolves defaults, run file and flags.
 pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<Resolved> {
     let mut table: Table = DEFAULTS.parse().context("the built-in defaults do not parse")?;
-    let mut origins = BTreeMap::new();
+    let (mut origins, mut unsaid) = (BTreeMap::new(), BTreeMap::new());
     mark(&table, "", "default", &mut origins);
     if let Some(path) = run_file {
         let text = std::fs::read_to_string(path)
@@ -331,6 +336,14 @@ pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<
         };
         merge(&mut table, &nested(key.trim(), parse_value(text.trim())), "", "--set", &mut origins);
     }
+    let mut remote = critic::defaults(table.get("critic"));
+    mark(&remote, "critic", "default of a remote critic", &mut unsaid);
+    if let Some(Value::Table(said)) = table.get_mut("critic") {
+        remote.retain(|key, _| !said.contains_key(key));
+        said.extend(remote);
+    }
+    unsaid.extend(origins);
+    let origins = unsaid;
     let settings =
         Settings::deserialize(table.clone()).map_err(|error| Fault::config(explain(&error)))?;
     check(&settings)?;
@@ -354,6 +367,7 @@ fn check(settings: &Settings) -> Result<()> {
         .warmup(&settings.warmup)
         .validate()
         .map_err(|error| config(anyhow::Error::from(error).context("[warmup]")))?;
+    settings.critic.check()?;
     let device = settings.train.device;
     for method in Method::resolve_all(&settings.methods, &settings.train)? {
         if device != TrainDevice::Cpu {
@@ -539,6 +553,32 @@ mod tests {
         assert!(set(&[]).unwrap().settings.train.config().lora.is_none());
         let none = set(&["train.lora={rank=0, alpha=16, target_modules=[\"q_proj\"]}"]);
         assert!(format!("{:#}", none.unwrap_err()).contains("lora.rank"));
+    }
+
+    #[test]
+    fn a_remote_critic_has_every_key_with_its_origin() {
+        let asked = set(&[
+            "critic.kind=openai",
+            "critic.endpoints=[\"http://127.0.0.1:8080/v1\"]",
+            "critic.model=m",
+            "critic.requests_per_minute=60",
+        ])
+        .unwrap();
+        let remote = asked.settings.critic.remote().unwrap();
+        assert_eq!((remote.model.as_str(), remote.requests_per_minute), ("m", 60.0));
+        let origin = |key: &str| asked.values.iter().find(|v| v.0 == key).unwrap().2.clone();
+        assert_eq!(origin("critic.model"), "--set");
+        assert_eq!(origin("critic.retries"), "default of a remote critic");
+        let named = |extra: &str, words: &str| {
+            let error = format!("{:#}", set(&["critic.kind=openai", extra]).unwrap_err());
+            assert!(error.contains(words), "{error}");
+        };
+        named("critic.model=m", "critic.endpoints is empty");
+        named("critic.base_url=m", "base_url");
+        assert!(set(&["critic.model=m"]).is_err());
+        let text = toml::to_string(&asked.settings).unwrap();
+        let again: Settings = toml::from_str(&text).unwrap();
+        assert_eq!(again, asked.settings);
     }
 
     #[test]

@@ -22,14 +22,14 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         sampling: chosen.sampling(),
         seed: session.seed().child(&format!("round {}", round.index)),
     };
-    let mut hasher = session.engine_hasher("candidates", &round.critic);
+    let mut hasher = session.critic_hasher("candidates", &round.critic);
     let round_name = format!("round {}", round.index);
     hasher.text(&serde_json::to_string(chosen)?).text(&round_name).text(READINGS);
     let key = hasher.finish();
     let pairs = session.train.pairs.clone();
     let written =
         candidates::write(session, &round.critic, &pairs, &settings, &key, "writing critiques")?;
-    let Written { candidates: critiques, n_done, n_failed, seconds } = written;
+    let Written { candidates: critiques, n_done, n_failed, seconds, taken } = written;
     if critiques.is_empty() {
         return Err(Fault::data(anyhow!(
             "no critique could be written for any of the {} pairs",
@@ -50,6 +50,11 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         n_pairs: session.train.pairs.len(),
         n_critiques: Some(critiques.len()),
     });
+    if let Some(name) = round.critic.remote_name() {
+        let round = round.index + 1;
+        let note = format!("The critiques of round {round} are by `{name}`, a remote critic.");
+        session.records.notes.push(note);
+    }
     session.records.notes.push(format!(
         "{n_parsed} of {} critiques state a readable score of 1–10; {n_cut} were cut at {} tokens.",
         critiques.len(),
@@ -66,6 +71,7 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     if n_failed > 0 {
         facts.push(("responses failed", n_failed.to_string()));
     }
+    facts.extend(taken);
     session.finish(&round.name("critique"), &key, seconds, n_done > 0, facts)?;
     Ok(Candidates { key, critiques })
 }

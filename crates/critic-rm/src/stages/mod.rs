@@ -1,10 +1,12 @@
 //! The stages of a run. Each takes up what is stored, does the rest, and stores every result as it comes.
 
 mod candidates;
+mod critic;
 mod critique;
 mod estimate;
 mod eval;
 mod filter;
+mod outage;
 mod pairs;
 mod refine;
 mod report;

@@ -1,3 +1,4 @@
+use super::critic::Critic;
 use super::session::Session;
 use super::train::{Heads, TrainingData, train};
 use crate::exit::Fault;
@@ -46,7 +47,7 @@ pub(crate) fn run(session: &mut Session) -> Result<Rc<LoadedModel>> {
             set.pairs.len()
         )));
     }
-    let before = measure::run(session, &base, "before warm-up")?;
+    let before = measure::run(session, &Critic::Local(base.clone()), "before warm-up")?;
     let method = Method {
         name: WARMUP.to_owned(),
         critiques: CritiqueSource::Candidates,
@@ -55,10 +56,19 @@ pub(crate) fn run(session: &mut Session) -> Result<Rc<LoadedModel>> {
     let data = TrainingData { pairs, keys: vec![hasher.finish()] };
     let trained = train(session, &method, &base, data, Heads::Language)?;
     let critic = Rc::new(load_folder(&trained.folder)?);
-    let after = measure::run(session, &critic, "after warm-up")?;
-    for (when, critic) in [("before", before), ("after", after)] {
-        if let Some(critic) = critic {
-            let line = format!("The critic {when} its warm-up: {critic}.");
+    let after = measure::run(session, &Critic::Local(critic.clone()), "after warm-up")?;
+    let remote = Critic::of_run(session, &critic);
+    let beside = match remote.remote_name() {
+        Some(_) => measure::run(session, &remote, "remote critic")?,
+        None => None,
+    };
+    for (who, quality) in [
+        ("The critic before its warm-up", before),
+        ("The critic after its warm-up", after),
+        ("The remote critic", beside),
+    ] {
+        if let Some(quality) = quality {
+            let line = format!("{who}: {quality}.");
             say(&line);
             session.records.notes.push(line);
         }
