@@ -34,7 +34,7 @@ pub(crate) enum Command {
     Critique(RunArgs),
     /// Stage 1b: keep the critiques that agree with the preference label.
     #[command(args_override_self = true)]
-    Filter(RunArgs),
+    Filter(FilterArgs),
     /// Stage 1c: rank or summarize the critiques that are left.
     #[command(args_override_self = true)]
     Refine(RunArgs),
@@ -120,6 +120,15 @@ impl RunArgs {
         }
         Overrides { flags, set: self.set.clone() }
     }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FilterArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Compare all rules and thresholds on the critiques that are stored, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Options of everything that the engine computes outside a run.

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use critic_types::SeedTree;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 fn root(path: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
@@ -159,7 +162,9 @@ fn a_killed_run_with_adapters_goes_on_and_ends_with_the_same_bytes() {
 fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let straight = folder.path().join("straight");
+    let started = Instant::now();
     succeeds(run("run", &straight, extra));
+    let seconds = started.elapsed().as_secs_f64();
     let expected = results(&straight);
     let killed = folder.path().join("killed");
     for line in [
@@ -187,6 +192,26 @@ fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {
     }
     succeeds(run("run", &killed, extra));
     assert_eq!(results(&killed), expected);
+
+    // Any moment will do: a run that is over by then makes room for the next.
+    let moments = SeedTree::new(0).child("moments");
+    let mut n_runs = 0;
+    for moment in 0..20 {
+        let out = folder.path().join(format!("random-{n_runs}"));
+        let mut child =
+            run("run", &out, extra).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_secs_f64(moments.index(moment).uniform() * seconds));
+        if child.try_wait().unwrap().is_some() {
+            n_runs += 1;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    for n in 0..=n_runs {
+        let out = folder.path().join(format!("random-{n}"));
+        succeeds(run("run", &out, extra));
+        assert_eq!(results(&out), expected);
+    }
 }
 
 #[test]
@@ -202,6 +227,23 @@ fn every_refinement_and_filter_rule_goes_through() {
         succeeds(run("refine", &out, &extra));
         assert!(out.join("store.sqlite").is_file() && !out.join("report.html").exists());
     }
+}
+
+#[test]
+fn filters_are_compared_on_stored_critiques_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    fails(run("filter", &out, &["--dry-run"]), 3, &["critic-rm critique"]);
+    succeeds(run("critique", &out, &[]));
+    let store = || std::fs::read(out.join("store.sqlite")).unwrap();
+    let before = store();
+    let table = String::from_utf8(succeeds(run("filter", &out, &["--dry-run"])).stdout).unwrap();
+    for part in
+        ["verdict    pair_mean", "expected   majority, tau 0.9", "none                         10"]
+    {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    assert_eq!(store(), before);
 }
 
 #[test]

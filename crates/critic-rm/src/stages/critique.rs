@@ -14,18 +14,29 @@ pub(crate) struct Candidates {
     pub(crate) critiques: Vec<Candidate>,
 }
 
+/// The address of a round's candidates.
+fn address(session: &Session, round: &Round) -> Result<ContentId> {
+    let mut hasher = session.critic_hasher("candidates", &round.critic);
+    let round_name = format!("round {}", round.index);
+    let chosen = serde_json::to_string(&session.resolved.settings.critique)?;
+    hasher.text(&chosen).text(&round_name).text(READINGS);
+    Ok(hasher.finish())
+}
+
+/// The candidates of a round that are in the store, which may be none.
+pub(super) fn stored(session: &Session, round: &Round) -> Result<Vec<Candidate>> {
+    Ok(session.store.candidates(&address(session, round)?)?)
+}
+
 /// Stage 1a: N candidate critiques of every response, by the round's critic.
 pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
+    let key = address(session, round)?;
     let chosen = &session.resolved.settings.critique;
     let settings = CritiqueSettings {
         n_candidates: chosen.n_candidates,
         sampling: chosen.sampling(),
         seed: session.seed().child(&format!("round {}", round.index)),
     };
-    let mut hasher = session.critic_hasher("candidates", &round.critic);
-    let round_name = format!("round {}", round.index);
-    hasher.text(&serde_json::to_string(chosen)?).text(&round_name).text(READINGS);
-    let key = hasher.finish();
     let pairs = session.train.pairs.clone();
     let written =
         candidates::write(session, &round.critic, &pairs, &settings, &key, "writing critiques")?;

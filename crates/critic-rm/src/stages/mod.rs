@@ -6,6 +6,7 @@ mod critique;
 mod estimate;
 mod eval;
 mod filter;
+mod filter_table;
 mod outage;
 mod pairs;
 mod refine;
@@ -16,6 +17,7 @@ mod session;
 mod train;
 mod warmup;
 
+pub(crate) use filter_table::compare_filters;
 pub(crate) use session::{Session, load_model};
 pub(crate) use train::TrainedModel;
 
