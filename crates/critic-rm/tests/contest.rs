@@ -217,19 +217,32 @@ fn models_judges_and_controls_meet_on_the_same_pairs_and_nothing_is_drawn_twice(
     assert!(result["critiques"]["ours"]["overall"]["curve"].is_object());
     assert!(folder.join("contest/predictions").read_dir().unwrap().count() >= 8);
     let samples = folder.join("contest/samples");
-    let bytes = || -> Vec<(PathBuf, Vec<u8>)> {
+    let lines = || -> Vec<(PathBuf, Vec<String>)> {
         let mut files: Vec<PathBuf> =
             samples.read_dir().unwrap().map(|file| file.unwrap().path()).collect();
         files.sort();
-        files.into_iter().map(|file| (file.clone(), std::fs::read(file).unwrap())).collect()
+        let sorted = |file: PathBuf| {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            (file, lines)
+        };
+        files.into_iter().map(sorted).collect()
     };
-    let before = bytes();
+    let before = lines();
     assert_eq!(results(folder, &args), found);
-    assert_eq!(bytes(), before);
+    assert_eq!(lines(), before);
+    // More rows draw only what is new.
+    let more: Vec<&str> = args.iter().map(|&arg| if arg == "5" { "6" } else { arg }).collect();
+    results(folder, &more);
+    for ((_, after), (_, before)) in lines().iter().zip(&before) {
+        assert_eq!(after.len(), before.len() + 2);
+        assert!(before.iter().all(|line| after.contains(line)));
+    }
     // A sample that is lost is drawn again, and is the same.
-    let (file, whole) = &before[0];
-    let torn = &whole[..whole.len() - 40];
-    critic_types::atomic_file::write(file, torn).unwrap();
+    let file = &before[0].0;
+    let whole = std::fs::read(file).unwrap();
+    critic_types::atomic_file::write(file, &whole[..whole.len() - 40]).unwrap();
     assert_eq!(results(folder, &args), found);
 }
 

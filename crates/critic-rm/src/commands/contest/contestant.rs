@@ -1,3 +1,4 @@
+use super::asking::{games, implicit, judgements, rewards};
 use super::items::BenchData;
 use crate::commands::score::{model_folder, trained_address};
 use crate::exit::Fault;
@@ -5,17 +6,13 @@ use crate::journal::Journal;
 use crate::progress::{Cancel, Meter, say};
 use crate::stages::{TrainedModel, load_model};
 use anyhow::{Result, anyhow};
-use critic_engine::{
-    ChoiceRequest, EngineError, EngineErrorKind, Generator, RequestControl, Scorer, log_odds,
-};
-use critic_eval::{SampledCritique, SampledResponse};
+use critic_engine::EngineError;
+use critic_eval::SampledResponse;
 use critic_local::{EngineLimits, LocalEngine};
-use critic_method::{
-    CritiqueSettings, READINGS, ScoreSettings, critique_request, critique_scores, score_request,
-};
+use critic_method::{READINGS, ScoreSettings};
 use critic_model::{Decoder, WeightFormat};
 use critic_text::{PairwisePrompt, Prompts};
-use critic_types::{ContentHasher, Conversation};
+use critic_types::ContentHasher;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -72,9 +69,6 @@ pub(super) struct Conduct<'a> {
     pub(super) cancel: Cancel,
 }
 
-/// Takes the result of a place.
-type Keep<'a> = dyn FnMut(Place, Result<Sample, EngineError>) -> ControlFlow<()> + 'a;
-
 impl Entrant {
     /// Its samples of every response, those that stand in its journal apart; what fails is told, counted
     /// as missing, and tried again by the next call.
@@ -82,26 +76,35 @@ impl Entrant {
         let samples = conduct.folder.join("samples");
         std::fs::create_dir_all(&samples)
             .map_err(|error| Fault::store(anyhow!("{}: {error}", samples.display())))?;
-        let file = format!("{}--{}.jsonl", data.slug, self.name.replace(['/', ' '], "-"));
         let mut hasher = ContentHasher::new("contest samples");
-        hasher.text(data.content.as_str()).text(conduct.weights.name()).text(READINGS);
+        hasher.text(conduct.weights.name()).text(READINGS);
         hasher.text(&format!("{:?}", conduct.critiques)).text(&format!("{:?}", self.kind));
         hasher.text(conduct.prompts.digest().as_str()).text(PairwisePrompt::builtin().text());
         let mut engines = self.engines(conduct, &mut hasher)?;
-        let mut journal: Journal<Place, Sample> =
-            Journal::open(samples.join(file), &hasher.finish())?;
-        let n_done = journal.done().len();
+        // Other settings have another file and more rows the same one, so that no sample is ever lost.
+        let work = hasher.finish();
+        let name = self.name.replace(['/', ' '], "-");
+        let file = format!("{}--{name}--{:.12}.jsonl", data.slug, work.as_str());
+        let mut journal: Journal<String, Sample> = Journal::open(samples.join(file), &work)?;
+        let keys: BTreeMap<Place, String> =
+            data.places().map(|place| (place, data.address(place).to_string())).collect();
         let open: Vec<Place> =
-            data.places().filter(|place| !journal.done().contains_key(place)).collect();
+            data.places().filter(|place| !journal.done().contains_key(&keys[place])).collect();
+        let n_done = keys.len() - open.len();
+        let sampled = |journal: &Journal<String, Sample>| -> Sampled {
+            let found =
+                |(place, key): (&Place, &String)| Some((*place, journal.done().get(key)?.clone()));
+            keys.iter().filter_map(found).collect()
+        };
         if open.is_empty() {
-            return Ok(journal.done().clone());
+            return Ok(sampled(&journal));
         }
         let title = format!("{} on {}", self.name, data.slug);
-        let mut meter = Meter::new(&title, (n_done + open.len()) as u64, n_done as u64);
+        let mut meter = Meter::new(&title, keys.len() as u64, n_done as u64);
         let (mut written, mut failures) = (Ok(()), Vec::new());
         let mut keep = |place: Place, result: Result<Sample, EngineError>| {
             match result {
-                Ok(sample) => written = journal.add(place, sample),
+                Ok(sample) => written = journal.add(keys[&place].clone(), sample),
                 Err(error) => failures.push(error.to_string()),
             }
             meter.advance("");
@@ -126,7 +129,7 @@ impl Entrant {
             return Err(Fault::interrupted("the same command"));
         }
         failures.iter().take(3).for_each(|failure| say(format!("{title}: no number: {failure}")));
-        Ok(journal.done().clone())
+        Ok(sampled(&journal))
     }
 
     /// The models that it runs; the address of their weights goes into `hasher`.
@@ -157,227 +160,4 @@ impl Entrant {
         }
         Ok(engines)
     }
-}
-
-/// How an item's response is named in requests, so that its draws do not depend on what is left to do.
-fn id(data: &BenchData, (item, response): Place) -> String {
-    format!("{}/{response}", data.items[item].id)
-}
-
-fn rewards(
-    engine: &mut LocalEngine,
-    data: &BenchData,
-    open: &[Place],
-    conduct: &Conduct<'_>,
-    keep: &mut Keep<'_>,
-) {
-    let request = |&(item, response): &Place| {
-        let found = &data.items[item];
-        let name = id(data, (item, response));
-        score_request(&name, &found.prompt, &found.responses[response], &conduct.critiques)
-    };
-    let requests: Vec<_> = open.iter().map(request).collect();
-    let m = conduct.critiques.n_critiques;
-    engine.score(&requests, &mut |i, result| {
-        let sample = result.map(|scored| Sample {
-            response: SampledResponse {
-                without_critique: Some(scored.without_critique.value()),
-                n_failed: m - scored.critiques.len(),
-                critiques: scored
-                    .critiques
-                    .into_iter()
-                    .map(|critique| SampledCritique {
-                        text: critique.text,
-                        reward: critique.reward.value(),
-                        expected_score: None,
-                        meta_score: None,
-                    })
-                    .collect(),
-            },
-            ..Sample::default()
-        });
-        keep(open[i], sample)
-    });
-}
-
-/// The forced verdict without critique, then m critiques with theirs; a critique without a finite verdict
-/// counts as failed.
-fn judgements(
-    engine: &mut LocalEngine,
-    data: &BenchData,
-    open: &[Place],
-    conduct: &Conduct<'_>,
-    keep: &mut Keep<'_>,
-) {
-    let texts = |&(item, response): &Place| {
-        (&data.items[item].prompt, data.items[item].responses[response].as_str())
-    };
-    let verdicts: Vec<Conversation> = open
-        .iter()
-        .map(|place| {
-            let (prompt, response) = texts(place);
-            conduct.prompts.verdict(prompt, response)
-        })
-        .collect();
-    let m = conduct.critiques.n_critiques;
-    let mut without = vec![None; open.len()];
-    let choices = conduct.prompts.verdict_choices();
-    let requests = choice_requests(data, open, verdicts, &choices);
-    engine.choose(&requests, &mut |i, result| match result {
-        Ok(log_probs) => {
-            without[i] = log_odds(&log_probs);
-            if m > 0 {
-                return go_on(conduct);
-            }
-            keep(open[i], Ok(sample_of(without[i], Vec::new(), 0)))
-        }
-        Err(_) if m > 0 => go_on(conduct),
-        Err(error) => keep(open[i], Err(error)),
-    });
-    if m == 0 || conduct.cancel.is_set() {
-        return;
-    }
-    let settings = CritiqueSettings {
-        n_candidates: m,
-        sampling: conduct.critiques.sampling.clone(),
-        seed: conduct.critiques.seed,
-    };
-    let request = |place: &Place| {
-        let (prompt, response) = texts(place);
-        critique_request(&id(data, *place), prompt, response, &conduct.prompts, &settings)
-    };
-    let requests: Vec<_> = open.iter().map(request).collect();
-    engine.generate(&requests, &mut |i, result| {
-        let sample = result.map(|completions| {
-            let read = completions.iter().map(|completion| {
-                let scores = critique_scores(completion);
-                let critique = SampledCritique {
-                    text: completion.text.clone(),
-                    reward: scores.verdict?,
-                    expected_score: scores.expected,
-                    meta_score: None,
-                };
-                Some((critique, scores.parsed))
-            });
-            sample_of(without[i], read.flatten().collect(), m)
-        });
-        keep(open[i], sample)
-    });
-}
-
-fn go_on(conduct: &Conduct<'_>) -> ControlFlow<()> {
-    if conduct.cancel.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-}
-
-fn sample_of(
-    without_critique: Option<f64>,
-    critiques: Vec<(SampledCritique, Option<f64>)>,
-    m: usize,
-) -> Sample {
-    let n_failed = m - critiques.len();
-    let (critiques, stated) = critiques.into_iter().unzip();
-    let response = SampledResponse { without_critique, critiques, n_failed };
-    Sample { response, stated, games: None }
-}
-
-/// Both orders of every pair; the number of a response is the mean of its two log-odds.
-fn games(engine: &mut LocalEngine, data: &BenchData, open: &[Place], keep: &mut Keep<'_>) {
-    let prompt = PairwisePrompt::builtin();
-    let choices = PairwisePrompt::choices();
-    // Both responses of a pair read the same two answers, so the pair is asked once.
-    let mut items: Vec<usize> = open.iter().map(|place| place.0).collect();
-    items.dedup();
-    let asked: Vec<(Place, Conversation)> = items
-        .iter()
-        .flat_map(|&item| {
-            let found = &data.items[item];
-            let [a, b] = [0, 1].map(|response: usize| found.responses[response].as_str());
-            let ask = |first, second| prompt.ask(&found.prompt, first, second);
-            [((item, 0), ask(a, b)), ((item, 1), ask(b, a))]
-        })
-        .collect();
-    let (places, conversations): (Vec<Place>, Vec<Conversation>) = asked.into_iter().unzip();
-    let requests = choice_requests(data, &places, conversations, &choices);
-    let mut odds: BTreeMap<Place, Result<f64, EngineError>> = BTreeMap::new();
-    engine.choose(&requests, &mut |i, result| {
-        let place = places[i];
-        let name = &requests[i].id;
-        let read = result.and_then(|log_probs| {
-            log_odds(&log_probs).ok_or_else(|| {
-                EngineError::new(
-                    name,
-                    EngineErrorKind::NonFinite { what: "log-odds of A against B".to_owned() },
-                )
-            })
-        });
-        odds.insert(place, read);
-        let item = place.0;
-        let both = odds.contains_key(&(item, 0)) && odds.contains_key(&(item, 1));
-        let Some((chosen, rejected)) =
-            both.then(|| odds.remove(&(item, 0)).zip(odds.remove(&(item, 1)))).flatten()
-        else {
-            return ControlFlow::Continue(());
-        };
-        match (chosen, rejected) {
-            // In the first game the chosen response is A, in the second the rejected one.
-            (Ok(first), Ok(second)) => {
-                let game = |games: [f64; 2]| Sample { games: Some(games), ..Sample::default() };
-                match keep((item, 0), Ok(game([first, -second]))) {
-                    ControlFlow::Continue(()) => keep((item, 1), Ok(game([second, -first]))),
-                    stop => stop,
-                }
-            }
-            (Err(error), _) | (_, Err(error)) => keep((item, 0), Err(error)),
-        }
-    });
-}
-
-fn implicit(
-    policy: &mut LocalEngine,
-    reference: &mut LocalEngine,
-    data: &BenchData,
-    open: &[Place],
-    keep: &mut Keep<'_>,
-) {
-    let requests: Vec<ChoiceRequest> = open
-        .iter()
-        .map(|&(item, response)| ChoiceRequest {
-            id: id(data, (item, response)),
-            conversation: data.items[item].prompt.clone(),
-            choices: vec![data.items[item].responses[response].clone()],
-            control: RequestControl::default(),
-        })
-        .collect();
-    let mut of_policy: Vec<Option<f64>> = vec![None; open.len()];
-    policy.choose(&requests, &mut |i, result| match result {
-        Ok(log_probs) => {
-            of_policy[i] = log_probs.first().copied();
-            ControlFlow::Continue(())
-        }
-        Err(error) => keep(open[i], Err(error)),
-    });
-    let left: Vec<usize> = (0..open.len()).filter(|&i| of_policy[i].is_some()).collect();
-    let requests: Vec<ChoiceRequest> = left.iter().map(|&i| requests[i].clone()).collect();
-    reference.choose(&requests, &mut |i, result| {
-        let sample = result.map(|log_probs| {
-            let number = of_policy[left[i]].zip(log_probs.first()).map(|(a, b)| a - b);
-            sample_of(number.filter(|number| number.is_finite()), Vec::new(), 0)
-        });
-        keep(open[left[i]], sample)
-    });
-}
-
-fn choice_requests(
-    data: &BenchData,
-    places: &[Place],
-    conversations: Vec<Conversation>,
-    choices: &[String],
-) -> Vec<ChoiceRequest> {
-    let request = |(&place, conversation): (&Place, Conversation)| ChoiceRequest {
-        id: id(data, place),
-        conversation,
-        choices: choices.to_vec(),
-        control: RequestControl::default(),
-    };
-    places.iter().zip(conversations).map(request).collect()
 }

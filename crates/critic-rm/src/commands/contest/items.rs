@@ -29,8 +29,6 @@ pub(super) struct BenchData {
     pub(super) items: Vec<Item>,
     /// The items where each is a pair; otherwise empty.
     pub(super) pairs: Vec<PreferencePair>,
-    /// Address of prompts and responses.
-    pub(super) content: ContentId,
 }
 
 impl BenchData {
@@ -75,16 +73,9 @@ impl BenchData {
             Some(Ok(origin)) if limit.is_none() => origin,
             _ => DataOrigin::named(&format!("{file}, {n_rows} rows"))?,
         };
-        let mut hasher = ContentHasher::new("contest items");
-        for item in &items {
-            hasher.text(&item.id).conversation(&item.prompt);
-            item.responses.iter().for_each(|response| {
-                hasher.text(response);
-            });
-        }
         let stem = file.split('.').next().unwrap_or_default();
         let slug = bench.map_or(stem, |bench| bench.name).to_owned();
-        Ok(Self { origin, slug, arithmetic, items, pairs, content: hasher.finish() })
+        Ok(Self { origin, slug, arithmetic, items, pairs })
     }
 
     /// The name of a response in predictions.
@@ -93,6 +84,18 @@ impl BenchData {
             Some(pair) => (pair.id.clone(), Side::BOTH[response]),
             None => (format!("{}/{response}", self.items[item].id), Side::Chosen),
         }
+    }
+
+    /// The address of a response among those of its item.
+    pub(super) fn address(&self, (item, response): (usize, usize)) -> ContentId {
+        let found = &self.items[item];
+        let mut hasher = ContentHasher::new("contest response");
+        hasher.text(&found.id).conversation(&found.prompt);
+        found.responses.iter().for_each(|response| {
+            hasher.text(response);
+        });
+        hasher.bytes(&(response as u64).to_le_bytes());
+        hasher.finish()
     }
 
     /// Every response as a place: item and response.

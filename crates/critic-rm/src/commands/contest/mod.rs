@@ -1,5 +1,6 @@
 //! Contestants on the same items: reward models, judges, and always the controls.
 
+mod asking;
 mod contestant;
 mod items;
 mod numbers;
