@@ -2,9 +2,12 @@
 
 use crate::commands::bench::BenchCommand;
 use crate::commands::data::DataCommand;
+use crate::exit::Fault;
 use crate::settings::Overrides;
+use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use critic_engine::Sampling;
 use critic_model::WeightFormat;
 use critic_remote::RemoteSettings;
 use std::path::PathBuf;
@@ -175,6 +178,33 @@ impl RemoteArgs {
     }
 }
 
+/// How critiques are drawn outside a run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DrawArgs {
+    /// Root of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The longest critique, in tokens.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) max_new_tokens: usize,
+    /// The critiques' temperature.
+    #[arg(long, default_value_t = 0.9)]
+    pub(crate) temperature: f64,
+    /// The critiques' top-p.
+    #[arg(long, default_value_t = 0.95)]
+    pub(crate) top_p: f64,
+}
+
+impl DrawArgs {
+    /// As the engine takes them.
+    pub(crate) fn sampling(&self) -> Result<Sampling> {
+        let &Self { temperature, top_p, max_new_tokens, .. } = self;
+        let sampling = Sampling { temperature, top_p, ..Sampling::greedy(max_new_tokens) };
+        sampling.validate().map_err(|error| Fault::config(error.into()))?;
+        Ok(sampling)
+    }
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ScoreArgs {
     /// A file of prompts and responses (JSONL), or the folder of a run whose held-out pairs are scored.
@@ -189,18 +219,8 @@ pub(crate) struct ScoreArgs {
     /// Critiques per response whose rewards are averaged; 0 reads the reward without critique.
     #[arg(long, short = 'm', default_value_t = 4)]
     pub(crate) n_critiques: usize,
-    /// Root of every random draw.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// The longest critique, in tokens.
-    #[arg(long, default_value_t = 64)]
-    pub(crate) max_new_tokens: usize,
-    /// The critiques' temperature.
-    #[arg(long, default_value_t = 0.9)]
-    pub(crate) temperature: f64,
-    /// The critiques' top-p.
-    #[arg(long, default_value_t = 0.95)]
-    pub(crate) top_p: f64,
+    #[command(flatten)]
+    pub(crate) draws: DrawArgs,
     /// Any setting, when the target is a run (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
@@ -247,18 +267,8 @@ pub(crate) struct ContestArgs {
     /// Where samples, predictions and tables go; a contest there is gone on with.
     #[arg(long, value_name = "FOLDER", default_value = "contest")]
     pub(crate) out: PathBuf,
-    /// Root of every random draw.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// The longest critique, in tokens.
-    #[arg(long, default_value_t = 64)]
-    pub(crate) max_new_tokens: usize,
-    /// The critiques' temperature.
-    #[arg(long, default_value_t = 0.9)]
-    pub(crate) temperature: f64,
-    /// The critiques' top-p.
-    #[arg(long, default_value_t = 0.95)]
-    pub(crate) top_p: f64,
+    #[command(flatten)]
+    pub(crate) draws: DrawArgs,
     /// How matrices are held [default: source, a GGUF file's own blocks, f32 where there are none].
     #[arg(long, value_name = "FORMAT", value_parser = weight_format())]
     pub(crate) weights: Option<WeightFormat>,

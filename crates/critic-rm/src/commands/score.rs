@@ -6,7 +6,7 @@ use crate::progress::{Cancel, Meter, answer, say};
 use crate::stages::{Stage, TrainedModel};
 use anyhow::{Result, anyhow};
 use critic_data::{ResponseRow, read_responses};
-use critic_engine::{Sampling, ScoreRequest, Scorer};
+use critic_engine::{ScoreRequest, Scorer};
 use critic_local::EngineLimits;
 use critic_method::{ScoreSettings, predict, score_request};
 use critic_text::Prompts;
@@ -44,9 +44,8 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
 
 fn score_file(args: &ScoreArgs) -> Result<()> {
     let folder = model_folder(&args.model)?;
-    let &ScoreArgs { temperature, top_p, max_new_tokens, n_critiques, seed, .. } = args;
-    let sampling = Sampling { temperature, top_p, ..Sampling::greedy(max_new_tokens) };
-    sampling.validate().map_err(|error| Fault::config(error.into()))?;
+    let n_critiques = args.n_critiques;
+    let sampling = args.draws.sampling()?;
     let set = read_responses(&args.target)?;
     let (rows, report) = (set.rows, set.report);
     for (reason, n) in &report.dropped {
@@ -56,7 +55,7 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
             report.examples[reason].join(", ")
         ));
     }
-    let settings = ScoreSettings { n_critiques, sampling, seed: SeedTree::new(seed) };
+    let settings = ScoreSettings { n_critiques, sampling, seed: SeedTree::new(args.draws.seed) };
     let requests = requests(&rows, &settings);
     let cancel = Cancel::listen();
     let mut rewards = Rewards::open(args, &folder, &rows)?;
@@ -170,10 +169,10 @@ impl Rewards {
         hasher.text(&format!(
             "{} {} {} {} {} {}",
             args.n_critiques,
-            args.seed,
-            args.max_new_tokens,
-            args.temperature,
-            args.top_p,
+            args.draws.seed,
+            args.draws.max_new_tokens,
+            args.draws.temperature,
+            args.draws.top_p,
             args.engine.weights.unwrap_or_default().name()
         ));
         for row in rows {

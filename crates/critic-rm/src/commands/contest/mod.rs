@@ -14,7 +14,6 @@ use crate::progress::{Cancel, answer, say};
 use anyhow::{Result, anyhow};
 use contestant::{Conduct, Entrant, Kind, Sampled};
 use critic_data::{ReadOptions, read_pairs};
-use critic_engine::Sampling;
 use critic_eval::benches::BENCHES;
 use critic_eval::{
     Contestant, CorrectedComparison, CritiqueStudy, Diagnostics, LengthUnit, bag_of_words_control,
@@ -56,13 +55,8 @@ pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
         return list();
     }
     let entrants = entrants(args)?;
-    let sampling = Sampling {
-        temperature: args.temperature,
-        top_p: args.top_p,
-        ..Sampling::greedy(args.max_new_tokens)
-    };
-    sampling.validate().map_err(|error| Fault::config(error.into()))?;
-    let seed = SeedTree::new(args.seed);
+    let sampling = args.draws.sampling()?;
+    let seed = SeedTree::new(args.draws.seed);
     let conduct = Conduct {
         critiques: ScoreSettings { n_critiques: args.n_critiques, sampling, seed },
         weights: args.weights.unwrap_or_default(),
