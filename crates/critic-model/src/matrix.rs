@@ -26,8 +26,8 @@ pub enum WeightFormat {
     /// second rounding and without f32 in between, the embedding among them; activations are rounded to 8
     /// bits where they meet blocks of 8 or 4 bits. Weights of other kinds, and of other files, in f32.
     ///
-    /// The default: `critic-rm bench generate` finds it the fastest of all on files of Q4_1, for one answer
-    /// at a time (where the memory's speed decides) as for 64 (where arithmetic does).
+    /// The default: of the formats that round no weight of the file, `critic-rm bench generate` finds it the
+    /// fastest for one answer at a time (where the memory's speed decides) as for 64 (where arithmetic does).
     #[default]
     Source,
 }
