@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use critic_engine::Sampling;
 use critic_model::WeightFormat;
 use critic_remote::RemoteSettings;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use toml::Value;
 
@@ -178,6 +179,14 @@ impl RemoteArgs {
     }
 }
 
+/// A margin of rewards.
+fn margin(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(margin) if f64::is_finite(margin) && margin >= 0.0 => Ok(margin),
+        _ => Err("a margin is a finite number of at least 0, such as 0.5".to_owned()),
+    }
+}
+
 /// How critiques are drawn outside a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DrawArgs {
@@ -259,19 +268,18 @@ pub(crate) struct ContestArgs {
     #[arg(long, short = 'm', default_value_t = 0)]
     pub(crate) n_critiques: usize,
     /// Write critiques only where the rewards without are closer than this (log-odds), as one more way.
-    #[arg(long, value_name = "MARGIN")]
+    #[arg(long, value_name = "MARGIN", value_parser = margin, allow_negative_numbers = true)]
     pub(crate) gate: Option<f64>,
     /// Only the first rows of each bench.
     #[arg(long, value_name = "N")]
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<NonZeroUsize>,
     /// Where samples, predictions and tables go; a contest there is gone on with.
     #[arg(long, value_name = "FOLDER", default_value = "contest")]
     pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) draws: DrawArgs,
-    /// How matrices are held [default: source, a GGUF file's own blocks, f32 where there are none].
-    #[arg(long, value_name = "FORMAT", value_parser = weight_format())]
-    pub(crate) weights: Option<WeightFormat>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -70,7 +70,7 @@ pub(crate) fn code(error: &Error) -> ExitCode {
         if let Some(fault) = cause.downcast_ref::<Fault>() {
             return ExitCode::from(fault.code);
         }
-        if cause.is::<critic_data::DataError>() {
+        if cause.is::<critic_data::DataError>() || cause.is::<critic_eval::EvalError>() {
             return ExitCode::from(3);
         }
         if cause.is::<critic_store::StoreError>()

@@ -83,7 +83,26 @@ fn the_longer_response_gets_the_exact_numbers_of_every_bench() {
     write(
         folder,
         "judge-bench-claude.jsonl",
-        &[judged("0", "B>A", 1, 5), judged("1", "A>B", 1, 5), judged("2", "A>B", 5, 1)],
+        &[
+            judged("0", "B>A", 1, 5),
+            judged("1", "A>B", 1, 5),
+            judged("2", "A>B", 5, 1),
+            judged("3", "A=B", 5, 1),
+        ],
+    );
+    let compared = |id: usize, winner: &str, a: usize, b: usize| {
+        json!({"question_id": id, "id": id, "prompt": format!("q{id}"), "winner": winner,
+               "model_a": "a", "model_b": "b", "response_1": words(a), "response_2": words(b)})
+    };
+    write(
+        folder,
+        "ppe-human.jsonl",
+        &[
+            compared(0, "model_a", 5, 1),
+            compared(1, "model_b", 5, 1),
+            compared(2, "model_b", 1, 5),
+            compared(3, "tie", 1, 5),
+        ],
     );
     let mut ppe = json!({"question_id": "0", "id": "0", "prompt": "q0",
         "scores": [true, false, true], "sampled_conflict_pairs": [[0, 1], [2, 1]]});
@@ -111,10 +130,13 @@ fn the_longer_response_gets_the_exact_numbers_of_every_bench() {
         "judge-bench-claude",
         "ppe-math",
         "gsm8k-best-of-4",
+        "ppe-human",
     ];
     let args: Vec<&str> = names.iter().flat_map(|name| ["--on", name]).collect();
     let all = results(folder, &args);
-    let [rb, rb2, rm, judge, ppe, bon] = all.as_array().unwrap().as_slice() else { panic!() };
+    let [rb, rb2, rm, judge, ppe, bon, human] = all.as_array().unwrap().as_slice() else {
+        panic!()
+    };
     assert_eq!(part(rb, "Chat"), Some(1.0));
     assert_eq!(part(rb, "Chat Hard"), Some(0.0));
     assert_eq!(part(rb, "Safety"), Some(0.0));
@@ -130,6 +152,11 @@ fn the_longer_response_gets_the_exact_numbers_of_every_bench() {
     assert!((math["normal"].as_f64().unwrap() - 1.0 / 3.0).abs() < 1e-12);
     assert_eq!(part(judge, "livebench-math"), Some(2.0 / 3.0));
     assert_eq!(part(ppe, "conflict pairs"), Some(0.5));
+    assert_eq!(part(human, "accuracy"), Some(2.0 / 3.0));
+    for tied in [judge, human] {
+        assert_eq!(tied["numbers"][0]["n_items"], 3);
+        assert_eq!(tied["notes"][0], "1 rows left out: neither response is preferred.");
+    }
     assert_eq!(part(bon, "best of 2"), Some(2.0 / 3.0));
     assert_eq!(part(bon, "random pick"), Some(2.0 / 3.0));
     // None of this is the benches' own data, so none of it bears their titles.
@@ -249,12 +276,16 @@ fn models_judges_and_controls_meet_on_the_same_pairs_and_nothing_is_drawn_twice(
 #[test]
 fn what_cannot_be_held_is_refused_with_the_way_out() {
     let folder = tempfile::tempdir().unwrap();
+    let pairs = root("examples/eval.jsonl").display().to_string();
     for (args, code, words) in [
         (&["--on", "lmbar"][..], 2, "did you mean `llmbar`"),
         (&["--on", "llmbar"][..], 3, "--data"),
         (&["--on", "cross-eval"][..], 2, "not about preferences"),
         (&["--on", "llmbar", "--model", "nowhere"][..], 5, "holds no reward model"),
         (&["--on", "llmbar", "--judge", "a=x", "--pairwise", "a=y"][..], 2, "NAME=FOLDER"),
+        (&["--on", "llmbar", "--gate", "-1"][..], 2, "at least 0"),
+        (&["--on", "llmbar", "--limit", "0"][..], 2, "--limit"),
+        (&["--on", &pairs, "--on", &pairs][..], 2, "rename one"),
     ] {
         let output = contest(folder.path(), args);
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -10,7 +10,7 @@ use critic_engine::{ScoreRequest, Scorer};
 use critic_local::EngineLimits;
 use critic_method::{ScoreSettings, predict, score_request};
 use critic_text::Prompts;
-use critic_types::{ContentHasher, ContentId, RewardPrediction, SeedTree, atomic_file};
+use critic_types::{ContentHasher, RewardPrediction, SeedTree, atomic_file};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -127,16 +127,6 @@ pub(super) fn model_folder(path: &Path) -> Result<PathBuf> {
     }
 }
 
-/// The address of a reward model: its folder, what its training left, and the size of its weights.
-pub(super) fn trained_address(folder: &Path) -> ContentId {
-    let mut hasher = ContentHasher::new("trained model");
-    let weights =
-        std::fs::metadata(folder.join("model.safetensors")).map(|file| file.len()).unwrap_or(0);
-    let trained = std::fs::read_to_string(folder.join("training.json")).unwrap_or_default();
-    hasher.text(&folder.display().to_string()).text(&trained).bytes(&weights.to_le_bytes());
-    hasher.finish()
-}
-
 /// One request for every response, by (row, response).
 fn requests(rows: &[ResponseRow], settings: &ScoreSettings) -> Vec<(Place, ScoreRequest)> {
     let mut requests = Vec::new();
@@ -165,7 +155,10 @@ impl Rewards {
     fn open(args: &ScoreArgs, folder: &Path, rows: &[ResponseRow]) -> Result<Self> {
         let Some(output) = &args.output else { return Ok(Self::InMemory(BTreeMap::new())) };
         let mut hasher = ContentHasher::new("score-file");
-        hasher.text(trained_address(folder).as_str());
+        let weights =
+            std::fs::metadata(folder.join("model.safetensors")).map(|file| file.len()).unwrap_or(0);
+        let trained = std::fs::read_to_string(folder.join("training.json")).unwrap_or_default();
+        hasher.text(&folder.display().to_string()).text(&trained).bytes(&weights.to_le_bytes());
         hasher.text(&format!(
             "{} {} {} {} {} {}",
             args.n_critiques,

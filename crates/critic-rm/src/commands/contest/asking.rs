@@ -16,6 +16,29 @@ use std::ops::ControlFlow;
 /// Takes the result of a place.
 pub(super) type Keep<'a> = dyn FnMut(Place, Result<Sample, EngineError>) -> ControlFlow<()> + 'a;
 
+/// Responses whose numbers need more than one call are asked for so many at a time: what is finished is
+/// kept, and an interruption is heard, between the calls.
+const AT_ONCE: usize = 256;
+
+fn in_parts(
+    open: &[Place],
+    conduct: &Conduct<'_>,
+    keep: &mut Keep<'_>,
+    ask: &mut dyn FnMut(&[Place], &mut Keep<'_>),
+) {
+    let mut stopped = false;
+    for part in open.chunks(AT_ONCE) {
+        ask(part, &mut |place, result| {
+            let flow = keep(place, result);
+            stopped = flow.is_break();
+            flow
+        });
+        if stopped || conduct.cancel.is_set() {
+            return;
+        }
+    }
+}
+
 /// How an item's response is named in requests, so that its draws do not depend on what is left to do.
 fn id(data: &BenchData, (item, response): Place) -> String {
     format!("{}/{response}", data.items[item].id)
@@ -66,6 +89,16 @@ pub(super) fn judgements(
     conduct: &Conduct<'_>,
     keep: &mut Keep<'_>,
 ) {
+    in_parts(open, conduct, keep, &mut |part, keep| judge(engine, data, part, conduct, keep));
+}
+
+fn judge(
+    engine: &mut LocalEngine,
+    data: &BenchData,
+    open: &[Place],
+    conduct: &Conduct<'_>,
+    keep: &mut Keep<'_>,
+) {
     let texts = |&(item, response): &Place| {
         (&data.items[item].prompt, data.items[item].responses[response].as_str())
     };
@@ -77,19 +110,16 @@ pub(super) fn judgements(
         })
         .collect();
     let m = conduct.critiques.n_critiques;
-    let mut without = vec![None; open.len()];
+    let mut without: Vec<Result<Option<f64>, EngineError>> = vec![Ok(None); open.len()];
     let choices = conduct.prompts.verdict_choices();
     let requests = choice_requests(data, open, verdicts, &choices);
-    engine.choose(&requests, &mut |i, result| match result {
-        Ok(log_probs) => {
-            without[i] = log_odds(&log_probs);
-            if m > 0 {
-                return go_on(conduct);
-            }
-            keep(open[i], Ok(sample_of(without[i], Vec::new(), 0)))
+    engine.choose(&requests, &mut |i, result| {
+        let verdict = result.map(|log_probs| log_odds(&log_probs));
+        if m == 0 {
+            return keep(open[i], verdict.map(|verdict| sample_of(verdict, Vec::new(), 0)));
         }
-        Err(_) if m > 0 => go_on(conduct),
-        Err(error) => keep(open[i], Err(error)),
+        without[i] = verdict;
+        go_on(conduct)
     });
     if m == 0 || conduct.cancel.is_set() {
         return;
@@ -105,7 +135,9 @@ pub(super) fn judgements(
     };
     let requests: Vec<_> = open.iter().map(request).collect();
     engine.generate(&requests, &mut |i, result| {
-        let sample = result.map(|completions| {
+        // One that failed in either way is no sample: it is asked for again.
+        let both = without[i].clone().and_then(|verdict| Ok((verdict, result?)));
+        let sample = both.map(|(verdict, completions)| {
             let read = completions.iter().map(|completion| {
                 let scores = critique_scores(completion);
                 let critique = SampledCritique {
@@ -116,7 +148,7 @@ pub(super) fn judgements(
                 };
                 Some((critique, scores.parsed))
             });
-            sample_of(without[i], read.flatten().collect(), m)
+            sample_of(verdict, read.flatten().collect(), m)
         });
         keep(open[i], sample)
     });
@@ -199,6 +231,20 @@ pub(super) fn implicit(
     reference: &mut LocalEngine,
     data: &BenchData,
     open: &[Place],
+    conduct: &Conduct<'_>,
+    keep: &mut Keep<'_>,
+) {
+    in_parts(open, conduct, keep, &mut |part, keep| {
+        log_ratios(policy, reference, data, part, conduct, keep);
+    });
+}
+
+fn log_ratios(
+    policy: &mut LocalEngine,
+    reference: &mut LocalEngine,
+    data: &BenchData,
+    open: &[Place],
+    conduct: &Conduct<'_>,
     keep: &mut Keep<'_>,
 ) {
     let requests: Vec<ChoiceRequest> = open
@@ -214,10 +260,13 @@ pub(super) fn implicit(
     policy.choose(&requests, &mut |i, result| match result {
         Ok(log_probs) => {
             of_policy[i] = log_probs.first().copied();
-            ControlFlow::Continue(())
+            go_on(conduct)
         }
         Err(error) => keep(open[i], Err(error)),
     });
+    if conduct.cancel.is_set() {
+        return;
+    }
     let left: Vec<usize> = (0..open.len()).filter(|&i| of_policy[i].is_some()).collect();
     let requests: Vec<ChoiceRequest> = left.iter().map(|&i| requests[i].clone()).collect();
     reference.choose(&requests, &mut |i, result| {

@@ -1,6 +1,7 @@
 use super::asking::{games, implicit, judgements, rewards};
 use super::items::BenchData;
-use crate::commands::score::{model_folder, trained_address};
+use crate::commands::explain::explain;
+use crate::commands::score::model_folder;
 use crate::exit::Fault;
 use crate::journal::Journal;
 use crate::progress::{Cancel, Meter, say};
@@ -10,6 +11,7 @@ use critic_engine::EngineError;
 use critic_eval::SampledResponse;
 use critic_local::{EngineLimits, LocalEngine};
 use critic_method::{READINGS, ScoreSettings};
+use critic_model::sources::load_folder;
 use critic_model::{Decoder, WeightFormat};
 use critic_text::{PairwisePrompt, Prompts};
 use critic_types::ContentHasher;
@@ -33,6 +35,18 @@ pub(super) enum Kind {
     Pairwise { model: String },
     /// ln π(response) − ln π_ref(response): the reward that DPO leaves in its policy (arXiv 2305.18290).
     Implicit { policy: String, reference: String },
+}
+
+impl Kind {
+    /// How samples of it are told from others of the same model.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Reward { .. } => "reward",
+            Self::Judge { .. } => "judge",
+            Self::Pairwise { .. } => "pairwise",
+            Self::Implicit { .. } => "implicit",
+        }
+    }
 }
 
 /// A contestant that runs a model.
@@ -64,6 +78,8 @@ pub(super) type Sampled = BTreeMap<Place, Sample>;
 pub(super) struct Conduct<'a> {
     pub(super) critiques: ScoreSettings,
     pub(super) weights: WeightFormat,
+    /// Whether to say what the engines computed.
+    pub(super) explain: bool,
     pub(super) prompts: Prompts,
     pub(super) folder: &'a Path,
     pub(super) cancel: Cancel,
@@ -78,7 +94,7 @@ impl Entrant {
             .map_err(|error| Fault::store(anyhow!("{}: {error}", samples.display())))?;
         let mut hasher = ContentHasher::new("contest samples");
         hasher.text(conduct.weights.name()).text(READINGS);
-        hasher.text(&format!("{:?}", conduct.critiques)).text(&format!("{:?}", self.kind));
+        hasher.text(&format!("{:?}", conduct.critiques)).text(self.kind.name());
         hasher.text(conduct.prompts.digest().as_str()).text(PairwisePrompt::builtin().text());
         let mut engines = self.engines(conduct, &mut hasher)?;
         // Other settings have another file and more rows the same one, so that no sample is ever lost.
@@ -119,11 +135,14 @@ impl Entrant {
             (Kind::Judge { .. }, [engine]) => judgements(engine, data, &open, conduct, &mut keep),
             (Kind::Pairwise { .. }, [engine]) => games(engine, data, &open, &mut keep),
             (Kind::Implicit { .. }, [policy, reference]) => {
-                implicit(policy, reference, data, &open, &mut keep);
+                implicit(policy, reference, data, &open, conduct, &mut keep);
             }
             _ => {}
         }
         meter.finish();
+        if conduct.explain {
+            engines.iter().for_each(|engine| explain(engine, conduct.weights));
+        }
         written?;
         if conduct.cancel.is_set() {
             return Err(Fault::interrupted("the same command"));
@@ -140,7 +159,8 @@ impl Entrant {
     ) -> Result<Vec<LocalEngine>> {
         let names: Vec<&String> = match &self.kind {
             Kind::Reward { folder } => {
-                hasher.text(trained_address(folder).as_str());
+                let model = load_folder(folder)?;
+                hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
                 let (prompts, weights) = (&conduct.prompts, conduct.weights);
                 return Ok(vec![TrainedModel::engine(folder, prompts, LIMITS, weights)?]);
             }
@@ -151,7 +171,7 @@ impl Entrant {
         for name in names {
             let folder = model_folder(Path::new(name)).map(|folder| folder.display().to_string());
             let model = load_model(&folder.unwrap_or_else(|_| name.clone()))?;
-            hasher.text(model.identity.digest.as_str());
+            hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
             let decoder = Decoder::new(&model.config, &model.weights, conduct.weights)?;
             let prompts = conduct.prompts.clone();
             let engine = LocalEngine::new(decoder, None, model.renderer, prompts, LIMITS)

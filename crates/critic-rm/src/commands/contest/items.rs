@@ -2,7 +2,7 @@ use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, ResponseRow, read_pairs, read_responses};
 use critic_eval::benches::{Arithmetic, Bench, DataOrigin, Source, find_bench};
-use critic_types::{ContentHasher, ContentId, Conversation, PreferencePair, Side};
+use critic_types::{ContentHasher, ContentId, Conversation, DropReport, PreferencePair, Side};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,8 @@ pub(super) struct BenchData {
     pub(super) slug: String,
     pub(super) arithmetic: Arithmetic,
     pub(super) items: Vec<Item>,
+    /// Rows that are not among the items, by reason.
+    pub(super) left_out: Vec<String>,
     /// The items where each is a pair; otherwise empty.
     pub(super) pairs: Vec<PreferencePair>,
 }
@@ -47,12 +49,11 @@ impl BenchData {
             }
         };
         let arithmetic = bench.map_or(Arithmetic::Pairs, |bench| bench.arithmetic);
-        let (items, pairs, n_rows) = match arithmetic {
+        let Rows { items, pairs, counts, mut left_out, report } = match arithmetic {
             Arithmetic::Pairs => {
                 let options = ReadOptions { limit, ..ReadOptions::default() };
-                let pairs = read_pairs(&path, &options)?.pairs;
-                let n = pairs.len();
-                (pairs.iter().map(of_pair).collect(), pairs, n)
+                let set = read_pairs(&path, &options)?;
+                Rows::of_pairs(set.pairs, set.report)
             }
             Arithmetic::CriticBench | Arithmetic::CrossEval => {
                 return Err(Fault::config(anyhow!(
@@ -60,22 +61,24 @@ impl BenchData {
                 )));
             }
             _ => {
-                let mut rows = read_responses(&path)?.rows;
-                rows.truncate(limit.unwrap_or(usize::MAX));
-                let n = rows.len();
-                let (items, pairs) = of_rows(rows, arithmetic)?;
-                (items, pairs, n)
+                let mut set = read_responses(&path)?;
+                set.rows.truncate(limit.unwrap_or(usize::MAX));
+                Rows::of_responses(set.rows, set.report, arithmetic)?
             }
         };
+        left_out.extend(report.dropped.iter().map(|(reason, n)| {
+            let first = report.examples[reason].join(", ");
+            format!("{n} rows left out: {reason} (first: {first}).")
+        }));
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let counts = counts(&items, &pairs);
-        let origin = match bench.map(|bench| DataOrigin::original(bench, &counts)) {
+        let original = |bench| DataOrigin::original(bench, &as_published(bench, &counts));
+        let origin = match bench.map(original) {
             Some(Ok(origin)) if limit.is_none() => origin,
-            _ => DataOrigin::named(&format!("{file}, {n_rows} rows"))?,
+            _ => DataOrigin::named(&format!("{file}, {} rows", items.len()))?,
         };
         let stem = file.split('.').next().unwrap_or_default();
         let slug = bench.map_or(stem, |bench| bench.name).to_owned();
-        Ok(Self { origin, slug, arithmetic, items, pairs })
+        Ok(Self { origin, slug, arithmetic, items, left_out, pairs })
     }
 
     /// The name of a response in predictions.
@@ -149,6 +152,21 @@ fn place(bench: &'static Bench, folder: &Path) -> Result<PathBuf> {
     }
 }
 
+/// Counts under the bench's own names: JudgeBench's are how its sources begin.
+fn as_published(bench: &Bench, counts: &BTreeMap<String, usize>) -> BTreeMap<String, usize> {
+    let published = bench.counts().unwrap_or_default();
+    let mut grouped = BTreeMap::new();
+    for (part, n) in counts {
+        let begins = |name: &&&str| part.starts_with(**name);
+        let own = match bench.arithmetic {
+            Arithmetic::JudgeBench => published.keys().find(begins).map(|name| (*name).to_owned()),
+            _ => None,
+        };
+        *grouped.entry(own.unwrap_or_else(|| part.clone())).or_insert(0) += n;
+    }
+    grouped
+}
+
 fn of_pair(pair: &PreferencePair) -> Item {
     Item {
         id: pair.id.clone(),
@@ -158,63 +176,74 @@ fn of_pair(pair: &PreferencePair) -> Item {
     }
 }
 
-/// Rows as items; as pairs too where the bench is one of pairs.
-fn of_rows(
-    rows: Vec<ResponseRow>,
-    arithmetic: Arithmetic,
-) -> Result<(Vec<Item>, Vec<PreferencePair>)> {
-    let (mut items, mut pairs) = (Vec::new(), Vec::new());
-    for ResponseRow { id, prompt, responses, row } in rows {
-        let text = |field: &str| row.get(field).and_then(Value::as_str).map(str::to_owned);
-        let is_second = match arithmetic {
-            Arithmetic::RewardBench => Some(false),
-            Arithmetic::JudgeBench => {
-                Some(text("label").is_some_and(|label| label.trim() == "B>A"))
-            }
-            Arithmetic::PpeHuman => match text("winner").as_deref() {
-                Some("model_a") => Some(false),
-                Some("model_b") => Some(true),
-                _ => continue,
-            },
-            _ => None,
-        };
-        let Some(is_second) = is_second else {
-            items.push(Item { id, prompt, responses, row });
-            continue;
-        };
-        let [first, second] = <[String; 2]>::try_from(responses).map_err(|found| {
-            Fault::data(anyhow!(
-                "row `{id}` has {} responses; this bench compares two",
-                found.len()
-            ))
-        })?;
-        let (chosen, rejected) = if is_second { (second, first) } else { (first, second) };
-        let subset = text("subset").or_else(|| text("source"));
-        let pair = PreferencePair {
-            id,
-            prompt,
-            chosen,
-            rejected,
-            margin: None,
-            domain: text("domain"),
-            subset,
-        };
-        items.push(of_pair(&pair));
-        pairs.push(pair);
-    }
-    Ok((items, pairs))
+/// What the rows of a file come to.
+struct Rows {
+    items: Vec<Item>,
+    pairs: Vec<PreferencePair>,
+    /// By subset, or by domain where there is none, as a bench's published counts name them.
+    counts: BTreeMap<String, usize>,
+    left_out: Vec<String>,
+    report: DropReport,
 }
 
-/// Rows by subset, or by domain where there is none, as a bench's published counts name them.
-fn counts(items: &[Item], pairs: &[PreferencePair]) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for (i, item) in items.iter().enumerate() {
-        let column = |name: &str| item.row.get(name).and_then(Value::as_str).map(str::to_owned);
-        let part = match pairs.get(i) {
-            Some(pair) => pair.subset.clone().or_else(|| pair.domain.clone()),
-            None => column("subset").or_else(|| column("domain")),
-        };
-        *counts.entry(part.unwrap_or_default()).or_insert(0) += 1;
+impl Rows {
+    fn of_pairs(pairs: Vec<PreferencePair>, report: DropReport) -> Self {
+        let mut counts = BTreeMap::new();
+        for pair in &pairs {
+            let part = pair.subset.clone().or_else(|| pair.domain.clone());
+            *counts.entry(part.unwrap_or_default()).or_insert(0) += 1;
+        }
+        let items = pairs.iter().map(of_pair).collect();
+        Self { items, pairs, counts, left_out: Vec::new(), report }
     }
-    counts
+
+    fn of_responses(
+        rows: Vec<ResponseRow>,
+        report: DropReport,
+        arithmetic: Arithmetic,
+    ) -> Result<Self> {
+        let (mut items, mut pairs, mut counts) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut n_ties = 0;
+        for ResponseRow { id, prompt, responses, row } in rows {
+            let text = |field: &str| row.get(field).and_then(Value::as_str).map(str::to_owned);
+            let part = text("subset").or_else(|| text("source")).or_else(|| text("domain"));
+            *counts.entry(part.unwrap_or_default()).or_insert(0) += 1;
+            let chosen = match arithmetic {
+                Arithmetic::RewardBench => Some(0),
+                Arithmetic::JudgeBench => match text("label").as_deref().map(str::trim) {
+                    Some("A>B") => Some(0),
+                    Some("B>A") => Some(1),
+                    _ => None,
+                },
+                Arithmetic::PpeHuman => match text("winner").as_deref() {
+                    Some("model_a") => Some(0),
+                    Some("model_b") => Some(1),
+                    _ => None,
+                },
+                _ => {
+                    items.push(Item { id, prompt, responses, row });
+                    continue;
+                }
+            };
+            let Some(chosen) = chosen else {
+                n_ties += 1;
+                continue;
+            };
+            let [first, second] = <[String; 2]>::try_from(responses).map_err(|found| {
+                let n = found.len();
+                Fault::data(anyhow!("row `{id}` has {n} responses; this bench compares two"))
+            })?;
+            let (chosen, rejected) = if chosen == 0 { (first, second) } else { (second, first) };
+            let (domain, subset) = (text("domain"), text("subset").or_else(|| text("source")));
+            let margin = None;
+            let pair = PreferencePair { id, prompt, chosen, rejected, margin, domain, subset };
+            items.push(of_pair(&pair));
+            pairs.push(pair);
+        }
+        let left_out = match n_ties {
+            0 => Vec::new(),
+            n => vec![format!("{n} rows left out: neither response is preferred.")],
+        };
+        Ok(Self { items, pairs, counts, left_out, report })
+    }
 }

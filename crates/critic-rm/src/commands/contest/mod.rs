@@ -28,6 +28,7 @@ use numbers::{Numbers, numbers};
 use readings::{parse_counts, position_counts, readings};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 /// Bars of the reliability diagram and of the margins.
@@ -59,7 +60,8 @@ pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
     let seed = SeedTree::new(args.draws.seed);
     let conduct = Conduct {
         critiques: ScoreSettings { n_critiques: args.n_critiques, sampling, seed },
-        weights: args.weights.unwrap_or_default(),
+        weights: args.engine.weights.unwrap_or_default(),
+        explain: args.engine.explain,
         prompts: Prompts::builtin(),
         folder: &args.out,
         cancel: Cancel::listen(),
@@ -72,8 +74,16 @@ pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
     let benches: Vec<BenchData> = args
         .on
         .iter()
-        .map(|name| BenchData::read(name, &args.data, args.limit))
+        .map(|name| BenchData::read(name, &args.data, args.limit.map(NonZeroUsize::get)))
         .collect::<Result<_>>()?;
+    for (i, data) in benches.iter().enumerate() {
+        if benches[..i].iter().any(|earlier| earlier.slug == data.slug) {
+            return Err(Fault::config(anyhow!(
+                "--on names two sets called `{}`, and their files would be one: rename one, or hold two contests",
+                data.slug
+            )));
+        }
+    }
     let mut results = Vec::new();
     for data in &benches {
         let bootstrap = Bootstrap::new(seed.child("bootstrap").child(&data.slug));
@@ -106,7 +116,7 @@ fn run(
     let mut everyone: Vec<Contestant> = Vec::new();
     let mut all: Vec<Numbers> = Vec::new();
     let mut critiques = BTreeMap::new();
-    let mut notes = Vec::new();
+    let mut notes = data.left_out.clone();
     let mut main = None;
     for entrant in entrants {
         if matches!(entrant.kind, Kind::Pairwise { .. }) && data.pairs.is_empty() {

@@ -1,13 +1,13 @@
 use super::contestant::Sampled;
 use super::items::BenchData;
 use anyhow::Result;
-use critic_eval::Contestant;
 use critic_eval::benches::{
     Arithmetic, BestOfNRow, Candidate, Decision, JudgeBenchRow, PpeHumanRow, PpeRow, PriorSets,
     RewardBench2Row, RewardBenchRow, RmBenchRow, SubsetWeights, TiedRewards, Winner, best_of_n,
     decision_of_rewards, judge_bench_one_game, judge_bench_two_games, pair_bench, ppe_best_of_k,
     ppe_conflicts, ppe_human, reward_bench, reward_bench_2, rm_bench,
 };
+use critic_eval::{Accuracy, Contestant};
 use critic_stats::{Bootstrap, TieRule};
 use serde::Serialize;
 use serde_json::Value;
@@ -28,6 +28,15 @@ pub(super) struct Number {
 impl Number {
     fn new(name: impl Into<String>, value: Option<f64>) -> Self {
         Self { name: name.into(), value, interval: None, n: None }
+    }
+
+    fn of(name: impl Into<String>, accuracy: Option<&Accuracy>) -> Self {
+        Self {
+            name: name.into(),
+            value: accuracy.map(|accuracy| accuracy.agreement.accuracy),
+            interval: accuracy.map(|accuracy| (accuracy.interval.low, accuracy.interval.high)),
+            n: accuracy.map(|accuracy| accuracy.agreement.n),
+        }
     }
 
     fn over(self, n: usize) -> Self {
@@ -79,24 +88,15 @@ type Parts = (Vec<Number>, Value);
 
 fn of_pairs(data: &BenchData, contestant: &Contestant, bootstrap: &Bootstrap) -> Result<Parts> {
     let found = pair_bench(contestant, &data.pairs, TieRule::Wrong, bootstrap)?;
-    let overall = found.result.accuracy.as_ref();
-    let mut parts = vec![Number {
-        name: "accuracy".to_owned(),
-        value: overall.map(|accuracy| accuracy.agreement.accuracy),
-        interval: found.clustered_interval.map(|interval| (interval.low, interval.high)),
-        n: overall.map(|accuracy| accuracy.agreement.n),
-    }];
-    let part = |name: &str, accuracy: Option<&critic_eval::Accuracy>| Number {
-        name: name.to_owned(),
-        value: accuracy.map(|accuracy| accuracy.agreement.accuracy),
-        interval: accuracy.map(|accuracy| (accuracy.interval.low, accuracy.interval.high)),
-        n: accuracy.map(|accuracy| accuracy.agreement.n),
-    };
+    let clustered = found.clustered_interval.map(|interval| (interval.low, interval.high));
+    let overall = Number::of("accuracy", found.result.accuracy.as_ref());
+    let mut parts = vec![Number { interval: clustered, ..overall }];
     if found.result.by_domain.len() > 1 {
         let domains = found.result.by_domain.iter();
-        parts.extend(domains.map(|domain| part(&domain.domain, domain.accuracy.as_ref())));
+        parts.extend(domains.map(|part| Number::of(&part.domain, part.accuracy.as_ref())));
     }
-    parts.extend(found.subsets.iter().map(|subset| part(&subset.subset, subset.accuracy.as_ref())));
+    let subsets = found.subsets.iter();
+    parts.extend(subsets.map(|part| Number::of(&part.subset, part.accuracy.as_ref())));
     Ok((parts, serde_json::to_value(&found)?))
 }
 
@@ -139,10 +139,8 @@ impl Scores<'_> {
             reward_bench(&rows, SubsetWeights::Current, PriorSets::Without, TieRule::Wrong)?;
         let mut parts = vec![Number::new("overall", found.overall).over(found.n_rows)];
         parts.extend(found.sections.iter().map(|part| Number::new(&part.section, part.score)));
-        parts.extend(found.subsets.iter().map(|part| {
-            let share = part.accuracy.map(|accuracy| accuracy.agreement.accuracy);
-            Number::new(&part.subset, share).over(part.n_rows)
-        }));
+        let subsets = found.subsets.iter();
+        parts.extend(subsets.map(|part| Number::of(&part.subset, part.accuracy.as_ref())));
         Ok((parts, serde_json::to_value(&found)?))
     }
 
@@ -195,16 +193,9 @@ impl Scores<'_> {
             Ok(self.judge_row(i, id, [game, None]))
         })?;
         let found = judge_bench_one_game(&rows)?;
-        let share = |score: &critic_eval::benches::OneGameScore| {
-            score.accuracy.map(|accuracy| accuracy.agreement.accuracy)
-        };
-        let mut parts = vec![Number::new("accuracy", share(&found.overall)).over(rows.len())];
-        parts.extend(
-            found
-                .categories
-                .iter()
-                .map(|(name, score)| Number::new(name, share(score)).over(score.n_pairs)),
-        );
+        let mut parts = vec![Number::of("accuracy", found.overall.accuracy.as_ref())];
+        let categories = found.categories.iter();
+        parts.extend(categories.map(|(name, part)| Number::of(name, part.accuracy.as_ref())));
         Ok((parts, serde_json::to_value(&found)?))
     }
 
@@ -224,20 +215,13 @@ impl Scores<'_> {
             Ok(self.judge_row(i, id, told))
         })?;
         let found = judge_bench_two_games(&rows)?;
-        let share = |score: &critic_eval::benches::TwoGamesScore| {
-            score.accuracy.map(|accuracy| accuracy.agreement.accuracy)
-        };
-        let consistent = found.overall.position_consistent;
+        let overall = &found.overall;
         let mut parts = vec![
-            Number::new("accuracy, both orders", share(&found.overall)).over(rows.len()),
-            Number::new("right in both orders", consistent.map(|a| a.agreement.accuracy)),
+            Number::of("accuracy, both orders", overall.accuracy.as_ref()),
+            Number::of("right in both orders", overall.position_consistent.as_ref()),
         ];
-        parts.extend(
-            found
-                .categories
-                .iter()
-                .map(|(name, score)| Number::new(name, share(score)).over(score.n_pairs)),
-        );
+        let categories = found.categories.iter();
+        parts.extend(categories.map(|(name, part)| Number::of(name, part.accuracy.as_ref())));
         Ok((parts, serde_json::to_value(&found)?))
     }
 
@@ -253,13 +237,7 @@ impl Scores<'_> {
             Ok(PpeHumanRow { id: id.to_owned(), winner: Winner::ModelA, rewards })
         })?;
         let found = ppe_human(&rows, TieRule::Wrong)?;
-        let accuracy = found.accuracy;
-        let number = Number {
-            name: "accuracy".to_owned(),
-            value: accuracy.map(|accuracy| accuracy.agreement.accuracy),
-            interval: accuracy.map(|accuracy| (accuracy.interval.low, accuracy.interval.high)),
-            n: accuracy.map(|accuracy| accuracy.agreement.n),
-        };
+        let number = Number::of("accuracy", found.accuracy.as_ref());
         Ok((vec![number], serde_json::to_value(&found)?))
     }
 
