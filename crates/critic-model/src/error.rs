@@ -174,6 +174,14 @@ pub enum ModelError {
         /// The folder or file.
         path: PathBuf,
     },
+    /// A model that a GGUF file cannot hold so that llama.cpp computes the same.
+    #[error(
+        "the model cannot be written as GGUF: {reason}; a Hugging Face folder holds it (give a folder instead of a .gguf file)"
+    )]
+    NotForGguf {
+        /// What would be lost.
+        reason: String,
+    },
     /// A safetensors file is torn or not one.
     #[error("{} is not a whole safetensors file: {reason}; fetch it again", path.display())]
     Safetensors {

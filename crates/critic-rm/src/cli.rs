@@ -9,6 +9,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use critic_engine::Sampling;
 use critic_model::WeightFormat;
+use critic_model::sources::GgufFormat;
 use critic_remote::RemoteSettings;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -58,7 +59,7 @@ pub(crate) enum Command {
     /// Write the report of a run.
     #[command(args_override_self = true)]
     Report(RunArgs),
-    /// Models: fetch, list, describe.
+    /// Models: fetch, list, describe, export.
     #[command(subcommand)]
     Model(ModelCommand),
     /// Preference data: inspect, convert, split, mix, compare with benches, synthesize.
@@ -219,8 +220,9 @@ pub(crate) struct ScoreArgs {
     /// A file of prompts and responses (JSONL), or the folder of a run whose held-out pairs are scored.
     #[arg(value_name = "FILE|RUN")]
     pub(crate) target: PathBuf,
-    /// The reward model: the folder of a run, of a checkpoint, or any model folder with a reward head.
-    #[arg(long, value_name = "FOLDER", default_value = "runs/default")]
+    /// The reward model: the folder of a run, of a checkpoint, any model folder with a reward head, or a
+    /// .gguf file that was exported with one.
+    #[arg(long, value_name = "FOLDER|FILE", default_value = "runs/default")]
     pub(crate) model: PathBuf,
     /// Where the rewards go [default: standard output].
     #[arg(long, short, value_name = "FILE")]
@@ -245,8 +247,8 @@ pub(crate) struct ContestArgs {
     /// Where the files of benches lie, such as llmbar.jsonl.gz.
     #[arg(long, value_name = "FOLDER", default_value = ".")]
     pub(crate) data: PathBuf,
-    /// A reward model: the folder of a run, of a checkpoint, or any folder with a reward head; NAME=FOLDER
-    /// gives it a name (repeatable).
+    /// A reward model: the folder of a run, of a checkpoint, any folder with a reward head, or a .gguf file
+    /// that was exported with one; NAME=FOLDER gives it a name (repeatable).
     #[arg(long, value_name = "[NAME=]FOLDER")]
     pub(crate) model: Vec<String>,
     /// A language model that judges each response alone, by what it writes and by yes or no (repeatable).
@@ -332,6 +334,26 @@ pub(crate) struct GenerateArgs {
     pub(crate) engine: EngineArgs,
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ModelExportArgs {
+    /// A run or one of its checkpoints, a catalogue name, a hub id, a folder, or a .gguf file.
+    #[arg(value_name = "MODEL|RUN")]
+    pub(crate) model: String,
+    /// Where it goes: a name that ends in .gguf is a file, any other a Hugging Face folder in f32.
+    #[arg(value_name = "FILE.gguf|FOLDER")]
+    pub(crate) to: PathBuf,
+    /// How a .gguf file holds matrices [default: f16].
+    #[arg(long, value_name = "FORMAT", value_parser = gguf_format())]
+    pub(crate) format: Option<GgufFormat>,
+}
+
+fn gguf_format() -> impl TypedValueParser<Value = GgufFormat> {
+    PossibleValuesParser::new(GgufFormat::ALL.map(GgufFormat::name)).map(|name| {
+        let named = GgufFormat::ALL.into_iter().find(|format| format.name() == name);
+        named.expect("the name is one of the possible values")
+    })
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
     /// Fetch a model into the cache.
@@ -346,4 +368,6 @@ pub(crate) enum ModelCommand {
         /// Catalogue name, hub id, folder, or .gguf file.
         name: String,
     },
+    /// Write a model for other programs: a .gguf file for llama.cpp, or a Hugging Face folder.
+    Export(ModelExportArgs),
 }

@@ -62,6 +62,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Model(ModelCommand::Pull { name }) => commands::model::pull(name),
         Command::Model(ModelCommand::List) => commands::model::list(),
         Command::Model(ModelCommand::Info { name }) => commands::model::info(name),
+        Command::Model(ModelCommand::Export(args)) => commands::model::export(args),
         Command::Bench(bench) => commands::bench::bench(bench),
         Command::Data(command) => commands::data::run(command),
         Command::Doctor(args) => commands::doctor::doctor(args),

@@ -115,19 +115,19 @@ fn the_whole_loop_ends_in_a_report() {
 
     // The trained model scores a file of its own.
     let scored = folder.path().join("scored.jsonl");
-    let score = || {
+    let score = |model: &Path| {
         let mut command = critic_rm(&["score"]);
         command
             .arg(root("examples/eval.jsonl"))
             .arg("--model")
-            .arg(&out)
+            .arg(model)
             .arg("--output")
             .arg(&scored);
         command.args(["-m", "2", "--max-new-tokens", "8"]);
         succeeds(command);
         std::fs::read_to_string(&scored).unwrap()
     };
-    let text = score();
+    let text = score(&out);
     assert_eq!(text.lines().count(), 40);
     for line in text.lines() {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -143,7 +143,24 @@ fn the_whole_loop_ends_in_a_report() {
             assert!((mean - reward["reward"].as_f64().unwrap()).abs() < 1e-12);
         }
     }
-    assert_eq!(score(), text);
+    assert_eq!(score(&out), text);
+
+    // So do the files that it is exported to.
+    for name in ["exported.gguf", "exported"] {
+        let exported = folder.path().join(name);
+        let export = |extra: &[&str]| {
+            let mut command = critic_rm(&["model", "export"]);
+            command.arg(&out).arg(&exported).args(extra);
+            command
+        };
+        let format: &[&str] = if name == "exported" { &[] } else { &["--format", "f32"] };
+        succeeds(export(format));
+        assert_eq!(score(&exported), text);
+        fails(export(format), 2, &["exists"]);
+    }
+    let mut command = critic_rm(&["model", "export"]);
+    command.arg(&out).arg(folder.path().join("other")).args(["--format", "q8_0"]);
+    fails(command, 2, &["--format is for .gguf files"]);
 }
 
 /// Adapters in place of full training.

@@ -41,6 +41,15 @@ pub enum TextError {
         /// The names that are known.
         known: String,
     },
+    /// A tokenizer that no GGUF vocabulary stands for.
+    #[error(
+        "the tokenizer cannot be written into a GGUF file: {reason}; write the model as a Hugging Face \
+         folder, and convert that with llama.cpp's convert_hf_to_gguf.py"
+    )]
+    NotForGguf {
+        /// What llama.cpp lacks for it.
+        reason: String,
+    },
     /// The tokenizer refused a text or its own state.
     #[error("the tokenizer failed to {action}: {detail}")]
     Tokenizer {

@@ -3,6 +3,7 @@ mod gguf;
 mod sentencepiece;
 #[cfg(test)]
 pub(crate) mod tests;
+mod to_gguf;
 
 pub use gguf::GgufVocabulary;
 

@@ -23,10 +23,9 @@ impl Fetched {
     /// Reads the files.
     ///
     /// # Errors
-    /// As [`load_folder`] and [`load_gguf`].
+    /// As [`load_path`].
     pub fn load(&self) -> Result<LoadedModel, ModelError> {
-        let mut model =
-            if self.path.is_dir() { load_folder(&self.path)? } else { load_gguf(&self.path)? };
+        let mut model = load_path(&self.path)?;
         let identity = &mut model.identity;
         (identity.name, identity.source) = (self.name.clone(), self.source.clone());
         if self.license.is_some() {
@@ -34,6 +33,14 @@ impl Fetched {
         }
         Ok(model)
     }
+}
+
+/// Loads a model folder or a `.gguf` file.
+///
+/// # Errors
+/// As [`load_folder`] and [`load_gguf`].
+pub fn load_path(path: &Path) -> Result<LoadedModel, ModelError> {
+    if path.is_dir() { load_folder(path) } else { load_gguf(path) }
 }
 
 /// Makes sure that a model's files lie on this machine.

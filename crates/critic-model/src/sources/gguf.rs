@@ -2,9 +2,11 @@ use super::conversation_files::{renderer, text_error};
 use super::digest::{model_digest, sha256};
 use super::gguf_config::FromTensors;
 use super::gguf_metadata::Metadata;
+use super::gguf_names::hugging_face_name;
 use super::{LoadedModel, ModelIdentity, weights};
 use crate::config::{Architecture, DecoderConfig};
 use crate::error::ModelError;
+use crate::reward_head::REWARD_HEAD;
 use crate::weight::Weight;
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
@@ -25,6 +27,7 @@ use std::path::Path;
 /// llama.cpp stores the rows of Llama's query and key projections in the order of its interleaved rotary
 /// embedding, and the weights of Gemma's norms with the one added that they are an offset from; they come
 /// back as transformers has them.
+/// A reward head stands in the metadata ([`write_gguf`](super::write_gguf)).
 /// A turn ends with the EOS of the metadata, or with `<|im_end|>`, `<|eot_id|>`, `<end_of_turn>` or
 /// `<|end|>` where the template writes that and the vocabulary has it.
 ///
@@ -40,7 +43,11 @@ pub fn load_gguf(path: &Path) -> Result<LoadedModel, ModelError> {
     let renderer = read_renderer(path, &metadata, &config)?;
     let (sum, weights) =
         rayon::join(|| sha256(path), || read_weights(path, &config, &content, &mut reader));
-    let (weights, reward_head) = weights::check(path, &config, weights?)?;
+    let mut weights = weights?;
+    if let Some(head) = metadata.reward_head().map_err(|error| error.in_file(path))? {
+        weights.insert(REWARD_HEAD.to_owned(), head);
+    }
+    let (weights, reward_head) = weights::check(path, &config, weights)?;
     let name = path
         .file_stem()
         .map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
@@ -117,7 +124,7 @@ fn from_tensors(
     })
 }
 
-fn read_renderer(
+pub(crate) fn read_renderer(
     path: &Path,
     metadata: &Metadata<'_>,
     config: &DecoderConfig,
@@ -218,7 +225,7 @@ fn read_tensor(
 }
 
 /// Tensors that belong to the configuration.
-const ROPE_TENSORS: [&str; 3] =
+pub(crate) const ROPE_TENSORS: [&str; 3] =
     ["rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"];
 
 /// The format in which the kernels take a tensor's blocks as they are.
@@ -245,39 +252,6 @@ fn unpermuted<T: Clone>(rows: &[T], n_rows: usize, n_heads: usize) -> Vec<T> {
         back.extend_from_slice(&rows[row * width..][..width]);
     }
     back
-}
-
-/// The name in Hugging Face's spelling of a tensor in llama.cpp's.
-fn hugging_face_name(architecture: Architecture, name: &str) -> Option<String> {
-    match name {
-        "token_embd.weight" => return Some("model.embed_tokens.weight".to_owned()),
-        "output_norm.weight" => return Some("model.norm.weight".to_owned()),
-        "output.weight" => return Some("lm_head.weight".to_owned()),
-        _ => {}
-    }
-    let (layer, rest) = name.strip_prefix("blk.")?.split_once('.')?;
-    let layer: usize = layer.parse().ok()?;
-    let (part, kind) = rest.rsplit_once('.')?;
-    let part = match part {
-        "post_attention_norm" if architecture.is_gemma() => "post_attention_layernorm",
-        "ffn_norm" if architecture.is_gemma() => "pre_feedforward_layernorm",
-        "post_ffw_norm" if architecture.is_gemma() => "post_feedforward_layernorm",
-        "ffn_up" if architecture == Architecture::Phi3 => "mlp.gate_up_proj",
-        "attn_qkv" => "self_attn.qkv_proj",
-        "attn_q_norm" => "self_attn.q_norm",
-        "attn_k_norm" => "self_attn.k_norm",
-        "attn_norm" => "input_layernorm",
-        "ffn_norm" => "post_attention_layernorm",
-        "attn_q" => "self_attn.q_proj",
-        "attn_k" => "self_attn.k_proj",
-        "attn_v" => "self_attn.v_proj",
-        "attn_output" => "self_attn.o_proj",
-        "ffn_gate" => "mlp.gate_proj",
-        "ffn_up" => "mlp.up_proj",
-        "ffn_down" => "mlp.down_proj",
-        _ => return None,
-    };
-    Some(format!("model.layers.{layer}.{part}.{kind}"))
 }
 
 #[cfg(test)]

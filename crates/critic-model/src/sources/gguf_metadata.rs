@@ -1,8 +1,12 @@
 use crate::config::Architecture;
 use crate::error::ModelError;
+use crate::weight::Weight;
 use candle_core::quantized::gguf_file::Value;
 use critic_text::GgufVocabulary;
 use std::collections::HashMap;
+
+/// Where a reward head stands: llama.cpp refuses tensors that it does not know, and passes keys over.
+pub(crate) const REWARD_HEAD_KEY: &str = "critic-rm.reward_head";
 
 /// What a GGUF file says about its model.
 #[derive(Debug)]
@@ -80,6 +84,16 @@ impl Metadata<'_> {
             self.text(KEY).ok_or_else(|| ModelError::ConfigMissing { field: KEY.to_owned() })?;
         Architecture::from_gguf_name(name)
             .ok_or_else(|| ModelError::UnknownArchitecture { found: name.to_owned() })
+    }
+
+    /// The weight of the reward head, `[1, d_model]`, if the file has one.
+    pub(crate) fn reward_head(&self) -> Result<Option<Weight>, ModelError> {
+        let number = |value: &Value| match value {
+            Value::F32(x) => Some(*x),
+            _ => None,
+        };
+        let weight = self.array(REWARD_HEAD_KEY, number)?;
+        weight.map(|values| Weight::new([1, values.len()], values)).transpose()
     }
 
     /// The vocabulary, from the keys of the tokenizer.

@@ -1,7 +1,7 @@
 //! Where a model comes from and how its files become weights.
 //!
-//! A [`ModelRef`] names a model; [`load`] fetches it if it must and reads it; [`write_hf_folder`] is the
-//! way back. Downloads land whole in the [`Cache`] and are checked; what came from where says the
+//! A [`ModelRef`] names a model; [`load`] fetches it if it must and reads it; [`write_hf_folder`] and
+//! [`write_gguf`] are the ways back. Downloads land whole in the [`Cache`] and are checked; what came from where says the
 //! [`ModelIdentity`] of the [`LoadedModel`].
 
 mod cache;
@@ -15,7 +15,9 @@ mod fused;
 mod gguf;
 mod gguf_config;
 mod gguf_metadata;
+mod gguf_names;
 mod gguf_rope;
+mod gguf_write;
 mod hub;
 mod peft;
 mod pip;
@@ -31,9 +33,10 @@ mod testing;
 pub use cache::Cache;
 pub use catalogue::{Catalogue, CatalogueEntry, Source, catalogue};
 pub use export::write_hf_folder;
-pub use fetch::{Fetched, fetch};
+pub use fetch::{Fetched, fetch, load_path};
 pub use folder::load_folder;
 pub use gguf::load_gguf;
+pub use gguf_write::{GgufFormat, write_gguf};
 pub use hub::HubSource;
 pub use peft::write_peft_folder;
 pub use pip::PipSource;

@@ -1,8 +1,16 @@
+use super::score::model_path;
+use crate::cli::ModelExportArgs;
+use crate::exit::Fault;
 use crate::progress::{answer, say};
-use anyhow::Result;
+use crate::stages::load_model;
+use anyhow::{Result, anyhow};
 use critic_model::ModelError;
-use critic_model::sources::{Cache, LoadedModel, ModelRef, Progress, Source, catalogue, load};
+use critic_model::sources::{
+    Cache, GgufFormat, LoadedModel, ModelRef, Progress, Source, catalogue, load, write_gguf,
+    write_hf_folder,
+};
 use indicatif::{ProgressBar, ProgressStyle};
+use std::path::Path;
 
 /// Fetches a model into the cache.
 pub(crate) fn pull(name: &str) -> Result<()> {
@@ -31,6 +39,41 @@ pub(crate) fn list() -> Result<()> {
 /// Describes a model.
 pub(crate) fn info(name: &str) -> Result<()> {
     pull(name)
+}
+
+/// Writes a model for other programs.
+pub(crate) fn export(args: &ModelExportArgs) -> Result<()> {
+    let to = &args.to;
+    let is_gguf = to.extension().is_some_and(|extension| extension == "gguf");
+    if !is_gguf && args.format.is_some() {
+        return Err(Fault::config(anyhow!(
+            "--format is for .gguf files, and {} is to be a folder, whose weights are f32: leave it out, or name a .gguf file",
+            to.display()
+        )));
+    }
+    if to.exists() {
+        return Err(Fault::config(anyhow!(
+            "{} exists: give a name that is free, or delete it",
+            to.display()
+        )));
+    }
+    let trained = model_path(Path::new(&args.model)).map(|path| path.display().to_string());
+    let model = load_model(&trained.unwrap_or_else(|_| args.model.clone()))?;
+    let format = args.format.unwrap_or(GgufFormat::F16);
+    if is_gguf {
+        write_gguf(to, &model, format)?;
+    } else {
+        let head = model.reward_head.as_ref();
+        write_hf_folder(to, &model.config, &model.weights, head, &model.renderer)?;
+    }
+    let precision = if is_gguf { format.name() } else { "f32" };
+    let head = match (model.reward_head.is_some(), is_gguf) {
+        (false, _) => "it has no reward head",
+        (true, false) => "the reward head is score.weight",
+        (true, true) => "the reward head stands in the metadata, where llama.cpp passes it over",
+    };
+    say(format!("wrote {} in {precision}; {head}", to.display()));
+    Ok(())
 }
 
 fn describe(model: &LoadedModel) {

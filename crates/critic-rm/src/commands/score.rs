@@ -43,7 +43,7 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
 }
 
 fn score_file(args: &ScoreArgs) -> Result<()> {
-    let folder = model_folder(&args.model)?;
+    let folder = model_path(&args.model)?;
     let n_critiques = args.n_critiques;
     let sampling = args.draws.sampling()?;
     let set = read_responses(&args.target)?;
@@ -112,10 +112,11 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
     Ok(())
 }
 
-/// The folder of the reward model: itself, or the one that a run has trained.
-pub(super) fn model_folder(path: &Path) -> Result<PathBuf> {
+/// Where the reward model is: the folder or `.gguf` file itself, or the folder that a run has trained.
+pub(super) fn model_path(path: &Path) -> Result<PathBuf> {
     let of_run = path.join("checkpoints").join("critic-rm");
-    if path.join("config.json").is_file() {
+    let is_gguf = path.is_file() && path.extension().is_some_and(|extension| extension == "gguf");
+    if is_gguf || path.join("config.json").is_file() {
         Ok(path.to_owned())
     } else if of_run.join("config.json").is_file() {
         Ok(of_run)
@@ -155,8 +156,8 @@ impl Rewards {
     fn open(args: &ScoreArgs, folder: &Path, rows: &[ResponseRow]) -> Result<Self> {
         let Some(output) = &args.output else { return Ok(Self::InMemory(BTreeMap::new())) };
         let mut hasher = ContentHasher::new("score-file");
-        let weights =
-            std::fs::metadata(folder.join("model.safetensors")).map(|file| file.len()).unwrap_or(0);
+        let weights = if folder.is_file() { folder } else { &folder.join("model.safetensors") };
+        let weights = std::fs::metadata(weights).map(|file| file.len()).unwrap_or(0);
         let trained = std::fs::read_to_string(folder.join("training.json")).unwrap_or_default();
         hasher.text(&folder.display().to_string()).text(&trained).bytes(&weights.to_le_bytes());
         hasher.text(&format!(

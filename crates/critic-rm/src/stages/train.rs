@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
-use critic_model::sources::{LoadedModel, load_folder, write_hf_folder, write_peft_folder};
+use critic_model::sources::{LoadedModel, load_path, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
 use critic_stats::MarginUse;
@@ -53,17 +53,17 @@ pub(crate) struct TrainedModel {
 }
 
 impl TrainedModel {
-    /// The model as a scorer.
+    /// The model as a scorer: a folder, or a `.gguf` file that holds a reward head.
     pub(crate) fn engine(
         folder: &Path,
         prompts: &Prompts,
         limits: critic_local::EngineLimits,
         weights: WeightFormat,
     ) -> Result<LocalEngine> {
-        let model = load_folder(folder)?;
+        let model = load_path(folder)?;
         let weight = model.reward_head.ok_or_else(|| {
             Fault::model(anyhow!(
-                "{} has no reward head (score.weight): name the folder of a trained reward model",
+                "{} has no reward head (score.weight): name a trained reward model",
                 folder.display()
             ))
         })?;

@@ -1,5 +1,6 @@
 use super::sentencepiece;
 use crate::TextError;
+use serde_json::Value;
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -37,13 +38,13 @@ pub struct GgufVocabulary {
     pub add_space_prefix: bool,
 }
 
-const UNKNOWN: i32 = 2;
-const CONTROL: i32 = 3;
-const USER_DEFINED: i32 = 4;
+pub(super) const UNKNOWN: i32 = 2;
+pub(super) const CONTROL: i32 = 3;
+pub(super) const USER_DEFINED: i32 = 4;
 
 /// How text is cut into words before merging.
-#[derive(Debug, Clone, Copy)]
-enum Words {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Words {
     /// The pattern of GPT-2, which the byte-level step brings with it.
     Gpt2,
     /// The same after every digit was set apart.
@@ -64,10 +65,10 @@ const QWEN_2: Words = Words::Pattern {
     ignore_merges: false,
 };
 
-/// Names as llama.cpp writes them into `tokenizer.ggml.pre`.
+/// Names as llama.cpp writes them into `tokenizer.ggml.pre`; of several for one way the first is written.
 const KNOWN: [(&str, Words); 10] = [
-    ("default", Words::Gpt2),
     ("gpt-2", Words::Gpt2),
+    ("default", Words::Gpt2),
     ("olmo", Words::Gpt2),
     ("phi-2", Words::Gpt2),
     ("smollm", Words::DigitsThenGpt2),
@@ -77,6 +78,56 @@ const KNOWN: [(&str, Words); 10] = [
     ("llama-v3", LLAMA_3),
     ("qwen2", QWEN_2),
 ];
+
+impl Words {
+    /// How a `tokenizer.json` cuts text, where llama.cpp has a way like it.
+    pub(super) fn of(json: &Value) -> Option<Self> {
+        let steps = |step: &'static str, many: &str| match &json[step] {
+            Value::Null => Vec::new(),
+            one if one["type"] == "Sequence" => one[many].as_array().cloned().unwrap_or_default(),
+            one => vec![one.clone()],
+        };
+        let nfc = match steps("normalizer", "normalizers").as_slice() {
+            [] => false,
+            [one] if one["type"] == "NFC" => true,
+            _ => return None,
+        };
+        let ignore_merges = json["model"]["ignore_merges"] == true;
+        let steps = steps("pre_tokenizer", "pretokenizers");
+        let (bytes, before) = steps.split_last()?;
+        if bytes["type"] != "ByteLevel" || bytes["add_prefix_space"] != false {
+            return None;
+        }
+        let with_gpt2 = bytes["use_regex"] != false;
+        match before {
+            [] if with_gpt2 && !nfc && !ignore_merges => Some(Self::Gpt2),
+            [digits] if digits["type"] == "Digits" && digits["individual_digits"] == true => {
+                (with_gpt2 && !nfc && !ignore_merges).then_some(Self::DigitsThenGpt2)
+            }
+            [split]
+                if split["type"] == "Split"
+                    && split["behavior"] == "Isolated"
+                    && split["invert"] == false
+                    && !with_gpt2 =>
+            {
+                let found = split["pattern"]["Regex"].as_str()?;
+                let mut known = KNOWN.into_iter().map(|(_, words)| words);
+                known.find(|words| match *words {
+                    Self::Pattern { pattern, nfc: n, ignore_merges: i } => {
+                        (pattern, n, i) == (found, nfc, ignore_merges)
+                    }
+                    _ => false,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// llama.cpp's name for it.
+    pub(super) fn name(self) -> Option<&'static str> {
+        KNOWN.iter().find(|(_, words)| *words == self).map(|(name, _)| *name)
+    }
+}
 
 pub(super) fn build(vocabulary: GgufVocabulary) -> Result<tokenizers::Tokenizer, TextError> {
     let unsupported = |reason: String| TextError::UnsupportedTokenizer {

@@ -2,6 +2,7 @@
 
 use super::gguf::{GgufVocabulary, ids_by_token};
 use crate::TextError;
+use serde_json::Value;
 use std::cmp::Reverse;
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::fuse::Fuse;
@@ -61,6 +62,16 @@ pub(super) fn build(vocabulary: &GgufVocabulary) -> Result<tokenizers::Tokenizer
     tokenizer.with_normalizer(Some(Normalizers::new(normalizers))).map_err(failed)?;
     tokenizer.with_decoder(Some(Decoders::new(decoders)));
     Ok(tokenizer)
+}
+
+/// Whether a `tokenizer.json` puts a space before the first word.
+pub(super) fn adds_space_prefix(json: &Value) -> bool {
+    let normalizer = &json["normalizer"];
+    let normalizers = normalizer["normalizers"].as_array().map(Vec::as_slice);
+    let prepends = |step: &Value| step["type"] == "Prepend";
+    let metaspace = &json["pre_tokenizer"];
+    normalizers.unwrap_or(std::slice::from_ref(normalizer)).iter().any(prepends)
+        || (metaspace["type"] == "Metaspace" && metaspace["prepend_scheme"] != "never")
 }
 
 /// Every way to put a token together from two others, the token with the highest score first.

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../reference/golden");
 
-fn golden_bytes(path: &str) -> Vec<u8> {
+pub(super) fn golden_bytes(path: &str) -> Vec<u8> {
     std::fs::read(format!("{GOLDEN}/{path}")).unwrap()
 }
 
@@ -22,7 +22,7 @@ fn encoded(path: &str) -> Vec<Encoded> {
 }
 
 /// The vocabulary that llama.cpp's converter writes for this tokenizer.
-fn as_gguf(path: &str, pre: &str) -> GgufVocabulary {
+pub(super) fn as_gguf(path: &str, pre: &str) -> GgufVocabulary {
     let json: Value = serde_json::from_slice(&golden_bytes(path)).unwrap();
     let model = &json["model"];
     let mut by_id: Vec<(u64, String, i32)> = model["vocab"]

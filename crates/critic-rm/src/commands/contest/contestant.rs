@@ -1,7 +1,7 @@
 use super::asking::{games, implicit, judgements, rewards};
 use super::items::BenchData;
 use crate::commands::explain::explain;
-use crate::commands::score::model_folder;
+use crate::commands::score::model_path;
 use crate::exit::Fault;
 use crate::journal::Journal;
 use crate::progress::{Cancel, Meter, say};
@@ -11,7 +11,7 @@ use critic_engine::EngineError;
 use critic_eval::SampledResponse;
 use critic_local::{EngineLimits, LocalEngine};
 use critic_method::{READINGS, ScoreSettings};
-use critic_model::sources::load_folder;
+use critic_model::sources::load_path;
 use critic_model::{Decoder, WeightFormat};
 use critic_text::{PairwisePrompt, Prompts};
 use critic_types::ContentHasher;
@@ -159,7 +159,7 @@ impl Entrant {
     ) -> Result<Vec<LocalEngine>> {
         let names: Vec<&String> = match &self.kind {
             Kind::Reward { folder } => {
-                let model = load_folder(folder)?;
+                let model = load_path(folder)?;
                 hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
                 let (prompts, weights) = (&conduct.prompts, conduct.weights);
                 return Ok(vec![TrainedModel::engine(folder, prompts, LIMITS, weights)?]);
@@ -169,7 +169,7 @@ impl Entrant {
         };
         let mut engines = Vec::with_capacity(names.len());
         for name in names {
-            let folder = model_folder(Path::new(name)).map(|folder| folder.display().to_string());
+            let folder = model_path(Path::new(name)).map(|folder| folder.display().to_string());
             let model = load_model(&folder.unwrap_or_else(|_| name.clone()))?;
             hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
             let decoder = Decoder::new(&model.config, &model.weights, conduct.weights)?;

@@ -8,7 +8,7 @@ mod readings;
 mod tables;
 
 use crate::cli::ContestArgs;
-use crate::commands::score::model_folder;
+use crate::commands::score::model_path;
 use crate::exit::Fault;
 use crate::progress::{Cancel, answer, say};
 use anyhow::{Result, anyhow};
@@ -231,7 +231,7 @@ fn entrants(args: &ContestArgs) -> Result<Vec<Entrant>> {
     let mut entrants = Vec::new();
     for text in &args.model {
         let (name, folder) = named(text);
-        let kind = Kind::Reward { folder: model_folder(Path::new(&folder))? };
+        let kind = Kind::Reward { folder: model_path(Path::new(&folder))? };
         entrants.push(Entrant { name: name.unwrap_or_else(|| last(&folder)), kind });
     }
     for text in &args.judge {
