@@ -4,7 +4,7 @@
 //! a control that reads nothing but length or words. [`read_contestant`] makes one of samples that were
 //! drawn once ([`Samples`]), in every way that needs no new draw. [`evaluate`] says how often it ranks a
 //! pair as the label does, [`compare`] and [`compare_all`] whether two differ on the same pairs,
-//! [`diagnose`] what lies behind, [`study_critiques`] what several critiques are worth; [`benches`] has
+//! [`study`] does so for the runs of a grid over seeds, [`diagnose`] says what lies behind, [`study_critiques`] what several critiques are worth; [`benches`] has
 //! the exact arithmetic of published benches. A missing number is counted and never imputed; what could
 //! not be measured is absent and never zero.
 //! This crate runs no model: it reads predictions that others made.
@@ -23,6 +23,7 @@ mod length;
 mod predictions_json;
 mod readout;
 mod samples;
+mod study;
 mod style;
 
 pub use accuracy::{Accuracy, CONFIDENCE};
@@ -41,6 +42,7 @@ pub use predictions_json::{
 };
 pub use readout::{Reading, Readout, read_contestant};
 pub use samples::{SampledCritique, SampledResponse, Samples};
+pub use study::{StudyDifference, StudyRow, StudyRun, study};
 pub use style::StyleFeature;
 
 #[cfg(test)]

@@ -56,6 +56,12 @@ impl Fault {
         Error::new(Self { code: 8, message })
     }
 
+    /// Whether the error is about one run's settings, data or model, and other runs may do better.
+    pub(crate) fn is_of_one_run(error: &Error) -> bool {
+        let code = error.chain().find_map(|cause| cause.downcast_ref::<Self>()).map(|it| it.code);
+        matches!(code, Some(3))
+    }
+
     /// The work was interrupted; `command` goes on with it.
     pub(crate) fn interrupted(command: &str) -> Error {
         let message =

@@ -57,6 +57,7 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Eval(args) => commands::run::run(args, Stage::Eval),
         Command::Contest(args) => commands::contest::contest(args),
         Command::Report(args) => commands::run::run(args, Stage::Report),
+        Command::Study(args) => commands::study::study(args),
         Command::Score(args) => commands::score::score(args),
         Command::Generate(args) => commands::generate::generate(args),
         Command::Model(ModelCommand::Pull { name }) => commands::model::pull(name),

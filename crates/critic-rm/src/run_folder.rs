@@ -4,7 +4,7 @@ use crate::cli::RunArgs;
 use crate::exit::Fault;
 use crate::settings::{self, Resolved};
 use anyhow::{Context, Result, anyhow};
-use critic_types::atomic_file;
+use critic_types::{ContentId, atomic_file};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
+    /// Where results stand that other runs share; the run's own folder if absent.
+    shared: Option<PathBuf>,
     /// Held while the program works on the folder, so that two cannot write at once.
     _lock: File,
 }
@@ -67,7 +69,15 @@ impl RunFolder {
         let text = toml::to_string(&resolved.settings)
             .context("the settings cannot be written as TOML")?;
         atomic_file::write(&path.join("run.toml"), text.as_bytes())?;
-        Ok(Self { path: path.to_owned(), _lock: lock })
+        Ok(Self { path: path.to_owned(), shared: None, _lock: lock })
+    }
+
+    /// The same folder with store and trained models in another, under their addresses, so that runs of one
+    /// study share what they have in common.
+    #[must_use]
+    pub(crate) fn sharing(mut self, folder: &Path) -> Self {
+        self.shared = Some(folder.to_owned());
+        self
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -75,11 +85,22 @@ impl RunFolder {
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.path.join("store.sqlite")
+        self.shared.as_ref().unwrap_or(&self.path).join("store.sqlite")
     }
 
-    /// The folder of a trained model.
-    pub(crate) fn checkpoint(&self, name: &str) -> PathBuf {
-        self.path.join("checkpoints").join(name)
+    /// The folder of the model that a training of this address gives.
+    pub(crate) fn checkpoint(&self, name: &str, key: &ContentId) -> PathBuf {
+        match &self.shared {
+            None => self.path.join("checkpoints").join(name),
+            Some(shared) => {
+                let short: String = key.as_str().chars().take(16).collect();
+                shared.join("trained").join(format!("{name}-{short}"))
+            }
+        }
+    }
+
+    /// Whether a model of this name was trained in this folder.
+    pub(crate) fn has_trained(&self, name: &str) -> bool {
+        self.path.join("checkpoints").join(name).join("training.json").is_file()
     }
 }

@@ -58,6 +58,10 @@ pub(crate) struct DataSettings {
     pub(crate) dev: PathBuf,
     /// How many of them; 0 takes all.
     pub(crate) train_limit: usize,
+    /// The share of them that is trained on, the first ones; above 0 and at most 1.
+    pub(crate) train_share: f64,
+    /// Domains that are not trained on.
+    pub(crate) held_out_domains: Vec<String>,
     /// How many of them; 0 takes all.
     pub(crate) eval_limit: usize,
     /// Whether a row that cannot be used is an error.
@@ -187,6 +191,9 @@ pub(crate) struct TrainSettings {
     /// Adapters that are trained in place of the decoder; absent, everything is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     lora: Option<LoraConfig>,
+    /// Root of training's own draws in place of the run's: first reward head, order, which critiques.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) seed: Option<u64>,
     /// Whether pairs that the filter drops are trained on without critique.
     pub(crate) keep_unfiltered_pairs: bool,
 }
@@ -310,11 +317,30 @@ pub(crate) struct Resolved {
     pub(crate) values: Vec<(String, String, String)>,
 }
 
+/// A run of a study: what stands below and above what the person says.
+#[derive(Debug, Default)]
+pub(crate) struct StudyLayers {
+    /// Over the defaults.
+    pub(crate) base: Table,
+    /// Over everything: keys and values.
+    pub(crate) point: Vec<(String, Value)>,
+}
+
 /// Resolves defaults, run file and flags.
 pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<Resolved> {
+    resolve_in_study(&StudyLayers::default(), run_file, overrides)
+}
+
+/// Resolves defaults, a study's base, run file, flags, and the study's values.
+pub(crate) fn resolve_in_study(
+    study: &StudyLayers,
+    run_file: Option<&Path>,
+    overrides: &Overrides,
+) -> Result<Resolved> {
     let mut table: Table = DEFAULTS.parse().context("the built-in defaults do not parse")?;
     let (mut origins, mut unsaid) = (BTreeMap::new(), BTreeMap::new());
     mark(&table, "", "default", &mut origins);
+    merge(&mut table, &study.base, "", "study", &mut origins);
     if let Some(path) = run_file {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("could not read the run file {}", path.display()))
@@ -335,6 +361,9 @@ pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<
             )));
         };
         merge(&mut table, &nested(key.trim(), parse_value(text.trim())), "", "--set", &mut origins);
+    }
+    for (key, value) in &study.point {
+        merge(&mut table, &nested(key, value.clone()), "", "study", &mut origins);
     }
     let mut remote = critic::defaults(table.get("critic"));
     mark(&remote, "critic", "default of a remote critic", &mut unsaid);
@@ -385,6 +414,12 @@ fn check(settings: &Settings) -> Result<()> {
         return Err(config(anyhow::anyhow!(
             "train.evaluation.every is {} and data.dev is empty; name pairs that are neither trained on nor held out, or set it to 0",
             settings.train.evaluation.every
+        )));
+    }
+    let share = settings.data.train_share;
+    if !(share > 0.0 && share <= 1.0) {
+        return Err(config(anyhow::anyhow!(
+            "data.train_share is {share}; a share is above 0 and at most 1"
         )));
     }
     if settings.rounds.n == 0 {

@@ -9,3 +9,4 @@ pub(crate) mod generate;
 pub(crate) mod model;
 pub(crate) mod run;
 pub(crate) mod score;
+pub(crate) mod study;

@@ -11,6 +11,8 @@ use critic_stats::{Bootstrap, TieRule};
 /// Everyone who was measured.
 #[derive(Debug)]
 pub(crate) struct Results {
+    /// With their numbers for every response.
+    pub(crate) entrants: Vec<Contestant>,
     pub(crate) contestants: Vec<ContestantResult>,
     pub(crate) comparisons: Vec<PairedComparison>,
 }
@@ -64,7 +66,7 @@ pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<
             None => answer(format!("{:<18} no pair could be scored", result.name)),
         }
     }
-    Ok(Results { contestants: results, comparisons })
+    Ok(Results { entrants: contestants, contestants: results, comparisons })
 }
 
 /// The main model with all its critiques against itself without, and against every other contestant.

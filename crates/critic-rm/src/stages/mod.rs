@@ -17,7 +17,9 @@ mod session;
 mod train;
 mod warmup;
 
+pub(crate) use eval::Results;
 pub(crate) use filter_table::compare_filters;
+pub(crate) use pairs::read_train;
 pub(crate) use session::{Session, load_model};
 pub(crate) use train::TrainedModel;
 
@@ -36,24 +38,24 @@ pub(crate) enum Stage {
     Report,
 }
 
-/// Runs every stage up to `last`.
-pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<()> {
+/// Runs every stage up to `last`; gives what was measured, where that was asked for.
+pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<Option<Results>> {
     estimate::announce(session, last)?;
     let start = warmup::run(session)?;
     if last < Stage::Critique {
-        return Ok(());
+        return Ok(None);
     }
-    let Some(trained) = rounds::run(session, &start, last)? else { return Ok(()) };
+    let Some(trained) = rounds::run(session, &start, last)? else { return Ok(None) };
     if last < Stage::Score {
-        return Ok(());
+        return Ok(None);
     }
     let predictions = score::run(session, &trained)?;
     if last < Stage::Eval {
-        return Ok(());
+        return Ok(None);
     }
     let results = eval::run(session, &predictions)?;
-    if last < Stage::Report {
-        return Ok(());
+    if last == Stage::Report {
+        report::run(session, &results, &predictions)?;
     }
-    report::run(session, &results, &predictions)
+    Ok(Some(results))
 }

@@ -4,8 +4,8 @@ use crate::progress::say;
 use crate::settings::DataSettings;
 use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, read_pairs};
-use critic_types::ContentHasher;
-use std::collections::HashMap;
+use critic_types::{ContentHasher, ContentId, PreferencePair};
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 /// Reads pairs; a `limit` of 0 takes all.
@@ -27,17 +27,53 @@ pub(crate) fn read(settings: &DataSettings, path: &Path, limit: usize) -> Result
             reasons.join(", ")
         ));
     }
-    let mut hasher = ContentHasher::new("pairs");
-    for pair in &set.pairs {
-        hasher.text(&pair.id).text(pair.content_id().as_str());
-    }
     Ok(Split {
         file: path.display().to_string(),
+        content: content(&set.pairs),
         pairs: set.pairs,
         critiques: set.critiques,
         report: set.report,
-        content: hasher.finish(),
     })
+}
+
+/// Reads the pairs to train on: of those up to the limit the first share, without the domains held out.
+pub(crate) fn read_train(settings: &DataSettings) -> Result<Split> {
+    let mut split = read(settings, &settings.train, settings.train_limit)?;
+    let n_seen = split.pairs.len();
+    let n_kept = (settings.train_share * n_seen as f64).ceil() as usize;
+    split.pairs.truncate(n_kept.max(1));
+    let held_out = &settings.held_out_domains;
+    let domains: BTreeSet<&str> =
+        split.pairs.iter().filter_map(|pair| pair.domain.as_deref()).collect();
+    if let Some(unknown) = held_out.iter().find(|name| !domains.contains(name.as_str())) {
+        return Err(Fault::config(anyhow!(
+            "data.held_out_domains names `{unknown}`, which no pair of {} has; its domains are {}",
+            split.file,
+            domains.into_iter().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    let is_held_out =
+        |domain: &Option<String>| domain.as_ref().is_some_and(|name| held_out.contains(name));
+    split.pairs.retain(|pair| !is_held_out(&pair.domain));
+    if split.pairs.is_empty() {
+        return Err(Fault::data(anyhow!(
+            "no pair of {} is left to train on: hold out fewer domains",
+            split.file
+        )));
+    }
+    if split.pairs.len() < n_seen {
+        split.content = content(&split.pairs);
+        say(format!("{} of {n_seen} pairs are trained on", split.pairs.len()));
+    }
+    Ok(split)
+}
+
+fn content(pairs: &[PreferencePair]) -> ContentId {
+    let mut hasher = ContentHasher::new("pairs");
+    for pair in pairs {
+        hasher.text(&pair.id).text(pair.content_id().as_str());
+    }
+    hasher.finish()
 }
 
 /// A pair on both sides would make the held-out numbers meaningless.

@@ -61,10 +61,20 @@ impl Session {
     pub(crate) fn open(resolved: Resolved, path: &std::path::Path, cancel: Cancel) -> Result<Self> {
         let folder = RunFolder::open(path, &resolved)?;
         let command = format!("critic-rm run {}", path.display());
+        Self::open_in(folder, resolved, command, cancel)
+    }
+
+    /// Opens the run in a folder that is taken; `command` is what goes on with it.
+    pub(crate) fn open_in(
+        folder: RunFolder,
+        resolved: Resolved,
+        command: String,
+        cancel: Cancel,
+    ) -> Result<Self> {
         let mut store = Store::open(&folder.store())?;
         let settings = &resolved.settings;
         let data = &settings.data;
-        let train = super::pairs::read(data, &data.train, data.train_limit)?;
+        let train = super::pairs::read_train(data)?;
         let eval = super::pairs::read(data, &data.eval, data.eval_limit)?;
         super::pairs::refuse_overlap(&train, &eval)?;
         let dev = match data.dev.as_os_str().is_empty() {

@@ -14,7 +14,7 @@ use critic_text::Prompts;
 use critic_train::{
     CritiqueText, Ended, HeldOut, StepRecord, TrainPair, TrainableModel, Trainer, build_pairs,
 };
-use critic_types::{ContentId, OracleCritique, PreferencePair, Side, atomic_file};
+use critic_types::{ContentId, OracleCritique, PreferencePair, SeedTree, Side, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -193,8 +193,12 @@ pub(super) fn train(
             hasher.text(critique.side.map_or("", Side::as_str));
         });
     }
+    let own_seed = session.resolved.settings.train.seed;
+    if let Some(seed) = own_seed {
+        hasher.text("seed").bytes(&seed.to_le_bytes());
+    }
     let key = hasher.finish();
-    let folder = session.folder.checkpoint(name);
+    let folder = session.folder.checkpoint(name, &key);
     let trained = TrainedModel {
         name: name.to_owned(),
         folder: folder.clone(),
@@ -223,7 +227,7 @@ pub(super) fn train(
         }
         _ => Vec::new(),
     };
-    let seed = session.seed().child("train");
+    let seed = own_seed.map_or_else(|| session.seed(), SeedTree::new).child("train");
     let progress_folder =
         session.folder.path().join("checkpoints").join(format!(".{name}-training"));
     let trainer =

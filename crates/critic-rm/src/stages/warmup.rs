@@ -16,7 +16,7 @@ mod measure;
 /// Whether there is no warm-up, or one has ended in this folder.
 pub(super) fn is_done(session: &Session) -> bool {
     let is_none = session.resolved.settings.warmup.data.as_os_str().is_empty();
-    is_none || session.folder.checkpoint(WARMUP).join("training.json").is_file()
+    is_none || session.folder.has_trained(WARMUP)
 }
 
 /// Stage 0: the critic learns, by the language model's loss alone, from critiques that are known to be
