@@ -104,6 +104,16 @@ fn the_whole_loop_ends_in_a_report() {
         std::fs::read_to_string(out.join("metrics-critic-rm.jsonl")).unwrap().lines().count() == 4
     );
 
+    let card = std::fs::read_to_string(out.join("checkpoints/critic-rm/README.md")).unwrap();
+    for part in ["pipeline_tag: text-classification", "score.weight", "critic-rm m=2", "| 2 | 12 |"]
+    {
+        assert!(card.contains(part), "{part} is not in {card}");
+    }
+    assert!(!card.contains(out.to_str().unwrap()) && !card.contains(root("").to_str().unwrap()));
+    let stats = std::fs::read(out.join("checkpoints/scalar/reward_stats.json")).unwrap();
+    let stats: serde_json::Value = serde_json::from_slice(&stats).unwrap();
+    assert_eq!((&stats[0]["n_critiques"], &stats[0]["n_responses"]), (&0.into(), &12.into()));
+
     // The same command again does nothing anew, and the stages read what is there.
     let before = results(&out);
     succeeds(run("run", &out, &[]));

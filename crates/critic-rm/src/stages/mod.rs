@@ -7,6 +7,7 @@ mod estimate;
 mod eval;
 mod filter;
 mod filter_table;
+mod model_card;
 mod outage;
 mod pairs;
 mod refine;
@@ -55,6 +56,7 @@ pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<Option<Result
     }
     let results = eval::run(session, &predictions)?;
     if last == Stage::Report {
+        model_card::run(session, &trained, &results, &predictions)?;
         report::run(session, &results, &predictions)?;
     }
     Ok(Some(results))
