@@ -79,12 +79,44 @@ pub enum EngineErrorKind {
     /// Rewards were asked of a model without a reward head.
     #[error("the model has no reward head; train one, or name a checkpoint that has one")]
     NoRewardHead,
+    /// A remote server cannot answer this request, however often it is asked.
+    #[error("{reason}")]
+    Remote {
+        /// What happened, and the way out.
+        reason: String,
+    },
+    /// No remote server answered, however often it was asked; the same request may work later.
+    #[error("{reason}")]
+    RemoteUnavailable {
+        /// What happened, and the way out.
+        reason: String,
+    },
+    /// No request can be answered until a setting is changed; the others of the call fail alike.
+    #[error("{reason}")]
+    RemoteRefused {
+        /// What happened, and the way out.
+        reason: String,
+    },
     /// The arithmetic failed.
     #[error("the model could not be run: {reason}")]
     Compute {
         /// What the tensor library said.
         reason: String,
     },
+}
+
+impl EngineErrorKind {
+    /// Whether the request itself was not found wanting: the same one may work another time, so nothing
+    /// may be concluded from its failure.
+    pub fn stays_open(&self) -> bool {
+        matches!(
+            self,
+            Self::Cancelled
+                | Self::Deadline
+                | Self::RemoteUnavailable { .. }
+                | Self::RemoteRefused { .. }
+        )
+    }
 }
 
 impl EngineError {

@@ -1,5 +1,6 @@
 use crate::{ChoiceRequest, EngineError, EngineErrorKind, RequestControl, Sampling, Sink};
 use critic_types::{Conversation, FinishReason, SeedTree};
+use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 /// Asks for `n` answers to one conversation.
@@ -75,7 +76,8 @@ pub struct Completion {
     pub finish_reason: FinishReason,
     /// Its length in tokens, without the closing token; those of a stop string do not count.
     pub n_tokens: usize,
-    /// For each probe of the request: ln P of each choice, nats, not normalised over the choices.
+    /// For each probe of the request: ln P of each choice, nats, not normalised over the choices; an
+    /// empty list where the engine cannot read them.
     pub probes: Vec<Vec<f64>>,
     /// The drawn tokens, those of a stop string and the closing one too; empty unless asked for.
     pub log_probs: Vec<TokenLogProb>,
@@ -85,7 +87,7 @@ pub struct Completion {
 
 /// A drawn token with its probability under the model's own distribution: before penalty, temperature
 /// and filters, as vLLM and transformers' `output_logits` have it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenLogProb {
     /// The token as it is written in the vocabulary.
     pub token: String,
@@ -115,7 +117,8 @@ pub type PieceSink<'a> = dyn FnMut(TextPiece<'_>) -> ControlFlow<()> + 'a;
 
 /// A producer of text: a local model or a remote server.
 pub trait Generator {
-    /// Writes the answers of every request; `sink` gets each request's `n` completions at once.
+    /// Writes the answers of every request; `sink` gets each request's `n` completions at once, fewer
+    /// where a remote server withholds some.
     fn generate(&mut self, requests: &[GenerateRequest], sink: &mut Sink<'_, Vec<Completion>>);
 
     /// The same, and hands text over as it is written.

@@ -56,6 +56,13 @@ impl RopeTable {
         self
     }
 
+    /// Cosines and sines of a position, one of each for a frequency; nothing beyond the table.
+    pub fn at(&self, position: usize) -> Option<(&[f32], &[f32])> {
+        let from = position.checked_mul(self.half)?;
+        let to = from.checked_add(self.half)?;
+        Some((self.cos.get(from..to)?, self.sin.get(from..to)?))
+    }
+
     /// The number of positions that the table covers.
     pub fn n_positions(&self) -> usize {
         self.n_positions

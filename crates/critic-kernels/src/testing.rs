@@ -30,12 +30,18 @@ const NOTHING: f64 = 1e-34;
 /// Panics where the greatest difference exceeds `tolerance` times the greatest expected number.
 #[track_caller]
 pub(crate) fn assert_close(found: &[f32], expected: &[f64], tolerance: f64) {
+    assert_close_or_below(found, expected, tolerance, NOTHING);
+}
+
+/// Like [`assert_close`], for numbers in which terms far greater than `nothing` may cancel.
+#[track_caller]
+pub(crate) fn assert_close_or_below(found: &[f32], expected: &[f64], tolerance: f64, nothing: f64) {
     assert_eq!(found.len(), expected.len());
     let greatest = expected.iter().fold(0.0f64, |max, x| max.max(x.abs()));
     for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
         let difference = (f64::from(*found) - expected).abs();
         assert!(
-            difference <= tolerance * greatest + NOTHING,
+            difference <= tolerance * greatest + nothing,
             "number {i} is {found}, expected {expected}, the greatest is {greatest}"
         );
     }

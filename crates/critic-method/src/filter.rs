@@ -1,8 +1,10 @@
 //! The consistency filter: keeps the critiques whose scores agree with the preference label.
 
+mod compare;
 mod report;
 mod rule;
 
+pub use compare::{RuleComparison, RuleOutcome, compare_rules};
 pub use report::{FilterReport, ScoreReport};
 pub use rule::{FilterRule, agreeing_combinations};
 

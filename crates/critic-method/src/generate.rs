@@ -2,7 +2,9 @@ use crate::response::{ResponseSink, places, response_id, response_seed};
 use crate::{MethodError, expected_score};
 use critic_engine::{Completion, GenerateRequest, Generator, Probe, ProbeTurn, Sampling, log_odds};
 use critic_text::{Prompts, parse_score};
-use critic_types::{Candidate, CritiqueScores, PreferencePair, Provenance, SeedTree, Side};
+use critic_types::{
+    Candidate, Conversation, CritiqueScores, PreferencePair, Provenance, SeedTree, Side,
+};
 
 /// Names how the readings of a critique are taken: part of the address of whatever stores them.
 pub const READINGS: &str = "the score where it is written, else after its lead; the verdict";
@@ -61,15 +63,45 @@ fn request(
     prompts: &Prompts,
     settings: &CritiqueSettings,
 ) -> GenerateRequest {
+    let seed = response_seed(&settings.seed, "critique", &pair.id, side);
+    let request = critique_request(
+        &response_id(&pair.id, side),
+        &pair.prompt,
+        pair.response(side),
+        prompts,
+        settings,
+    );
+    GenerateRequest { seed, ..request }
+}
+
+/// The request for N critiques of one response with their readings, as [`plan`] has it for pairs; `id`
+/// names the response and its draws.
+pub fn critique_request(
+    id: &str,
+    prompt: &Conversation,
+    response: &str,
+    prompts: &Prompts,
+    settings: &CritiqueSettings,
+) -> GenerateRequest {
     GenerateRequest {
         n: settings.n_candidates,
         probes: probes(prompts),
         ..GenerateRequest::new(
-            response_id(&pair.id, side),
-            prompts.critique(&pair.prompt, pair.response(side)),
+            id,
+            prompts.critique(prompt, response),
             settings.sampling.clone(),
-            response_seed(&settings.seed, "critique", &pair.id, side),
+            settings.seed.child("critique").child(id),
         )
+    }
+}
+
+/// The scores of one critique, as in the table of [`critiques_from`].
+pub fn critique_scores(completion: &Completion) -> CritiqueScores {
+    let reading = |place: usize| completion.probes.get(place).map(Vec::as_slice);
+    CritiqueScores {
+        parsed: parse_score(&completion.text),
+        expected: reading(0).and_then(expected_score),
+        verdict: reading(1).and_then(log_odds),
     }
 }
 
@@ -114,23 +146,15 @@ pub(crate) fn candidates(
     completions
         .into_iter()
         .enumerate()
-        .map(|(index, completion)| {
-            let reading = |place: usize| completion.probes.get(place).map(Vec::as_slice);
-            let scores = CritiqueScores {
-                parsed: parse_score(&completion.text),
-                expected: reading(0).and_then(expected_score),
-                verdict: reading(1).and_then(log_odds),
-            };
-            Candidate {
-                pair_id: pair_id.to_owned(),
-                side,
-                index,
-                scores,
-                finish_reason: completion.finish_reason,
-                n_tokens: completion.n_tokens,
-                provenance,
-                text: completion.text,
-            }
+        .map(|(index, completion)| Candidate {
+            pair_id: pair_id.to_owned(),
+            side,
+            index,
+            scores: critique_scores(&completion),
+            finish_reason: completion.finish_reason,
+            n_tokens: completion.n_tokens,
+            provenance,
+            text: completion.text,
         })
         .collect()
 }

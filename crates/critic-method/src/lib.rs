@@ -29,9 +29,12 @@ pub use error::MethodError;
 pub use expected_score::expected_score;
 pub use filter::{
     CandidateVerdict, DropReason, FilterOutcome, FilterReport, FilterRule, FilterSettings,
-    PairVerdict, ScoreReport, agreeing_combinations, filter,
+    PairVerdict, RuleComparison, RuleOutcome, ScoreReport, agreeing_combinations, compare_rules,
+    filter,
 };
-pub use generate::{CritiqueSettings, READINGS, critiques_from, generate, plan};
+pub use generate::{
+    CritiqueSettings, READINGS, critique_request, critique_scores, critiques_from, generate, plan,
+};
 pub use mistake::locates_mistake;
 pub use predict::{ScoreSettings, predict, score_request, score_requests};
 pub use refine::{MetaScore, RefineSettings, Refined, Refinement, rank_order, refine};

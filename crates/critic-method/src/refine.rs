@@ -103,8 +103,8 @@ impl Survivors<'_> {
 /// - `none`: the survivors as they are.
 /// - `rank {keep}`: the meta-judge's score of a critique is its expected score on 1–10 (the same
 ///   expectation as [`expected_score`](crate::expected_score)); the `keep` highest stay, ties go to
-///   the lower index. A critique whose request failed or gave no score is left out and counted; only
-///   when every request of a response failed is the response an error.
+///   the lower index. A critique whose request failed or gave no score is left out and counted; the
+///   response is an error when all its requests failed, or one that may work another time.
 /// - `summarize {drafts}`: the model reads all survivors and writes `drafts` critiques, which carry
 ///   [`Provenance::Summarized`](critic_types::Provenance::Summarized) and scores of their own. Empty
 ///   ones, and cut ones unless kept, are left out and counted. A response with a single survivor

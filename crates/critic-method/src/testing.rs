@@ -33,10 +33,12 @@ pub(crate) fn candidate(pair_id: &str, side: Side, index: usize, parsed: Option<
     }
 }
 
-/// An engine whose answers depend on the seed alone; it works backwards, and fails the named requests.
+/// An engine whose answers depend on the seed alone; it works backwards, and fails the
+/// named requests: for good, or until a server is there.
 #[derive(Default)]
 pub(crate) struct Backwards {
     pub(crate) failing: Vec<String>,
+    pub(crate) unavailable: Vec<String>,
     pub(crate) asked: Vec<String>,
 }
 
@@ -45,6 +47,10 @@ impl Backwards {
         self.asked.push(id.to_owned());
         if self.failing.iter().any(|failing| failing == id) {
             return Err(EngineError::new(id, EngineErrorKind::NoRewardHead));
+        }
+        if self.unavailable.iter().any(|unavailable| unavailable == id) {
+            let reason = "no server".to_owned();
+            return Err(EngineError::new(id, EngineErrorKind::RemoteUnavailable { reason }));
         }
         Ok(())
     }

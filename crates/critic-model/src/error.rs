@@ -1,3 +1,4 @@
+use crate::composed::TrainDevice;
 use crate::config::Architecture;
 use critic_kernels::KernelError;
 use critic_text::TextError;
@@ -290,6 +291,33 @@ pub enum ModelError {
         name: String,
         /// What each source said.
         reasons: Vec<String>,
+    },
+    /// There is no device of this name.
+    #[error(
+        "`{name}` is no device; the devices are `cpu`, `cuda`, `cuda:1` and so on, and `metal`"
+    )]
+    UnknownDevice {
+        /// What was asked for.
+        name: String,
+    },
+    /// This build cannot use the device.
+    #[error(
+        "this build cannot train on {device}: build it with `cargo build --release --features {feature}`, or train on the cpu"
+    )]
+    DeviceNotBuilt {
+        /// What was asked for.
+        device: TrainDevice,
+        /// The cargo feature that it needs.
+        feature: &'static str,
+    },
+    /// The device does not answer.
+    #[error("{device} cannot be used: {source}; train on another device or on the cpu")]
+    Device {
+        /// What was asked for.
+        device: TrainDevice,
+        /// What the driver said.
+        #[source]
+        source: candle_core::Error,
     },
     /// A tensor operation failed.
     #[error(transparent)]

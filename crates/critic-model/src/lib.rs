@@ -1,11 +1,12 @@
 //! Decoders and heads, to run and to train; weights in and out.
 //!
 //! [`Decoder`] maps a flat list of tokens to hidden states; an [`Attention`] says which tokens see each
-//! other, and [`RewardHead`] reads rewards. [`backprop`] trains them; [`sources`] is where weights come
-//! from and go to.
+//! other, and [`RewardHead`] reads rewards. [`backprop`] trains them on the CPU and
+//! [`composed`] on other devices; [`sources`] is where weights come from and go to.
 
 mod attention;
 pub mod backprop;
+pub mod composed;
 pub mod config;
 mod decoder;
 mod error;

@@ -1,4 +1,5 @@
 use crate::error::ModelError;
+use candle_core::Tensor;
 use critic_kernels::{KernelError, quantized};
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
@@ -39,6 +40,11 @@ impl Weight {
         let shape = vec![blocks.n_out(), blocks.n_in()];
         let numbers = Numbers { blocks: Some(Arc::new(blocks)), values: OnceLock::new() };
         Self { shape, numbers: Arc::new(numbers) }
+    }
+
+    /// A copy of a tensor's numbers, from wherever it is.
+    pub(crate) fn from_tensor(tensor: &Tensor) -> Result<Self, ModelError> {
+        Self::new(tensor.dims(), tensor.flatten_all()?.to_vec1()?)
     }
 
     /// Its shape.

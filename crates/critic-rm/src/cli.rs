@@ -2,10 +2,15 @@
 
 use crate::commands::bench::BenchCommand;
 use crate::commands::data::DataCommand;
+use crate::exit::Fault;
 use crate::settings::Overrides;
+use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
+use critic_engine::Sampling;
 use critic_model::WeightFormat;
+use critic_remote::RemoteSettings;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use toml::Value;
 
@@ -33,7 +38,7 @@ pub(crate) enum Command {
     Critique(RunArgs),
     /// Stage 1b: keep the critiques that agree with the preference label.
     #[command(args_override_self = true)]
-    Filter(RunArgs),
+    Filter(FilterArgs),
     /// Stage 1c: rank or summarize the critiques that are left.
     #[command(args_override_self = true)]
     Refine(RunArgs),
@@ -48,6 +53,8 @@ pub(crate) enum Command {
     /// Compare the trained model with its controls on held-out pairs.
     #[command(args_override_self = true)]
     Eval(RunArgs),
+    /// Compare reward models, judges and controls on benches and on files of pairs.
+    Contest(ContestArgs),
     /// Write the report of a run.
     #[command(args_override_self = true)]
     Report(RunArgs),
@@ -60,8 +67,9 @@ pub(crate) enum Command {
     /// Measure training, generation and scoring on the work in bench/.
     #[command(subcommand)]
     Bench(BenchCommand),
-    /// What this machine offers, what is missing, and how to get it.
-    Doctor,
+    /// What this machine offers, what is missing, and how to get it; with --endpoint also what a
+    /// server can do.
+    Doctor(RemoteArgs),
 }
 
 /// Options of the stages of a run.
@@ -76,6 +84,10 @@ pub(crate) struct RunArgs {
     /// Catalogue name, hub id, folder, or .gguf file.
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
+    /// Where the model is trained: cpu, cuda, cuda:1 and so on, or metal; critiques and scores stay on the
+    /// CPU.
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<String>,
     /// Preference pairs to train on.
     #[arg(long, value_name = "FILE")]
     pub(crate) data: Option<PathBuf>,
@@ -102,6 +114,8 @@ impl RunArgs {
         let mut flags = Vec::new();
         let text = |path: &PathBuf| Value::String(path.display().to_string());
         flags.extend(self.model.clone().map(|model| ("model", Value::String(model))));
+        let device = self.device.clone();
+        flags.extend(device.map(|device| ("train.device", Value::String(device))));
         flags.extend(self.data.as_ref().map(|path| ("data.train", text(path))));
         flags.extend(self.eval.as_ref().map(|path| ("data.eval", text(path))));
         flags.extend(self.seed.map(|seed| ("seed", Value::Integer(seed.cast_signed()))));
@@ -112,10 +126,19 @@ impl RunArgs {
     }
 }
 
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FilterArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Compare all rules and thresholds on the critiques that are stored, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
 /// Options of everything that the engine computes outside a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EngineArgs {
-    /// How matrices are held [default: f32]; source takes a GGUF file's own blocks.
+    /// How matrices are held [default: source, a GGUF file's own blocks, f32 where there are none].
     #[arg(long, value_name = "FORMAT", value_parser = weight_format())]
     pub(crate) weights: Option<WeightFormat>,
     /// Say on stderr what the engine ran on and how much it computed and shared.
@@ -128,6 +151,67 @@ fn weight_format() -> impl TypedValueParser<Value = WeightFormat> {
         let named = WeightFormat::ALL.into_iter().find(|format| format.name() == name);
         named.expect("the name is one of the possible values")
     })
+}
+
+/// A model on servers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct RemoteArgs {
+    /// An OpenAI-compatible server, up to and with its version: http://127.0.0.1:8080/v1 (repeatable).
+    #[arg(long, value_name = "URL", requires = "remote_model")]
+    pub(crate) endpoint: Vec<String>,
+    /// The model's name on the server.
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
+    pub(crate) remote_model: Option<String>,
+    /// The environment variable that holds the server's key.
+    #[arg(long, value_name = "VARIABLE", requires = "endpoint")]
+    pub(crate) api_key_env: Option<String>,
+}
+
+impl RemoteArgs {
+    /// The servers that are named; none when none is.
+    pub(crate) fn settings(&self) -> Option<RemoteSettings> {
+        (!self.endpoint.is_empty()).then(|| RemoteSettings {
+            endpoints: self.endpoint.clone(),
+            model: self.remote_model.clone().unwrap_or_default(),
+            api_key_env: self.api_key_env.clone().unwrap_or_default(),
+            ..RemoteSettings::default()
+        })
+    }
+}
+
+/// A margin of rewards.
+fn margin(text: &str) -> std::result::Result<f64, String> {
+    match text.parse() {
+        Ok(margin) if f64::is_finite(margin) && margin >= 0.0 => Ok(margin),
+        _ => Err("a margin is a finite number of at least 0, such as 0.5".to_owned()),
+    }
+}
+
+/// How critiques are drawn outside a run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DrawArgs {
+    /// Root of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The longest critique, in tokens.
+    #[arg(long, default_value_t = 64)]
+    pub(crate) max_new_tokens: usize,
+    /// The critiques' temperature.
+    #[arg(long, default_value_t = 0.9)]
+    pub(crate) temperature: f64,
+    /// The critiques' top-p.
+    #[arg(long, default_value_t = 0.95)]
+    pub(crate) top_p: f64,
+}
+
+impl DrawArgs {
+    /// As the engine takes them.
+    pub(crate) fn sampling(&self) -> Result<Sampling> {
+        let &Self { temperature, top_p, max_new_tokens, .. } = self;
+        let sampling = Sampling { temperature, top_p, ..Sampling::greedy(max_new_tokens) };
+        sampling.validate().map_err(|error| Fault::config(error.into()))?;
+        Ok(sampling)
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -144,21 +228,56 @@ pub(crate) struct ScoreArgs {
     /// Critiques per response whose rewards are averaged; 0 reads the reward without critique.
     #[arg(long, short = 'm', default_value_t = 4)]
     pub(crate) n_critiques: usize,
-    /// Root of every random draw.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// The longest critique, in tokens.
-    #[arg(long, default_value_t = 64)]
-    pub(crate) max_new_tokens: usize,
-    /// The critiques' temperature.
-    #[arg(long, default_value_t = 0.9)]
-    pub(crate) temperature: f64,
-    /// The critiques' top-p.
-    #[arg(long, default_value_t = 0.95)]
-    pub(crate) top_p: f64,
+    #[command(flatten)]
+    pub(crate) draws: DrawArgs,
     /// Any setting, when the target is a run (repeatable).
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ContestArgs {
+    /// A bench by name (list: all of them) or a file of preference pairs (repeatable).
+    #[arg(long, value_name = "BENCH|FILE", required = true)]
+    pub(crate) on: Vec<String>,
+    /// Where the files of benches lie, such as llmbar.jsonl.gz.
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub(crate) data: PathBuf,
+    /// A reward model: the folder of a run, of a checkpoint, or any folder with a reward head; NAME=FOLDER
+    /// gives it a name (repeatable).
+    #[arg(long, value_name = "[NAME=]FOLDER")]
+    pub(crate) model: Vec<String>,
+    /// A language model that judges each response alone, by what it writes and by yes or no (repeatable).
+    #[arg(long, value_name = "[NAME=]MODEL")]
+    pub(crate) judge: Vec<String>,
+    /// A language model that is asked which of two responses is better, in both orders (repeatable).
+    #[arg(long, value_name = "[NAME=]MODEL")]
+    pub(crate) pairwise: Vec<String>,
+    /// A policy trained with DPO, for its implicit reward against --reference (repeatable).
+    #[arg(long, value_name = "[NAME=]MODEL", requires = "reference")]
+    pub(crate) implicit: Vec<String>,
+    /// The model that DPO started from.
+    #[arg(long, value_name = "MODEL")]
+    pub(crate) reference: Option<String>,
+    /// Pairs that the bag-of-words control learns from; without, there is none.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) control_data: Option<PathBuf>,
+    /// The most critiques of a response; powers of two below it are read from the same ones.
+    #[arg(long, short = 'm', default_value_t = 0)]
+    pub(crate) n_critiques: usize,
+    /// Write critiques only where the rewards without are closer than this (log-odds), as one more way.
+    #[arg(long, value_name = "MARGIN", value_parser = margin, allow_negative_numbers = true)]
+    pub(crate) gate: Option<f64>,
+    /// Only the first rows of each bench.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroUsize>,
+    /// Where samples, predictions and tables go; a contest there is gone on with.
+    #[arg(long, value_name = "FOLDER", default_value = "contest")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) draws: DrawArgs,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }
@@ -207,6 +326,8 @@ pub(crate) struct GenerateArgs {
     /// Print the log-probability of every token, and of this many likeliest ones.
     #[arg(long, value_name = "TOP", num_args = 0..=1, default_missing_value = "3")]
     pub(crate) log_probs: Option<usize>,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
 }

@@ -45,6 +45,11 @@ impl Fault {
         Self::wrap(5, &error)
     }
 
+    /// The servers of a remote model cannot be asked, or do not answer.
+    pub(crate) fn remote(error: Error) -> Error {
+        Self::wrap(6, &error)
+    }
+
     /// The work was interrupted, and there is nothing to go on with.
     pub(crate) fn stopped() -> Error {
         let message = "interrupted; what was written so far stands above".to_owned();
@@ -65,13 +70,17 @@ pub(crate) fn code(error: &Error) -> ExitCode {
         if let Some(fault) = cause.downcast_ref::<Fault>() {
             return ExitCode::from(fault.code);
         }
-        if cause.is::<critic_data::DataError>() {
+        if cause.is::<critic_data::DataError>() || cause.is::<critic_eval::EvalError>() {
             return ExitCode::from(3);
         }
         if cause.is::<critic_store::StoreError>()
             || cause.is::<critic_types::atomic_file::WriteError>()
         {
             return ExitCode::from(4);
+        }
+        if let Some(error) = cause.downcast_ref::<critic_remote::RemoteError>() {
+            let is_file = matches!(error, critic_remote::RemoteError::Journal { .. });
+            return ExitCode::from(if is_file { 4 } else { 2 });
         }
         if cause.is::<critic_model::ModelError>() || cause.is::<critic_text::TextError>() {
             return ExitCode::from(5);

@@ -3,6 +3,7 @@
 mod cli;
 mod commands;
 mod exit;
+mod journal;
 mod methods;
 mod metrics;
 mod progress;
@@ -49,10 +50,12 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Run(args) => commands::run::run(args, Stage::Report),
         Command::Warmup(args) => commands::run::run(args, Stage::Warmup),
         Command::Critique(args) => commands::run::run(args, Stage::Critique),
-        Command::Filter(args) => commands::run::run(args, Stage::Filter),
+        Command::Filter(args) if args.dry_run => commands::run::compare_filters(&args.run),
+        Command::Filter(args) => commands::run::run(&args.run, Stage::Filter),
         Command::Refine(args) => commands::run::run(args, Stage::Refine),
         Command::Train(args) => commands::run::run(args, Stage::Train),
         Command::Eval(args) => commands::run::run(args, Stage::Eval),
+        Command::Contest(args) => commands::contest::contest(args),
         Command::Report(args) => commands::run::run(args, Stage::Report),
         Command::Score(args) => commands::score::score(args),
         Command::Generate(args) => commands::generate::generate(args),
@@ -61,6 +64,6 @@ fn dispatch(command: &Command) -> anyhow::Result<()> {
         Command::Model(ModelCommand::Info { name }) => commands::model::info(name),
         Command::Bench(bench) => commands::bench::bench(bench),
         Command::Data(command) => commands::data::run(command),
-        Command::Doctor => commands::doctor::doctor(),
+        Command::Doctor(args) => commands::doctor::doctor(args),
     }
 }

@@ -3,7 +3,7 @@
 use crate::exit::Fault;
 use crate::settings::{TrainSettings, merge_tables};
 use anyhow::{Context, Result, anyhow};
-use critic_train::TrainConfig;
+use critic_train::{CritiqueWeight, TrainConfig};
 use serde::Deserialize;
 use std::path::Path;
 use toml::Table;
@@ -47,7 +47,26 @@ struct MethodFile {
     train: Table,
 }
 
+/// What stage 0 calls its training.
+pub(crate) const WARMUP: &str = "warmup";
+
 impl Method {
+    /// Methods by their names and paths, in this order; no two are called alike, as their checkpoints would
+    /// share a folder.
+    pub(crate) fn resolve_all(names: &[String], settings: &TrainSettings) -> Result<Vec<Self>> {
+        let methods: Vec<Self> =
+            names.iter().map(|name| Self::resolve(name, settings)).collect::<Result<_>>()?;
+        for (i, method) in methods.iter().enumerate() {
+            if methods[..i].iter().any(|earlier| earlier.name == method.name) {
+                return Err(Fault::config(anyhow!(
+                    "methods names `{}` twice: give the second one a file of another name",
+                    method.name
+                )));
+            }
+        }
+        Ok(methods)
+    }
+
     /// A method by its name, or by the path of a file of one's own (`.toml`), over these settings.
     pub(crate) fn resolve(name: &str, settings: &TrainSettings) -> Result<Self> {
         let is_file = Path::new(name).extension().is_some_and(|ending| ending == "toml");
@@ -78,7 +97,26 @@ impl Method {
             .map_err(Fault::config)?;
         let train = settings.config();
         train.validate().map_err(|error| Fault::config(error.into()))?;
-        Ok(Self { name, critiques: file.critiques, train })
+        let method = Self { name, critiques: file.critiques, train };
+        method.check().map_err(Fault::config)?;
+        Ok(method)
+    }
+
+    fn check(&self) -> Result<()> {
+        if self.name == WARMUP {
+            return Err(anyhow!(
+                "a method cannot be called `{WARMUP}`, the critic's warm-up is: rename its file"
+            ));
+        }
+        let weighs_critiques =
+            self.train.critique_weight != CritiqueWeight::Constant { weight: 0.0 };
+        if !self.reads_critiques() && weighs_critiques {
+            return Err(anyhow!(
+                "the method {} reads no critiques and gives them a weight: write critique_weight = {{ kind = \"constant\", weight = 0.0 }} below its [train]",
+                self.name
+            ));
+        }
+        Ok(())
     }
 
     /// Whether rewards are read after critiques too.
@@ -91,7 +129,7 @@ impl Method {
 mod tests {
     use super::*;
     use crate::settings::{Overrides, resolve};
-    use critic_train::{CritiqueWeight, JointForm};
+    use critic_train::JointForm;
     use std::io::Write;
 
     fn settings(assignment: &str) -> TrainSettings {
@@ -136,5 +174,27 @@ mod tests {
         wrong.write_all(b"critiques = \"refined\"\ntrain = { epoch = 7 }\n").unwrap();
         let wrong = Method::resolve(&wrong.path().display().to_string(), &settings).unwrap_err();
         assert!(format!("{wrong:#}").contains("epoch"));
+    }
+
+    #[test]
+    fn methods_called_alike_are_refused() {
+        let settings = settings("seed=1");
+        let twice = ["scalar".to_owned(), "critic-rm".to_owned(), "scalar".to_owned()];
+        let error = Method::resolve_all(&twice, &settings).unwrap_err();
+        assert!(format!("{error:#}").contains("`scalar` twice"));
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("warmup.toml");
+        std::fs::File::create(&path).unwrap().write_all(b"critiques = \"refined\"").unwrap();
+        let error = Method::resolve(&path.display().to_string(), &settings).unwrap_err();
+        assert!(format!("{error:#}").contains("cannot be called `warmup`"));
+    }
+
+    #[test]
+    fn a_method_without_critiques_gives_them_no_weight() {
+        let mut file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+        file.write_all(b"critiques = \"none\"").unwrap();
+        let name = file.path().display().to_string();
+        let error = Method::resolve(&name, &settings("seed=1")).unwrap_err();
+        assert!(format!("{error:#}").contains("weight = 0.0"));
     }
 }

@@ -1,5 +1,9 @@
 //! The settings of a run: built-in defaults, then the run file, then flags, each key with its origin.
 
+mod critic;
+
+pub(crate) use critic::CriticSettings;
+
 use crate::exit::Fault;
 use crate::methods::Method;
 use anyhow::{Context, Result};
@@ -8,7 +12,8 @@ use critic_kernels::Precision;
 use critic_local::EngineLimits;
 use critic_method::{FilterSettings, Refinement};
 use critic_model::WeightFormat;
-use critic_model::backprop::Activations;
+use critic_model::backprop::{Activations, LoraConfig};
+use critic_model::composed::TrainDevice;
 use critic_stats::PreferenceLoss;
 use critic_train::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate, TrainConfig};
 use serde::{Deserialize, Serialize};
@@ -31,6 +36,7 @@ pub(crate) struct Settings {
     pub(crate) methods: Vec<String>,
     pub(crate) data: DataSettings,
     pub(crate) engine: EngineSettings,
+    pub(crate) critic: CriticSettings,
     pub(crate) warmup: WarmupSettings,
     pub(crate) rounds: RoundSettings,
     pub(crate) critique: CritiqueSettings,
@@ -160,6 +166,8 @@ pub(crate) struct TrainSettings {
     epochs: usize,
     pairs_per_step: usize,
     tokens_per_pack: usize,
+    /// Where the model is trained; changes no result but by rounding, so a run may go on elsewhere.
+    pub(crate) device: TrainDevice,
     precision: PrecisionSetting,
     activations: Activations,
     learning_rate: LearningRate,
@@ -176,6 +184,9 @@ pub(crate) struct TrainSettings {
     critique_dropout: f64,
     evaluation: EvaluationConfig,
     keep_checkpoints: usize,
+    /// Adapters that are trained in place of the decoder; absent, everything is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    lora: Option<LoraConfig>,
     /// Whether pairs that the filter drops are trained on without critique.
     pub(crate) keep_unfiltered_pairs: bool,
 }
@@ -187,7 +198,7 @@ impl TrainSettings {
             epochs: self.epochs,
             pairs_per_step: self.pairs_per_step,
             tokens_per_pack: self.tokens_per_pack,
-            precision: self.precision.resolved(),
+            precision: self.precision(),
             activations: self.activations,
             learning_rate: self.learning_rate,
             reward_head_learning_rate: self.reward_head_learning_rate,
@@ -203,6 +214,15 @@ impl TrainSettings {
             critique_dropout: self.critique_dropout,
             evaluation: self.evaluation,
             keep_checkpoints: self.keep_checkpoints,
+            lora: self.lora.clone(),
+        }
+    }
+
+    /// Other devices than the CPU have f32 alone.
+    fn precision(&self) -> Precision {
+        match self.precision {
+            PrecisionSetting::Auto if self.device != TrainDevice::Cpu => Precision::F32,
+            precision => precision.resolved(),
         }
     }
 
@@ -215,6 +235,7 @@ impl TrainSettings {
             joint: JointForm::Convex,
             critique_weight: CritiqueWeight::Constant { weight: 1.0 },
             critiques_per_response: 0,
+            preference: PreferenceLoss::default(),
             critique_dropout: 0.0,
             evaluation: EvaluationConfig::default(),
             ..self.config()
@@ -292,7 +313,7 @@ pub(crate) struct Resolved {
 /// Resolves defaults, run file and flags.
 pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<Resolved> {
     let mut table: Table = DEFAULTS.parse().context("the built-in defaults do not parse")?;
-    let mut origins = BTreeMap::new();
+    let (mut origins, mut unsaid) = (BTreeMap::new(), BTreeMap::new());
     mark(&table, "", "default", &mut origins);
     if let Some(path) = run_file {
         let text = std::fs::read_to_string(path)
@@ -315,6 +336,14 @@ pub(crate) fn resolve(run_file: Option<&Path>, overrides: &Overrides) -> Result<
         };
         merge(&mut table, &nested(key.trim(), parse_value(text.trim())), "", "--set", &mut origins);
     }
+    let mut remote = critic::defaults(table.get("critic"));
+    mark(&remote, "critic", "default of a remote critic", &mut unsaid);
+    if let Some(Value::Table(said)) = table.get_mut("critic") {
+        remote.retain(|key, _| !said.contains_key(key));
+        said.extend(remote);
+    }
+    unsaid.extend(origins);
+    let origins = unsaid;
     let settings =
         Settings::deserialize(table.clone()).map_err(|error| Fault::config(explain(&error)))?;
     check(&settings)?;
@@ -338,9 +367,14 @@ fn check(settings: &Settings) -> Result<()> {
         .warmup(&settings.warmup)
         .validate()
         .map_err(|error| config(anyhow::Error::from(error).context("[warmup]")))?;
-    for name in &settings.methods {
-        Method::resolve(name, &settings.train)?;
+    settings.critic.check()?;
+    let device = settings.train.device;
+    for method in Method::resolve_all(&settings.methods, &settings.train)? {
+        if device != TrainDevice::Cpu {
+            method.train.check_composed().map_err(|error| config(error.into()))?;
+        }
     }
+    device.check_built().context("train.device").map_err(config)?;
     if settings.methods.is_empty() {
         return Err(config(anyhow::anyhow!(
             "methods is empty; name at least one, such as methods=[\"critic-rm\"]"
@@ -484,6 +518,67 @@ mod tests {
         assert_eq!(resolved.settings.refine, Refinement::Summarize { drafts: 3 });
         let weight = set(&["train.critique_weight={kind=\"constant\", weight=0.5}"]).unwrap();
         assert_eq!(weight.settings.train.critique_weight, CritiqueWeight::Constant { weight: 0.5 });
+    }
+
+    #[test]
+    fn a_device_is_checked_before_anything_runs() {
+        assert_eq!(set(&[]).unwrap().settings.train.device, TrainDevice::Cpu);
+        let error = format!("{:#}", set(&["train.device=gpu"]).unwrap_err());
+        assert!(error.contains("`gpu` is no device"), "{error}");
+        for assignment in [
+            "train.precision=bf16",
+            "train.activations=recompute",
+            "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\"]}",
+        ] {
+            let error = format!("{:#}", set(&["train.device=cuda", assignment]).unwrap_err());
+            assert!(error.contains("only training on the cpu does"), "{error}");
+        }
+        let mut train = set(&["train.precision=auto"]).unwrap().settings.train;
+        train.device = TrainDevice::Cuda { ordinal: 0 };
+        assert_eq!(train.config().precision, Precision::F32);
+    }
+
+    #[cfg(not(feature = "metal"))]
+    #[test]
+    fn a_device_that_the_build_lacks_is_refused_with_its_feature() {
+        let error = format!("{:#}", set(&["train.device=metal"]).unwrap_err());
+        assert!(error.contains("train.device") && error.contains("--features metal"), "{error}");
+    }
+
+    #[test]
+    fn low_rank_adapters_are_a_table_of_their_own() {
+        let lora = "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\", \"v_proj\"]}";
+        let found = set(&[lora]).unwrap().settings.train.config().lora.unwrap();
+        assert_eq!((found.rank, found.target_modules.len(), found.dropout), (8, 2, 0.0));
+        assert!(set(&[]).unwrap().settings.train.config().lora.is_none());
+        let none = set(&["train.lora={rank=0, alpha=16, target_modules=[\"q_proj\"]}"]);
+        assert!(format!("{:#}", none.unwrap_err()).contains("lora.rank"));
+    }
+
+    #[test]
+    fn a_remote_critic_has_every_key_with_its_origin() {
+        let asked = set(&[
+            "critic.kind=openai",
+            "critic.endpoints=[\"http://127.0.0.1:8080/v1\"]",
+            "critic.model=m",
+            "critic.requests_per_minute=60",
+        ])
+        .unwrap();
+        let remote = asked.settings.critic.remote().unwrap();
+        assert_eq!((remote.model.as_str(), remote.requests_per_minute), ("m", 60.0));
+        let origin = |key: &str| asked.values.iter().find(|v| v.0 == key).unwrap().2.clone();
+        assert_eq!(origin("critic.model"), "--set");
+        assert_eq!(origin("critic.retries"), "default of a remote critic");
+        let named = |extra: &str, words: &str| {
+            let error = format!("{:#}", set(&["critic.kind=openai", extra]).unwrap_err());
+            assert!(error.contains(words), "{error}");
+        };
+        named("critic.model=m", "critic.endpoints is empty");
+        named("critic.base_url=m", "base_url");
+        assert!(set(&["critic.model=m"]).is_err());
+        let text = toml::to_string(&asked.settings).unwrap();
+        let again: Settings = toml::from_str(&text).unwrap();
+        assert_eq!(again, asked.settings);
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use critic_types::SeedTree;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 fn root(path: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../..")).join(path)
@@ -143,11 +146,25 @@ fn the_whole_loop_ends_in_a_report() {
     assert_eq!(score(), text);
 }
 
+/// Adapters in place of full training.
+const LORA: &str = "train.lora={rank=4, alpha=8, dropout=0.1, rslora=true, target_modules=[\"q_proj\", \"v_proj\", \"down_proj\"]}";
+
 #[test]
 fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
+    ends_with_the_same_bytes_when_killed(&[]);
+}
+
+#[test]
+fn a_killed_run_with_adapters_goes_on_and_ends_with_the_same_bytes() {
+    ends_with_the_same_bytes_when_killed(&["--set", LORA]);
+}
+
+fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let straight = folder.path().join("straight");
-    succeeds(run("run", &straight, &[]));
+    let started = Instant::now();
+    succeeds(run("run", &straight, extra));
+    let seconds = started.elapsed().as_secs_f64();
     let expected = results(&straight);
     let killed = folder.path().join("killed");
     for line in [
@@ -159,8 +176,11 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
         "training scalar",
         "scoring",
     ] {
-        let mut child =
-            run("run", &killed, &[]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child = run("run", &killed, extra)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         for text in stderr.lines().map_while(Result::ok) {
             if text.starts_with(line) {
@@ -170,8 +190,28 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
         }
         child.wait().unwrap();
     }
-    succeeds(run("run", &killed, &[]));
+    succeeds(run("run", &killed, extra));
     assert_eq!(results(&killed), expected);
+
+    // Any moment will do: a run that is over by then makes room for the next.
+    let moments = SeedTree::new(0).child("moments");
+    let mut n_runs = 0;
+    for moment in 0..20 {
+        let out = folder.path().join(format!("random-{n_runs}"));
+        let mut child =
+            run("run", &out, extra).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_secs_f64(moments.index(moment).uniform() * seconds));
+        if child.try_wait().unwrap().is_some() {
+            n_runs += 1;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    for n in 0..=n_runs {
+        let out = folder.path().join(format!("random-{n}"));
+        succeeds(run("run", &out, extra));
+        assert_eq!(results(&out), expected);
+    }
 }
 
 #[test]
@@ -187,6 +227,23 @@ fn every_refinement_and_filter_rule_goes_through() {
         succeeds(run("refine", &out, &extra));
         assert!(out.join("store.sqlite").is_file() && !out.join("report.html").exists());
     }
+}
+
+#[test]
+fn filters_are_compared_on_stored_critiques_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    fails(run("filter", &out, &["--dry-run"]), 3, &["critic-rm critique"]);
+    succeeds(run("critique", &out, &[]));
+    let store = || std::fs::read(out.join("store.sqlite")).unwrap();
+    let before = store();
+    let table = String::from_utf8(succeeds(run("filter", &out, &["--dry-run"])).stdout).unwrap();
+    for part in
+        ["verdict    pair_mean", "expected   majority, tau 0.9", "none                         10"]
+    {
+        assert!(table.contains(part), "{part}: {table}");
+    }
+    assert_eq!(store(), before);
 }
 
 #[test]
@@ -446,4 +503,28 @@ fn a_warmed_up_critic_feeds_rounds_and_every_method_is_compared() {
     let held_out = format!("warmup.data={:?}", root("examples/eval.jsonl").display().to_string());
     let other = folder.path().join("other");
     fails(run("warmup", &other, &["--set", &held_out]), 3, &["held-out"]);
+}
+
+#[test]
+fn adapters_train_in_the_warm_up_and_in_rounds_and_stand_beside_the_merged_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let warmup = format!("warmup.data={:?}", synthesized(folder.path()).display().to_string());
+    let extra = ["--set", &warmup, "--set", "warmup.measure_pairs=2", "--set", "rounds.n=2"];
+    succeeds(run("run", &out, &[&extra[..], &["--set", LORA]].concat()));
+    for (name, task) in
+        [("warmup", "CAUSAL_LM"), ("critic-rm-round-1", "SEQ_CLS"), ("critic-rm", "SEQ_CLS")]
+    {
+        let adapter = out.join("checkpoints").join(name).join("adapter");
+        let config = std::fs::read_to_string(adapter.join("adapter_config.json")).unwrap();
+        let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+        assert_eq!((&config["task_type"], &config["r"]), (&task.into(), &4.into()));
+        assert!(adapter.join("adapter_model.safetensors").exists());
+    }
+    let mut score = critic_rm(&["score"]);
+    score.arg(root("examples/eval.jsonl")).arg("--model").arg(out.join("checkpoints/critic-rm"));
+    succeeds(score);
+    // Trained whole, the model has no adapter, and leaves none of before.
+    succeeds(run("run", &out, &extra));
+    assert!(!out.join("checkpoints/critic-rm/adapter").exists());
 }

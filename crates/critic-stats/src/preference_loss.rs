@@ -2,7 +2,7 @@ use crate::bradley_terry::finite_margin;
 use crate::{StatsError, log_sigmoid, softplus};
 use serde::{Deserialize, Serialize};
 
-/// What the data's margin does to the loss of a pair.
+/// What the data's margin, m ≥ 0, does to the loss of a pair.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MarginUse {
@@ -11,7 +11,7 @@ pub enum MarginUse {
     Ignore,
     /// The rewards must differ by it: it is subtracted from r⁺ − r⁻ (Llama 2, arXiv 2307.09288, Eq. 2).
     Subtract,
-    /// It weighs the pair (scaled Bradley–Terry of HelpSteer2-Preference, arXiv 2410.01257, Eq. 3).
+    /// It weighs the pair (scaled Bradley–Terry of HelpSteer2-Preference, arXiv 2410.01257).
     Scale,
 }
 

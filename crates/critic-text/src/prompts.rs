@@ -1,5 +1,8 @@
+mod pairwise;
 #[cfg(test)]
 mod tests;
+
+pub use pairwise::PairwisePrompt;
 
 use crate::TextError;
 use critic_types::{ContentHasher, ContentId, Conversation, Role};
@@ -104,6 +107,14 @@ impl Prompts {
     /// `[prompt…, response, request, critique]`: the reward is read at its end.
     pub fn critiqued(&self, prompt: &Conversation, response: &str, critique: &str) -> Conversation {
         self.critique(prompt, response).with(Role::Assistant, critique)
+    }
+
+    /// `[prompt…, response, question]`: yes or no comes next, without a critique before it.
+    pub fn verdict(&self, prompt: &Conversation, response: &str) -> Conversation {
+        prompt
+            .clone()
+            .with(Role::Assistant, response)
+            .with(Role::User, self.texts.verdict_question.as_str())
     }
 
     /// What is appended to a critique without a score, so that one of

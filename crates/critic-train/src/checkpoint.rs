@@ -1,10 +1,7 @@
-use crate::optimizer::{Moments, Optimizer};
-use crate::{StepRecord, TrainError, TrainableModel};
-use critic_kernels::Precision;
-use critic_model::backprop::Parameters;
-use critic_model::config::DecoderConfig;
+use crate::backend::{Backend, SavedMoments};
+use crate::{StepRecord, TrainError};
+use critic_model::Weight;
 use critic_model::sources::{read_arrays, write_arrays};
-use critic_model::{REWARD_HEAD, Weight};
 use critic_types::{ContentId, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,14 +23,33 @@ struct State {
 
 /// Where training stands.
 pub(crate) struct Progress {
-    pub(crate) model: TrainableModel,
-    pub(crate) optimizer: Optimizer,
+    pub(crate) backend: Box<dyn Backend>,
     pub(crate) records: Vec<StepRecord>,
 }
 
 /// What tells the best weights of one step of one run from others.
 fn best_mark(run: &ContentId, step: usize) -> String {
     format!("after step {step} of {run}")
+}
+
+/// Where training stood.
+pub(crate) struct Saved {
+    weights: BTreeMap<String, Weight>,
+    moments: BTreeMap<String, SavedMoments>,
+    records: Vec<StepRecord>,
+    folder: PathBuf,
+}
+
+impl Saved {
+    /// Goes on from here with `backend`, which has not been stepped.
+    pub(crate) fn resume(self, mut backend: Box<dyn Backend>) -> Result<Progress, TrainError> {
+        let Self { weights, moments, records, folder } = self;
+        backend
+            .restore(weights)
+            .and_then(|()| backend.restore_moments(moments))
+            .map_err(|error| TrainError::Checkpoint { path: folder, reason: error.to_string() })?;
+        Ok(Progress { backend, records })
+    }
 }
 
 /// The checkpoints of one training run: a folder for each of the newest, a file that names the last, and
@@ -66,21 +82,19 @@ impl Checkpoints {
             }
         };
         fs::create_dir_all(&target).map_err(|e| at(&target)(&e))?;
-        let parameters = &progress.model.parameters;
         let mut weights: BTreeMap<&str, (&[usize], &[f32])> = BTreeMap::new();
-        let mut names = Vec::new();
         let mut n_updates = BTreeMap::new();
-        for (id, state) in parameters.ids().zip(&progress.optimizer.moments) {
-            let name = parameters.name(id);
-            weights.insert(name, (parameters.shape(id), parameters.values(id)));
-            names.push([format!("first.{name}"), format!("second.{name}")]);
-            n_updates.insert(name.to_owned(), state.n_updates);
-        }
+        let (parameters, states) = (progress.backend.weights()?, progress.backend.moments()?);
+        let names: Vec<_> = parameters
+            .iter()
+            .map(|weight| [format!("first.{}", weight.name), format!("second.{}", weight.name)])
+            .collect();
         let mut moments: BTreeMap<&str, (&[usize], &[f32])> = BTreeMap::new();
-        let ids_and_names = parameters.ids().zip(&names).zip(&progress.optimizer.moments);
-        for ((id, [first, second]), state) in ids_and_names {
-            moments.insert(first, (parameters.shape(id), &state.first));
-            moments.insert(second, (parameters.shape(id), &state.second));
+        for ((weight, state), [first, second]) in parameters.iter().zip(&states).zip(&names) {
+            weights.insert(weight.name, (weight.shape, &weight.values));
+            n_updates.insert(weight.name.to_owned(), state.n_updates);
+            moments.insert(first, (weight.shape, &state.first));
+            moments.insert(second, (weight.shape, &state.second));
         }
         write_arrays(&target.join("weights.safetensors"), &weights)?;
         write_arrays(&target.join("moments.safetensors"), &moments)?;
@@ -98,12 +112,7 @@ impl Checkpoints {
     }
 
     /// The newest checkpoint of `run`; nothing when there is none, or when it belongs to another run.
-    pub(crate) fn load(
-        &self,
-        run: &ContentId,
-        config: &DecoderConfig,
-        precision: Precision,
-    ) -> Result<Option<Progress>, TrainError> {
+    pub(crate) fn load(&self, run: &ContentId) -> Result<Option<Saved>, TrainError> {
         let Ok(name) = fs::read_to_string(self.latest()) else { return Ok(None) };
         let folder = self.folder.join(name.trim());
         let fault =
@@ -129,33 +138,19 @@ impl Checkpoints {
                 Err(error) => Err(fault(file, error.to_string())),
             }
         };
-        let mut weights = read("weights.safetensors")?;
-        let head = weights.remove(REWARD_HEAD);
-        let head = head
-            .ok_or_else(|| fault("weights.safetensors", format!("`{REWARD_HEAD}` is missing")))?;
-        let parameters = Parameters::new(config, weights, head, precision)?;
-        let mut moments = read("moments.safetensors")?;
-        let mut optimizer = Optimizer { moments: Vec::new() };
-        for id in parameters.ids() {
-            let (name, shape) = (parameters.name(id), parameters.shape(id));
-            let mut take = |part: &str| -> Result<Vec<f32>, TrainError> {
+        let weights = read("weights.safetensors")?;
+        let mut arrays = read("moments.safetensors")?;
+        let mut moments = BTreeMap::new();
+        for (name, n_updates) in state.n_updates {
+            let mut take = |part: &str| {
                 let key = format!("{part}.{name}");
-                let array = moments.remove(&key).filter(|array| array.shape() == shape);
-                let array = array.ok_or_else(|| {
-                    let reason = format!("`{key}` is missing or not of shape {shape:?}");
-                    fault("moments.safetensors", reason)
-                })?;
-                Ok(array.into_values())
+                let missing = || fault("moments.safetensors", format!("`{key}` is missing"));
+                arrays.remove(&key).ok_or_else(missing)
             };
-            let n_updates = *state
-                .n_updates
-                .get(name)
-                .ok_or_else(|| fault("state.json", format!("`{name}` is missing")))?;
             let (first, second) = (take("first")?, take("second")?);
-            optimizer.moments.push(Moments { n_updates, first, second });
+            moments.insert(name, SavedMoments { n_updates, first, second });
         }
-        let model = TrainableModel { parameters };
-        Ok(Some(Progress { model, optimizer, records: state.records }))
+        Ok(Some(Saved { weights, moments, records: state.records, folder }))
     }
 
     fn best(&self) -> PathBuf {
@@ -167,18 +162,18 @@ impl Checkpoints {
         &self,
         run: &ContentId,
         step: usize,
-        model: &TrainableModel,
+        backend: &dyn Backend,
     ) -> Result<(), TrainError> {
         let path = self.best();
         fs::create_dir_all(&self.folder).map_err(|error| TrainError::Checkpoint {
             path: path.clone(),
             reason: format!("could not be written: {error}"),
         })?;
-        let parameters = &model.parameters;
         let mark = best_mark(run, step);
-        let mut arrays: BTreeMap<&str, (&[usize], &[f32])> = parameters
-            .ids()
-            .map(|id| (parameters.name(id), (parameters.shape(id), parameters.values(id))))
+        let weights = backend.weights()?;
+        let mut arrays: BTreeMap<&str, (&[usize], &[f32])> = weights
+            .iter()
+            .map(|weight| (weight.name, (weight.shape, weight.values.as_ref())))
             .collect();
         arrays.insert(&mark, (&[0], &[]));
         Ok(write_arrays(&path, &arrays)?)
@@ -189,25 +184,16 @@ impl Checkpoints {
         &self,
         run: &ContentId,
         step: usize,
-        model: &mut TrainableModel,
+        backend: &mut dyn Backend,
     ) -> Result<(), TrainError> {
         let path = self.best();
         let fault = |reason: String| TrainError::Checkpoint { path: path.clone(), reason };
         let mut arrays = BTreeMap::new();
         read_arrays(&path, &mut arrays).map_err(|error| fault(error.to_string()))?;
-        if !arrays.contains_key(&best_mark(run, step)) {
+        if arrays.remove(&best_mark(run, step)).is_none() {
             return Err(fault(format!("it does not hold the weights after step {}", step + 1)));
         }
-        let parameters = &mut model.parameters;
-        for id in parameters.ids() {
-            let shape = parameters.shape(id);
-            let array = arrays.remove(parameters.name(id)).filter(|array| array.shape() == shape);
-            let array = array.ok_or_else(|| {
-                fault(format!("`{}` is missing or not of shape {shape:?}", parameters.name(id)))
-            })?;
-            parameters.values_mut(id).copy_from_slice(array.values());
-        }
-        Ok(parameters.pack()?)
+        backend.restore(arrays).map_err(|error| fault(error.to_string()))
     }
 
     /// Removes every checkpoint.

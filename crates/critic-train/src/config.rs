@@ -1,6 +1,6 @@
-use crate::{CritiqueWeight, EvaluationConfig, LearningRate, TrainError};
+use crate::{CritiqueWeight, EvaluationConfig, Keep, LearningRate, TrainError};
 use critic_kernels::Precision;
-use critic_model::backprop::Activations;
+use critic_model::backprop::{Activations, LoraConfig};
 use critic_stats::PreferenceLoss;
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +56,9 @@ pub struct TrainConfig {
     pub evaluation: EvaluationConfig,
     /// The newest checkpoints of a training under way that stay; at least 1.
     pub keep_checkpoints: usize,
+    /// Adapters that are trained in place of the decoder; absent, everything is trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
 }
 
 impl TrainConfig {
@@ -123,15 +126,61 @@ impl TrainConfig {
                 "at least 0",
             ),
             (
+                "evaluation.every",
+                self.evaluation.every as f64,
+                self.evaluation.every > 0
+                    || (self.evaluation.keep == Keep::Last && self.evaluation.patience == 0),
+                "above 0 where evaluation.keep is \"best\" or evaluation.patience is above 0",
+            ),
+            (
                 "critique_dropout",
                 self.critique_dropout,
                 share(self.critique_dropout),
                 "between 0 and 1",
             ),
         ];
-        match checks.into_iter().find(|check| !check.2) {
+        let of_lora = self.lora.iter().flat_map(|lora| {
+            let n_targets = lora.target_modules.len();
+            [
+                ("lora.rank", lora.rank as f64, lora.rank > 0, "at least 1"),
+                ("lora.alpha", lora.alpha, positive(lora.alpha), "above 0"),
+                (
+                    "lora.dropout",
+                    lora.dropout,
+                    share(lora.dropout) && lora.dropout < 1.0,
+                    "at least 0 and below 1",
+                ),
+                (
+                    "lora.target_modules",
+                    n_targets as f64,
+                    n_targets > 0,
+                    "a list of at least one module",
+                ),
+            ]
+        });
+        match checks.into_iter().chain(of_lora).find(|check| !check.2) {
             Some((field, value, _, rule)) => Err(TrainError::Config { field, value, rule }),
             None => Ok(()),
+        }
+    }
+
+    /// Checks that other devices than the CPU can train so: candle computes in f32, and keeps every
+    /// activation as it is, so that [`Activations::Bf16`] saves nothing there.
+    ///
+    /// # Errors
+    /// [`TrainError::NotOnDevice`] for adapters, for products in bf16 and for [`Activations::Recompute`].
+    pub fn check_composed(&self) -> Result<(), TrainError> {
+        let refused = |setting, value| Err(TrainError::NotOnDevice { setting, value, way: "f32" });
+        if self.lora.is_some() {
+            let (setting, value, way) = ("lora", "a table", "nothing (leave it out)");
+            return Err(TrainError::NotOnDevice { setting, value, way });
+        }
+        if self.precision != Precision::F32 {
+            return refused("precision", "bf16");
+        }
+        match self.activations {
+            Activations::Recompute => refused("activations", "recompute"),
+            Activations::F32 | Activations::Bf16 => Ok(()),
         }
     }
 }

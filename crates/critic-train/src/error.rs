@@ -18,6 +18,18 @@ pub enum TrainError {
         /// What it must be.
         rule: &'static str,
     },
+    /// A setting asks for what only the CPU's kernels do.
+    #[error(
+        "train.{setting} is {value}, which only training on the cpu does; set it to {way}, or train.device to cpu"
+    )]
+    NotOnDevice {
+        /// The setting.
+        setting: &'static str,
+        /// Its value.
+        value: &'static str,
+        /// A value that every device takes.
+        way: &'static str,
+    },
     /// There is nothing to train on.
     #[error("no pair is left to train on; loosen the filter, or let pairs without critiques in")]
     NoPairs,
@@ -53,6 +65,24 @@ pub enum TrainError {
         n_tokens: usize,
         /// The model's context.
         context: usize,
+    },
+    /// A margin that the loss uses cannot be used.
+    #[error(
+        "pair `{pair_id}` has the margin {margin}; train.preference.margin takes finite margins of at least 0: mend the data, or set it to \"ignore\""
+    )]
+    Margin {
+        /// The pair.
+        pair_id: String,
+        /// Its margin.
+        margin: f64,
+    },
+    /// The loss is to use margins and there are none.
+    #[error(
+        "none of the {n_pairs} pairs states a margin; set train.preference.margin to \"ignore\", or name data that has margins"
+    )]
+    NoMargins {
+        /// The pairs.
+        n_pairs: usize,
     },
     /// A parameter that the loss depends on got no gradient, or one of zeros.
     #[error(

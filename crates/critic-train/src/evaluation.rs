@@ -1,7 +1,7 @@
-use crate::loss::{JointLoss, LossSums, LossWeights};
+use crate::backend::Backend;
+use crate::loss::{LossSums, LossWeights};
 use crate::{JointForm, StepRecord, TrainConfig, TrainError, TrainPair};
 use critic_forest::{TrainingForest, pack};
-use critic_model::backprop::{Gradients, Parameters};
 use critic_types::SeedTree;
 use serde::{Deserialize, Serialize};
 
@@ -114,10 +114,8 @@ pub(crate) fn best_step(config: &TrainConfig, records: &[StepRecord]) -> Option<
 /// Looks at a held-out set: every critique of it, and every response without critique.
 pub(crate) fn evaluate(
     set: &HeldOut,
-    parameters: &Parameters,
+    backend: &mut dyn Backend,
     config: &TrainConfig,
-    losses: &mut JointLoss,
-    gradients: &mut Gradients,
 ) -> Result<EvaluationRecord, TrainError> {
     let drawn: Vec<_> =
         set.pairs.iter().map(|pair| pair.draw(&SeedTree::new(0), 0, 0, 1.0)).collect();
@@ -132,7 +130,7 @@ pub(crate) fn evaluate(
     for places in pack(&sizes, budget)? {
         let pairs: Vec<_> = places.into_iter().map(|place| drawn[place].clone()).collect();
         let forest = TrainingForest::build(&pairs)?;
-        sums += losses.add(parameters, &forest, only_looking, gradients)?;
+        sums += backend.add(&forest, only_looking, None)?;
     }
     let mean = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
     Ok(EvaluationRecord {

@@ -5,6 +5,7 @@
 //! falling one ([`CritiqueWeight`]). A batch is a [`critic_forest::TrainingForest`]; losses are sums and
 //! are divided once per optimizer step.
 
+mod backend;
 mod checkpoint;
 mod config;
 mod critique_weight;

@@ -1,10 +1,12 @@
 mod preference;
+mod readout;
 
 pub(crate) use preference::add_preference;
+pub(crate) use readout::Readout;
 
 use crate::{JointForm, TrainError};
 use critic_forest::TrainingForest;
-use critic_kernels::cross_entropy::{self, Target};
+use critic_kernels::cross_entropy;
 use critic_kernels::matmul;
 use critic_model::backprop::{Activations, Batch, Gradients, Parameters, Pass};
 use critic_model::query_runs;
@@ -113,23 +115,26 @@ impl JointLoss {
         weights: LossWeights,
         gradients: &mut Gradients,
     ) -> Result<LossSums, TrainError> {
-        let d_model = parameters.config().d_model;
-        let mut read: Vec<usize> = forest.targets.iter().map(|target| target.row).collect();
-        read.sort_unstable();
-        read.dedup();
-        let n_predicting = read.len();
-        let mut targets: Vec<Target> = Vec::with_capacity(forest.targets.len());
-        for target in &forest.targets {
-            // Every target's row is among those that are read.
-            let row = read.partition_point(|&row| row < target.row) as u32;
-            targets.push(Target { row, token: target.token });
-        }
-        targets.sort_by_key(|target| target.row);
-        read.extend_from_slice(&forest.reward_rows);
+        self.add_dropped(parameters, forest, weights, None, gradients)
+    }
 
+    /// As [`add`](Self::add), with the adapters' dropout drawn from `dropout_key` if there is one.
+    ///
+    /// # Errors
+    /// As [`add`](Self::add).
+    pub fn add_dropped(
+        &mut self,
+        parameters: &Parameters,
+        forest: &TrainingForest,
+        weights: LossWeights,
+        dropout_key: Option<u64>,
+        gradients: &mut Gradients,
+    ) -> Result<LossSums, TrainError> {
+        let d_model = parameters.config().d_model;
+        let Readout { rows: read, n_predicting, targets } = Readout::new(forest);
         let runs = query_runs(forest);
         let (tokens, positions) = (forest.tokens.as_slice(), forest.positions.as_slice());
-        let batch = Batch { tokens, positions, runs: &runs, read: &read };
+        let batch = Batch { tokens, positions, runs: &runs, read: &read, dropout_key };
         let hidden = self.pass.forward(parameters, &batch)?;
         self.grad_hidden.clear();
         self.grad_hidden.resize(hidden.len(), 0.0);
@@ -165,7 +170,7 @@ impl JointLoss {
                     weights.critique as f32,
                     &mut self.nll,
                     grad_predicting,
-                    gradients.add_to(lm_head),
+                    gradients.has_room(lm_head).then(|| gradients.add_to(lm_head)),
                     &mut self.cross_entropy,
                 )?
             };

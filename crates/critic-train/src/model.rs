@@ -1,6 +1,6 @@
 use crate::TrainError;
 use critic_kernels::Precision;
-use critic_model::backprop::{Gradients, Parameters};
+use critic_model::backprop::{Gradients, LoraConfig, Parameters};
 use critic_model::{RewardHead, Weight, config::DecoderConfig};
 use critic_types::SeedTree;
 use std::collections::BTreeMap;
@@ -32,17 +32,24 @@ impl TrainableModel {
         Ok(Self { parameters: Parameters::new(config, weights, head, precision)? })
     }
 
+    /// The same model with adapters that are trained in its place, drawn from `seed`; see
+    /// [`Parameters::with_adapters`].
+    #[must_use]
+    pub fn with_lora(self, lora: &LoraConfig, seed: &SeedTree) -> Self {
+        Self { parameters: self.parameters.with_adapters(lora, &seed.child("lora")) }
+    }
+
     /// The parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// Room for a gradient of every parameter.
+    /// Room for a gradient of every parameter that is trained.
     pub fn gradients(&self) -> Gradients {
         Gradients::new(&self.parameters)
     }
 
-    /// The decoder's weights and the reward head's.
+    /// The decoder's weights, adapters merged into them, and the reward head's.
     pub fn into_weights(self) -> (BTreeMap<String, Weight>, Weight) {
         self.parameters.into_weights()
     }

@@ -8,7 +8,7 @@ use critic_model::backprop::{Gradients, ParameterId, Parameters};
 /// A parameter that gets no gradient in a step is left as it is, moments included.
 #[derive(Debug)]
 pub struct Optimizer {
-    /// One for each parameter, in their order.
+    /// One for each parameter that is trained, in their order.
     pub(crate) moments: Vec<Moments>,
 }
 
@@ -22,13 +22,13 @@ pub(crate) struct Moments {
 }
 
 impl Optimizer {
-    /// Zero moments for every parameter.
+    /// Zero moments for every parameter that is trained.
     pub fn new(parameters: &Parameters) -> Self {
         let moments = |id: ParameterId| {
             let n = parameters.values(id).len();
             Moments { n_updates: 0, first: vec![0.0; n], second: vec![0.0; n] }
         };
-        Self { moments: parameters.ids().map(moments).collect() }
+        Self { moments: parameters.trained_ids().map(moments).collect() }
     }
 
     /// Updates every parameter that has a gradient; returns the norm of all gradients before clipping.
@@ -46,41 +46,53 @@ impl Optimizer {
         step: usize,
     ) -> Result<f64, TrainError> {
         let mut squares = 0.0;
-        for id in parameters.ids() {
+        for id in parameters.trained_ids() {
             let sum = gradients.get(id).map_or(0.0, adamw::sum_of_squares);
-            if !sum.is_finite() {
-                return Err(TrainError::NonFinite {
-                    what: format!("the gradient of `{}`", parameters.name(id)),
-                    value: sum,
-                    step,
-                });
-            }
-            squares += sum;
+            squares += squares_of(parameters.name(id), sum, step)?;
         }
         let norm = squares.sqrt();
-        let grad_scale =
-            if norm > config.max_grad_norm { config.max_grad_norm / norm } else { 1.0 };
-        for (id, moments) in parameters.ids().zip(&mut self.moments) {
+        let grad_scale = clip_scale(config, norm);
+        for (id, moments) in parameters.trained_ids().zip(&mut self.moments) {
             let Some(gradient) = gradients.get(id) else { continue };
-            let peak = if id == parameters.reward_head() {
-                config.reward_head_learning_rate
-            } else {
-                config.learning_rate.peak
-            };
             let is_matrix = parameters.shape(id).len() >= 2;
-            let update = AdamW {
-                learning_rate: (peak * rate_share) as f32,
-                beta1: config.beta1 as f32,
-                beta2: config.beta2 as f32,
-                epsilon: config.epsilon as f32,
-                weight_decay: if is_matrix { config.weight_decay as f32 } else { 0.0 },
-            };
+            let update = update_of(config, id == parameters.reward_head(), is_matrix, rate_share);
             let Moments { n_updates, first, second } = moments;
             *n_updates += 1;
             let weight = parameters.values_mut(id);
-            adamw::step(&update, *n_updates, grad_scale as f32, weight, gradient, first, second)?;
+            adamw::step(&update, *n_updates, grad_scale, weight, gradient, first, second)?;
         }
         parameters.pack()?;
         Ok(norm)
+    }
+}
+
+/// A gradient's sum of squares, if it is finite.
+pub(crate) fn squares_of(name: &str, sum: f64, step: usize) -> Result<f64, TrainError> {
+    if sum.is_finite() {
+        return Ok(sum);
+    }
+    Err(TrainError::NonFinite { what: format!("the gradient of `{name}`"), value: sum, step })
+}
+
+/// What gradients of this norm are multiplied by.
+pub(crate) fn clip_scale(config: &TrainConfig, norm: f64) -> f32 {
+    if norm > config.max_grad_norm { (config.max_grad_norm / norm) as f32 } else { 1.0 }
+}
+
+/// How a parameter is updated at a share of the peak rates.
+pub(crate) fn update_of(
+    config: &TrainConfig,
+    is_reward_head: bool,
+    is_matrix: bool,
+    rate_share: f64,
+) -> AdamW {
+    let peak =
+        if is_reward_head { config.reward_head_learning_rate } else { config.learning_rate.peak };
+    AdamW {
+        learning_rate: (peak * rate_share) as f32,
+        beta1: config.beta1 as f32,
+        beta2: config.beta2 as f32,
+        epsilon: config.epsilon as f32,
+        weight_decay: if is_matrix { config.weight_decay as f32 } else { 0.0 },
     }
 }

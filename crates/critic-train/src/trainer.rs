@@ -1,13 +1,14 @@
 mod batches;
 
+use crate::backend::{Backend, Composed, Kernels};
 use crate::checkpoint::{Checkpoints, Progress};
 use crate::evaluation::{best_step, evaluate};
-use crate::loss::{JointLoss, LossSums, LossWeights};
-use crate::optimizer::Optimizer;
+use crate::loss::{LossSums, LossWeights};
 use crate::{HeldOut, Keep, StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
 use critic_forest::TrainingForest;
-use critic_model::backprop::{Gradients, Parameters};
-use critic_model::config::DecoderConfig;
+use critic_model::REWARD_HEAD;
+use critic_model::composed::Device;
+use critic_stats::MarginUse;
 use critic_types::{ContentId, SeedTree};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -30,13 +31,6 @@ pub enum Ended {
     },
 }
 
-/// The memory of a step, used again by the next.
-#[derive(Debug)]
-struct Work {
-    gradients: Gradients,
-    joint_loss: JointLoss,
-}
-
 /// The training loop.
 #[derive(Debug)]
 pub struct Trainer<'a> {
@@ -47,6 +41,8 @@ pub struct Trainer<'a> {
     held_out: &'a [HeldOut],
     checkpoints: Checkpoints,
     checkpoint_every: Duration,
+    /// Where candle trains; the kernels do without.
+    device: Option<Device>,
 }
 
 impl<'a> Trainer<'a> {
@@ -56,7 +52,8 @@ impl<'a> Trainer<'a> {
     /// address is the same.
     ///
     /// # Errors
-    /// [`TrainError::Config`] and [`TrainError::NoPairs`].
+    /// [`TrainError::Config`], [`TrainError::NoPairs`], and where margins are used [`TrainError::Margin`] and
+    /// [`TrainError::NoMargins`].
     pub fn new(
         config: &'a TrainConfig,
         pairs: &'a [TrainPair],
@@ -69,6 +66,12 @@ impl<'a> Trainer<'a> {
         if pairs.is_empty() {
             return Err(TrainError::NoPairs);
         }
+        if config.preference.margin != MarginUse::Ignore {
+            if pairs.iter().all(|pair| pair.margin.is_none()) {
+                return Err(TrainError::NoMargins { n_pairs: pairs.len() });
+            }
+            refuse_margins(pairs)?;
+        }
         Ok(Self {
             config,
             pairs,
@@ -77,6 +80,7 @@ impl<'a> Trainer<'a> {
             held_out: &[],
             checkpoints: Checkpoints::new(folder, config.keep_checkpoints),
             checkpoint_every,
+            device: None,
         })
     }
 
@@ -84,6 +88,16 @@ impl<'a> Trainer<'a> {
     pub fn with_held_out(mut self, held_out: &'a [HeldOut]) -> Self {
         self.held_out = held_out;
         self
+    }
+
+    /// Trains through candle's operations on `device` instead of the CPU's kernels, from the same
+    /// checkpoints.
+    ///
+    /// # Errors
+    /// As [`TrainConfig::check_composed`].
+    pub fn composed_on(self, device: Device) -> Result<Self, TrainError> {
+        self.config.check_composed()?;
+        Ok(Self { device: Some(device), ..self })
     }
 
     /// Optimizer steps of one epoch.
@@ -96,7 +110,7 @@ impl<'a> Trainer<'a> {
         self.steps_per_epoch() * self.config.epochs
     }
 
-    /// Trains from the newest checkpoint of this run, or from the model that `start` gives.
+    /// Trains the model that `start` gives, from the newest checkpoint of this run if there is one.
     ///
     /// `on_step` hears of each step and may stop the training after it.
     ///
@@ -104,30 +118,29 @@ impl<'a> Trainer<'a> {
     /// [`TrainError`]; the newest checkpoint stays.
     pub fn run(
         &self,
-        config: &DecoderConfig,
         start: impl FnOnce() -> Result<TrainableModel, TrainError>,
         on_step: &mut dyn FnMut(&StepRecord) -> ControlFlow<()>,
     ) -> Result<Ended, TrainError> {
-        let mut progress = match self.checkpoints.load(&self.run, config, self.config.precision)? {
-            Some(progress) => progress,
-            None => {
-                let model = start()?;
-                Progress {
-                    optimizer: Optimizer::new(&model.parameters),
-                    model,
-                    records: Vec::new(),
-                }
-            }
+        if self.config.preference.margin != MarginUse::Ignore {
+            self.held_out.iter().try_for_each(|set| refuse_margins(&set.pairs))?;
+        }
+        let mut model = start()?;
+        if let Some(lora) = &self.config.lora {
+            model = model.with_lora(lora, &self.seed);
+        }
+        let backend: Box<dyn Backend> = match &self.device {
+            None => Box::new(Kernels::new(model, self.config.activations)),
+            Some(device) => Box::new(Composed::new(model, device)?),
         };
-        let mut work = Work {
-            gradients: Gradients::new(&progress.model.parameters),
-            joint_loss: JointLoss::new(self.config.activations, config.n_layers),
+        let mut progress = match self.checkpoints.load(&self.run)? {
+            Some(saved) => saved.resume(backend)?,
+            None => Progress { backend, records: Vec::new() },
         };
         let mut saved = Instant::now();
         while !self.is_over(&progress.records) {
-            let record = self.step(&mut progress, &mut work)?;
+            let record = self.step(&mut progress)?;
             progress.records.push(record);
-            self.look(&mut progress, &mut work)?;
+            self.look(&mut progress)?;
             let stop = progress.records.last().is_some_and(|record| on_step(record).is_break());
             let unfinished = !self.is_over(&progress.records);
             if unfinished && (stop || saved.elapsed() >= self.checkpoint_every) {
@@ -138,13 +151,14 @@ impl<'a> Trainer<'a> {
                 return Ok(Ended::Interrupted { n_steps: progress.records.len() });
             }
         }
+        let Progress { mut backend, records } = progress;
         if self.config.evaluation.keep == Keep::Best
-            && let Some((step, _)) = best_step(self.config, &progress.records)
-            && step + 1 < progress.records.len()
+            && let Some((step, _)) = best_step(self.config, &records)
+            && step + 1 < records.len()
         {
-            self.checkpoints.load_best(&self.run, step, &mut progress.model)?;
+            self.checkpoints.load_best(&self.run, step, backend.as_mut())?;
         }
-        Ok(Ended::Finished { model: Box::new(progress.model), records: progress.records })
+        Ok(Ended::Finished { model: Box::new(backend.into_model()?), records })
     }
 
     /// Whether all steps were taken, or none was better for too long.
@@ -156,20 +170,18 @@ impl<'a> Trainer<'a> {
     }
 
     /// Looks at the held-out pairs if they are due, and keeps the weights if they are the best so far.
-    fn look(&self, progress: &mut Progress, work: &mut Work) -> Result<(), TrainError> {
+    fn look(&self, progress: &mut Progress) -> Result<(), TrainError> {
         let n_done = progress.records.len();
         let Some(last) = progress.records.last_mut() else { return Ok(()) };
         if !self.config.evaluation.is_due(n_done, self.n_steps()) {
             return Ok(());
         }
-        let Work { gradients, joint_loss } = work;
         for set in self.held_out {
-            let parameters = &progress.model.parameters;
-            last.evaluations.push(evaluate(set, parameters, self.config, joint_loss, gradients)?);
+            last.evaluations.push(evaluate(set, progress.backend.as_mut(), self.config)?);
         }
         let best = best_step(self.config, &progress.records);
         if self.config.evaluation.keep == Keep::Best && best == Some((n_done - 1, 0)) {
-            self.checkpoints.save_best(&self.run, n_done - 1, &progress.model)?;
+            self.checkpoints.save_best(&self.run, n_done - 1, progress.backend.as_ref())?;
         }
         Ok(())
     }
@@ -189,7 +201,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// One optimizer step: forests under the token budget, gradients summed, one update.
-    fn step(&self, progress: &mut Progress, work: &mut Work) -> Result<StepRecord, TrainError> {
+    fn step(&self, progress: &mut Progress) -> Result<StepRecord, TrainError> {
         let started = Instant::now();
         let step = progress.records.len();
         let epoch = step / self.steps_per_epoch();
@@ -209,10 +221,12 @@ impl<'a> Trainer<'a> {
         };
 
         let mut sums = LossSums::default();
-        let Work { gradients, joint_loss: losses } = work;
-        gradients.clear();
-        for forest in &forests {
-            sums += losses.add(&progress.model.parameters, forest, weights, gradients)?;
+        let backend = &mut progress.backend;
+        backend.clear();
+        let draws = self.seed.child("dropout").index(step as u64);
+        for (pack, forest) in forests.iter().enumerate() {
+            let key = (draws.index(pack as u64).uniform() * (1u64 << 53) as f64) as u64;
+            sums += backend.add(forest, weights, Some(key))?;
         }
         let joint_loss =
             weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
@@ -224,16 +238,10 @@ impl<'a> Trainer<'a> {
             });
         }
         if step == 0 {
-            check_gradients(&progress.model.parameters, gradients, weights)?;
+            check_gradients(backend.as_ref(), weights)?;
         }
         let rate_share = self.config.learning_rate.share(step, self.n_steps());
-        let grad_norm = progress.optimizer.step(
-            &mut progress.model.parameters,
-            gradients,
-            self.config,
-            rate_share,
-            step,
-        )?;
+        let grad_norm = backend.step(self.config, rate_share, step)?;
         let mean = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
         Ok(StepRecord {
             step,
@@ -254,32 +262,30 @@ impl<'a> Trainer<'a> {
 }
 
 /// Every parameter on the path of the first step's loss must have a finite gradient that is not all zeros.
-fn check_gradients(
-    parameters: &Parameters,
-    gradients: &Gradients,
-    weights: LossWeights,
-) -> Result<(), TrainError> {
+fn check_gradients(backend: &dyn Backend, weights: LossWeights) -> Result<(), TrainError> {
     if weights.critique == 0.0 && weights.preference == 0.0 {
         return Ok(());
     }
-    let is_tied = parameters.config().tied_embeddings;
-    for id in parameters.ids() {
-        let is_expected = if id == parameters.reward_head() {
-            weights.preference != 0.0
-        } else if id == parameters.lm_head() && !is_tied {
-            weights.critique != 0.0
-        } else {
-            true
-        };
-        let found = match gradients.get(id) {
-            None => Some("none"),
-            Some(gradient) => gradient.iter().all(|&g| g == 0.0).then_some("zeros"),
-        };
-        if let (true, Some(found)) = (is_expected, found) {
-            return Err(TrainError::NoGradient { name: parameters.name(id).to_owned(), found });
-        }
+    let is_expected = |name: &str| match name {
+        REWARD_HEAD => weights.preference != 0.0,
+        // Tied to the embedding it is no parameter of its own.
+        "lm_head.weight" => weights.critique != 0.0,
+        _ => true,
+    };
+    let mut without = backend.without_gradient()?.into_iter();
+    match without.find(|(name, _)| is_expected(name)) {
+        None => Ok(()),
+        Some((name, found)) => Err(TrainError::NoGradient { name, found }),
     }
-    Ok(())
+}
+
+/// Margins that shift or weigh a loss are distances: a negative one would turn the label round.
+fn refuse_margins(pairs: &[TrainPair]) -> Result<(), TrainError> {
+    let mut stated = pairs.iter().filter_map(|pair| Some((pair, pair.margin?)));
+    match stated.find(|(_, margin)| !margin.is_finite() || *margin < 0.0) {
+        Some((pair, margin)) => Err(TrainError::Margin { pair_id: pair.id.clone(), margin }),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

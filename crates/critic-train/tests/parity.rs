@@ -5,8 +5,11 @@
 
 use critic_forest::{PairSequences, TrainingForest};
 use critic_kernels::Precision;
-use critic_model::backprop::{Activations, Gradients, Parameters};
-use critic_model::sources::{load_folder, read_arrays};
+use critic_kernels::attention::QueryRun;
+use critic_model::backprop::{
+    Activations, Batch, Gradients, LoraConfig, Parameters, Pass, TargetModule,
+};
+use critic_model::sources::{load_folder, read_arrays, write_peft_folder};
 use critic_model::{REWARD_HEAD, Weight};
 use critic_stats::PreferenceLoss;
 use critic_train::{
@@ -309,6 +312,7 @@ fn check_steps(name: &str) {
         critique_dropout: 0.0,
         evaluation: EvaluationConfig::default(),
         keep_checkpoints: 1,
+        lora: None,
     };
     let whole = forest(&case.expected, true);
     let weights = LossWeights::new(
@@ -338,4 +342,122 @@ fn ten_steps_of_adamw_follow_pytorch() {
     check_steps("tiny_qwen2");
     check_steps("families/qwen3");
     check_steps("families/gemma2");
+}
+
+#[derive(Deserialize)]
+struct Adapted {
+    rank: usize,
+    alpha: f64,
+    target_modules: Vec<TargetModule>,
+    loss: f64,
+}
+
+#[test]
+fn adapters_have_pytorchs_loss_and_gradients() {
+    let Case { expected, model, .. } = case("tiny_llama", Precision::F32);
+    let text = std::fs::read(golden("lora_tiny_llama.json")).unwrap();
+    let Adapted { rank, alpha, target_modules, loss } = serde_json::from_slice(&text).unwrap();
+    let mut tensors = BTreeMap::new();
+    read_arrays(&golden("lora_tiny_llama.safetensors"), &mut tensors).unwrap();
+    let lora = LoraConfig { rank, alpha, dropout: 0.0, target_modules, rslora: false };
+    let config = model.parameters().config().clone();
+    let (weights, head) = model.into_weights();
+    let plain = Parameters::new(&config, weights, head, Precision::F32).unwrap();
+    let mut parameters = plain.with_adapters(&lora, &SeedTree::new(0));
+    for id in parameters.adapter_ids() {
+        let value = &tensors[&format!("value.{}", parameters.name(id))];
+        assert_eq!(value.shape(), parameters.shape(id));
+        parameters.values_mut(id).copy_from_slice(value.values());
+    }
+    let n_pairs = expected.pairs.len();
+    let weights =
+        LossWeights::new(JointForm::Convex, expected.lam, expected.n_critique_tokens, n_pairs);
+    let mut gradients = Gradients::new(&parameters);
+    let mut joint = JointLoss::new(Activations::F32, config.n_layers);
+    let whole = forest(&expected, true);
+    let sums = joint.add(&parameters, &whole, weights, &mut gradients).unwrap();
+    near(weights.critique * sums.critique_nats + weights.preference * sums.preference_nats, loss);
+    for id in parameters.trained_ids() {
+        let name = parameters.name(id);
+        let name = if name == REWARD_HEAD { "reward_head.weight" } else { name };
+        let expected = tensors.remove(&format!("grad.{name}")).unwrap();
+        let scale = expected.values().iter().fold(0f32, |max, g| max.max(g.abs()));
+        assert!(scale > 0.0, "{name}");
+        for (found, expected) in gradients.get(id).unwrap().iter().zip(expected.values()) {
+            assert!((found - expected).abs() <= 1e-4 * scale, "{name}: {found} is not {expected}");
+        }
+    }
+    assert!(tensors.keys().all(|name| name.starts_with("value.")), "{:?}", tensors.keys());
+}
+
+#[derive(Deserialize)]
+struct PeftRewards {
+    sequences: Vec<Vec<u32>>,
+    rewards: Vec<f32>,
+}
+
+fn rewards(parameters: &Parameters, sequences: &[Vec<u32>]) -> Vec<f32> {
+    let mut pass = Pass::new(Activations::F32, parameters.config().n_layers);
+    let reward = |tokens: &Vec<u32>| {
+        let n = tokens.len();
+        let positions: Vec<u32> = (0..n as u32).collect();
+        let runs = [QueryRun { query_start: 0, query_len: n, prefix: Vec::new(), own_start: 0 }];
+        let (tokens, positions, read) = (tokens.as_slice(), positions.as_slice(), [n - 1]);
+        let batch = Batch { tokens, positions, runs: &runs, read: &read, dropout_key: None };
+        let hidden = pass.forward(parameters, &batch).unwrap();
+        let head = parameters.values(parameters.reward_head());
+        hidden.iter().zip(head).map(|(h, w)| h * w).sum()
+    };
+    sequences.iter().map(reward).collect()
+}
+
+#[test]
+fn an_adapter_folder_of_peft_has_its_rewards_here_and_is_written_as_peft_writes_it() {
+    let read_json = |path: PathBuf| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    };
+    let folder = golden("peft_tiny_llama");
+    let config = read_json(folder.join("adapter_config.json"));
+    let lora = LoraConfig {
+        rank: config["r"].as_u64().unwrap() as usize,
+        alpha: config["lora_alpha"].as_f64().unwrap(),
+        dropout: config["lora_dropout"].as_f64().unwrap(),
+        target_modules: serde_json::from_value(config["target_modules"].clone()).unwrap(),
+        rslora: config["use_rslora"].as_bool().unwrap(),
+    };
+    let mut theirs = BTreeMap::new();
+    read_arrays(&folder.join("adapter_model.safetensors"), &mut theirs).unwrap();
+    let loaded = load_folder(&golden("tiny_llama")).unwrap();
+    let head = theirs["base_model.model.score.weight"].clone();
+    let plain = Parameters::new(&loaded.config, loaded.weights, head, Precision::F32).unwrap();
+    let mut parameters = plain.with_adapters(&lora, &SeedTree::new(0));
+    for id in parameters.adapter_ids() {
+        let value = &theirs[&format!("base_model.model.{}", parameters.name(id))];
+        parameters.values_mut(id).copy_from_slice(value.values());
+    }
+    let PeftRewards { sequences, rewards: expected } =
+        serde_json::from_value(read_json(golden("peft_tiny_llama_rewards.json"))).unwrap();
+    let near = |found: &[f32]| {
+        let pairs = found.iter().zip(&expected);
+        pairs.for_each(|(found, e)| assert!((found - e).abs() < 1e-5, "{found} is not {e}"));
+    };
+    near(&rewards(&parameters, &sequences));
+
+    let ours = tempfile::tempdir().unwrap();
+    write_peft_folder(ours.path(), &parameters, "tiny_llama", true).unwrap();
+    let mut arrays = BTreeMap::new();
+    read_arrays(&ours.path().join("adapter_model.safetensors"), &mut arrays).unwrap();
+    assert_eq!(arrays, theirs);
+    let written = read_json(ours.path().join("adapter_config.json"));
+    for (key, value) in written.as_object().unwrap() {
+        match key.as_str() {
+            // PEFT also names the head of other families.
+            "modules_to_save" => assert_eq!(value, &serde_json::json!(["score"])),
+            _ => assert_eq!(value, &config[key], "{key}"),
+        }
+    }
+
+    let shape = parameters.config().clone();
+    let (weights, head) = parameters.into_weights();
+    near(&rewards(&Parameters::new(&shape, weights, head, Precision::F32).unwrap(), &sequences));
 }

@@ -3,7 +3,7 @@ use std::ops::Range;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{assert_close, bits, numbers, wide, with_threads};
+use crate::testing::{assert_close, assert_close_or_below, bits, numbers, wide, with_threads};
 
 /// A forest in training: queries and keys are the same tokens.
 struct Forest {
@@ -163,7 +163,9 @@ impl Forest {
         assert_close(&out, &expected_out, 1e-5);
         assert_close(&sums, &expected_sums, 1e-5);
         for (found, expected) in found.iter().zip(&gradients) {
-            assert_close(found, expected, 1e-4);
+            // A query that sees one key has gradients of zero: two equal products, one less
+            // the other.
+            assert_close_or_below(found, expected, 1e-4, 1e-6);
         }
     }
 }

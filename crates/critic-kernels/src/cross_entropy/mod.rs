@@ -83,7 +83,8 @@ pub fn forward(
 
 /// As [`forward`], with the gradients of `loss_weight` times that sum.
 ///
-/// `grad_hidden` is overwritten (rows without a target get zeros), `grad_lm_head` is added to.
+/// `grad_hidden` is overwritten (rows without a target get zeros), `grad_lm_head` is added to,
+/// or not worked out where there is none.
 ///
 /// # Shapes
 /// As [`forward`]; `grad_hidden` as `hidden`, `grad_lm_head` as `lm_head`.
@@ -99,13 +100,15 @@ pub fn forward_backward(
     loss_weight: f32,
     nll: &mut [f32],
     grad_hidden: &mut [f32],
-    grad_lm_head: &mut [f32],
+    mut grad_lm_head: Option<&mut [f32]>,
     scratch: &mut Scratch,
 ) -> Result<f64, KernelError> {
     check(sizes, hidden, targets, nll)?;
     let [_, d_model, vocab_size] = sizes;
     check_length("grad_hidden", grad_hidden.len(), hidden.len())?;
-    check_length("grad_lm_head", grad_lm_head.len(), area(vocab_size, d_model))?;
+    if let Some(grad) = &grad_lm_head {
+        check_length("grad_lm_head", grad.len(), area(vocab_size, d_model))?;
+    }
     grad_hidden.fill(0.0);
     let mut done = 0;
     while done < targets.len() {
@@ -126,7 +129,9 @@ pub fn forward_backward(
         let chunk = [scratch.rows.len(), d_model, vocab_size];
         let (logits, to) = (&scratch.logits, &mut scratch.grad_hidden);
         linear::backward_input(chunk, logits, lm_head, to, Update::Write)?;
-        linear::backward_weight(lm_head.precision(), chunk, logits, &scratch.hidden, grad_lm_head)?;
+        if let Some(grad) = grad_lm_head.as_deref_mut() {
+            linear::backward_weight(lm_head.precision(), chunk, logits, &scratch.hidden, grad)?;
+        }
         scratch.scatter(d_model, grad_hidden);
     }
     Ok(nll.iter().copied().map(f64::from).sum())

@@ -52,7 +52,7 @@ impl Case {
             self.loss_weight,
             &mut nll,
             &mut grad_hidden,
-            &mut grad_lm_head,
+            Some(&mut grad_lm_head),
             scratch,
         )
         .unwrap();
@@ -248,7 +248,7 @@ fn gradients_of_the_head_are_added_to_those_that_stand_there() {
         case.loss_weight,
         &mut nll,
         &mut grad_hidden,
-        &mut grad_lm_head,
+        Some(&mut grad_lm_head),
         &mut Scratch::default(),
     )
     .unwrap();

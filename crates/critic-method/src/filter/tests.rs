@@ -240,6 +240,30 @@ fn any_rule() -> impl Strategy<Value = FilterRule> {
     ]
 }
 
+#[test]
+fn all_rules_are_compared_on_the_same_candidates() {
+    let mut all = critiques("a", &[Some(8.0), Some(7.0)], &[Some(5.0), Some(4.0)]);
+    all.extend(critiques("b", &[Some(6.0), Some(2.0)], &[Some(5.0), Some(3.0)]));
+    let pairs = [pair("a"), pair("b"), pair("c")];
+    let found = compare_rules(&pairs, &all, false).unwrap();
+    let kept = |rule: FilterRule, score: ScoreKind| {
+        let is_it = |one: &&RuleOutcome| one.settings.rule == rule && one.settings.score == score;
+        let one = found.outcomes.iter().find(is_it).unwrap();
+        (one.n_pairs, one.n_critiques)
+    };
+    assert_eq!(kept(FilterRule::None, ScoreKind::Verdict), (2, 8));
+    // Pair b ties in its means; 6 > 5 and 6 > 3 agree among its combinations.
+    assert_eq!(kept(FilterRule::PairMean, ScoreKind::Parsed), (1, 4));
+    assert_eq!(kept(FilterRule::Cross, ScoreKind::Parsed), (2, 7));
+    assert_eq!(kept(FilterRule::Majority { tau: 0.5 }, ScoreKind::Parsed), (1, 4));
+    assert_eq!(kept(FilterRule::PairMean, ScoreKind::Expected), (0, 0));
+    assert_eq!(found.report.score(ScoreKind::Parsed).n_agree, 1);
+    for one in &found.outcomes {
+        let alone = filter(&pairs, &all, &one.settings).unwrap();
+        assert_eq!(alone.kept(&all).len(), one.n_critiques);
+    }
+}
+
 fn any_candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let one = (0..5usize, any::<bool>(), proptest::option::weighted(0.8, 1..=10u8), 0..10u8);
     proptest::collection::vec(one, 0..40).prop_map(|drawn| {

@@ -93,8 +93,10 @@ fn ranked(
         };
         scores.push(score);
     }
-    if refined.failures.len() == response.critiques.len() {
-        return Err(refined.failures.swap_remove(0));
+    let open = refined.failures.iter().position(|error| error.kind.stays_open());
+    let all_failed = refined.failures.len() == response.critiques.len();
+    if let Some(place) = open.or(all_failed.then_some(0)) {
+        return Err(refined.failures.swap_remove(place));
     }
     for (rank, place) in rank_order(&scores).into_iter().enumerate() {
         let critique = response.critiques[place];

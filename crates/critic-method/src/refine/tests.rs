@@ -130,6 +130,16 @@ fn a_failed_meta_judgement_costs_its_critique_only() {
 }
 
 #[test]
+fn a_meta_judgement_that_may_come_later_leaves_its_response_open() {
+    let unavailable = vec!["a/chosen/1".into()];
+    let mut engine = Backwards { unavailable, ..Backwards::default() };
+    let survivors = survivors("a", Side::Chosen, 3);
+    let results = run(&survivors, &mut engine, Refinement::Rank { keep: 2 }, &|_, _| false);
+    let error = results[&(0, "chosen")].as_ref().unwrap_err();
+    assert!(error.kind.stays_open(), "{error}");
+}
+
+#[test]
 fn a_critique_without_meta_score_is_counted() {
     let mut engine = Scripted::answering(|_, _| String::new()).choosing(|conversation, _| {
         let good = judged(conversation).contains("critique 1 of");

@@ -4,19 +4,26 @@ use rayon::prelude::*;
 /// Numbers of a buffer that a task clears.
 const CHUNK: usize = 1 << 18;
 
-/// The sum of the gradients of a step, one buffer for each parameter.
+/// The sum of the gradients of a step, one buffer for each parameter that is trained.
 #[derive(Debug)]
 pub struct Gradients {
+    /// Empty for a parameter that is frozen.
     values: Vec<Vec<f32>>,
     reached: Vec<bool>,
+    lengths: Vec<usize>,
+    /// Where passes add what nobody asks for.
+    forgotten: Vec<f32>,
 }
 
 impl Gradients {
-    /// No gradients yet, with room for those of every parameter.
+    /// No gradients yet, with room for those of every parameter that is trained.
     pub fn new(parameters: &Parameters) -> Self {
-        let values: Vec<Vec<f32>> =
-            parameters.ids().map(|id| vec![0.0; parameters.values(id).len()]).collect();
-        Self { reached: vec![false; values.len()], values }
+        let lengths: Vec<usize> = parameters.ids().map(|id| parameters.values(id).len()).collect();
+        let mut values = vec![Vec::new(); lengths.len()];
+        for id in parameters.trained_ids() {
+            values[id.index()] = vec![0.0; lengths[id.index()]];
+        }
+        Self { reached: vec![false; values.len()], values, lengths, forgotten: Vec::new() }
     }
 
     /// Forgets everything; the memory stays.
@@ -28,14 +35,26 @@ impl Gradients {
         }
     }
 
-    /// The gradient of a parameter, absent when no pass has reached it.
+    /// The gradient of a parameter, absent when no pass has reached it or it is frozen.
     pub fn get(&self, id: ParameterId) -> Option<&[f32]> {
         self.reached[id.index()].then(|| self.values[id.index()].as_slice())
     }
 
+    /// Whether a parameter's gradient is kept: work on the gradient of a frozen one is lost.
+    pub fn has_room(&self, id: ParameterId) -> bool {
+        !self.values[id.index()].is_empty()
+    }
+
     /// The buffer that a pass adds to; the parameter counts as reached.
+    ///
+    /// What is added for a frozen parameter is forgotten.
     pub fn add_to(&mut self, id: ParameterId) -> &mut [f32] {
-        self.reached[id.index()] = true;
-        &mut self.values[id.index()]
+        let index = id.index();
+        if self.values[index].is_empty() {
+            self.forgotten.resize(self.forgotten.len().max(self.lengths[index]), 0.0);
+            return &mut self.forgotten[..self.lengths[index]];
+        }
+        self.reached[index] = true;
+        &mut self.values[index]
     }
 }

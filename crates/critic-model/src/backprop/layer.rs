@@ -2,10 +2,11 @@ use super::gradients::Gradients;
 use super::kept::LayerActivations;
 use super::parameters::{LayerIds, Parameters, ProjectionIds};
 use super::pass::Batch;
-use crate::decoder::add_bias;
+use super::projection::AdapterScratch;
 use crate::error::ModelError;
-use critic_kernels::linear::{self, Update};
+use critic_kernels::linear::Update;
 use critic_kernels::{attention, gated, rms_norm, rope};
+use std::cell::RefCell;
 
 /// Buffers of a layer at work that no other layer needs.
 #[derive(Debug, Default)]
@@ -30,10 +31,11 @@ pub(super) struct Layer<'a> {
     pub(super) ids: &'a LayerIds,
     pub(super) layer_idx: usize,
     pub(super) batch: &'a Batch<'a>,
+    pub(super) adapters: &'a RefCell<AdapterScratch>,
 }
 
 impl Layer<'_> {
-    fn n_tokens(&self) -> usize {
+    pub(super) fn n_tokens(&self) -> usize {
         self.batch.tokens.len()
     }
 
@@ -92,42 +94,6 @@ impl Layer<'_> {
         Ok(room)
     }
 
-    fn sizes(&self, projection: ProjectionIds) -> [usize; 3] {
-        let shape = self.parameters.shape(projection.weight);
-        [self.n_tokens(), shape[1], shape[0]]
-    }
-
-    fn project(
-        &self,
-        projection: ProjectionIds,
-        x: &[f32],
-        out: &mut Vec<f32>,
-    ) -> Result<(), ModelError> {
-        let sizes @ [n, _, n_out] = self.sizes(projection);
-        out.resize(n * n_out, 0.0);
-        let weight = self.parameters.matrix(projection.weight);
-        linear::forward(sizes, x, weight, out, Update::Write)?;
-        if let Some(bias) = projection.bias {
-            add_bias(self.parameters.values(bias), out);
-        }
-        Ok(())
-    }
-
-    /// `stream += x · weightᵀ`.
-    fn project_onto(
-        &self,
-        projection: ProjectionIds,
-        x: &[f32],
-        stream: &mut [f32],
-    ) -> Result<(), ModelError> {
-        let weight = self.parameters.matrix(projection.weight);
-        linear::forward(self.sizes(projection), x, weight, stream, Update::Add)?;
-        if let Some(bias) = projection.bias {
-            add_bias(self.parameters.values(bias), stream);
-        }
-        Ok(())
-    }
-
     /// As [`project_onto`](Self::project_onto), through a norm where there is one; `out` gets what comes
     /// before it.
     fn join(
@@ -155,7 +121,7 @@ impl Layer<'_> {
         stream: &mut Vec<f32>,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        let Self { parameters, ids, layer_idx, batch } = *self;
+        let Self { parameters, ids, layer_idx, batch, .. } = *self;
         let config = parameters.config();
         let shape = config.attention_shape(layer_idx);
         let Scratch { normed, normed_out, .. } = scratch;
@@ -217,7 +183,7 @@ impl Layer<'_> {
         gradients: &mut Gradients,
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
-        let Self { parameters, ids, layer_idx, batch } = *self;
+        let Self { parameters, ids, layer_idx, batch, .. } = *self;
         let config = parameters.config();
         let shape = config.attention_shape(layer_idx);
         let Scratch { normed, inner, grad_normed, grad_attended, grad_q, grad_k, grad_v, .. } =
@@ -272,38 +238,5 @@ impl Layer<'_> {
         self.backward_weight(ids.k, grad_k, normed, gradients)?;
         self.backward_weight(ids.v, grad_v, normed, gradients)?;
         self.backward_norm(ids.input_norm, &kept.input, grad_normed, grad_stream, gradients)
-    }
-
-    fn backward_input(
-        &self,
-        projection: ProjectionIds,
-        grad_y: &[f32],
-        grad_x: &mut Vec<f32>,
-        update: Update,
-    ) -> Result<(), ModelError> {
-        let sizes @ [n, n_in, _] = self.sizes(projection);
-        grad_x.resize(n * n_in, 0.0);
-        let weight = self.parameters.matrix(projection.weight);
-        Ok(linear::backward_input(sizes, grad_y, weight, grad_x, update)?)
-    }
-
-    fn backward_weight(
-        &self,
-        projection: ProjectionIds,
-        grad_y: &[f32],
-        x: &[f32],
-        gradients: &mut Gradients,
-    ) -> Result<(), ModelError> {
-        let sizes = self.sizes(projection);
-        let precision = self.parameters.matrix(projection.weight).precision();
-        let sum = gradients.add_to(projection.weight);
-        linear::backward_weight(precision, sizes, grad_y, x, sum)?;
-        if let Some(bias) = projection.bias {
-            let sum = gradients.add_to(bias);
-            for row in grad_y.chunks_exact(sum.len()) {
-                sum.iter_mut().zip(row).for_each(|(sum, grad)| *sum += grad);
-            }
-        }
-        Ok(())
     }
 }

@@ -5,13 +5,18 @@
 //! of one forest. The loss stands between [`Pass::forward`] and [`Pass::backward`] and is the business of
 //! the caller, as is the update.
 
+mod adapters;
+mod dropout;
 mod gradients;
 mod kept;
 mod layer;
+mod lora;
 mod parameters;
 mod pass;
+mod projection;
 
 pub use gradients::Gradients;
 pub use kept::Activations;
+pub use lora::{LoraConfig, TargetModule};
 pub use parameters::{ParameterId, Parameters};
 pub use pass::{Batch, Pass};

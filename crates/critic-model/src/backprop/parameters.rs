@@ -1,3 +1,4 @@
+use super::lora::LoraConfig;
 use crate::config::DecoderConfig;
 use crate::decoder::offset_by_one;
 use crate::error::ModelError;
@@ -35,6 +36,9 @@ pub struct Parameters {
     pub(super) norm: ParameterId,
     lm_head: ParameterId,
     reward_head: ParameterId,
+    /// Whether updates reach a parameter.
+    trained: Vec<bool>,
+    pub(super) adapters: Option<LoraConfig>,
 }
 
 /// The parameters of a layer.
@@ -60,6 +64,18 @@ pub(super) struct LayerIds {
 pub(super) struct ProjectionIds {
     pub(super) weight: ParameterId,
     pub(super) bias: Option<ParameterId>,
+    pub(super) adapter: Option<AdapterIds>,
+}
+
+/// The parameters of a linear layer's adapter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AdapterIds {
+    /// `[rank, n_in]`
+    pub(super) a: ParameterId,
+    /// `[n_out, rank]`
+    pub(super) b: ParameterId,
+    /// Its number among the adapters of the model.
+    pub(super) number: u64,
 }
 
 impl Parameters {
@@ -112,6 +128,7 @@ impl Parameters {
                 let projection = |name: &str| ProjectionIds {
                     weight: at(&format!("{name}.weight")),
                     bias: ids.get(&format!("model.layers.{layer}.{name}.bias")).copied(),
+                    adapter: None,
                 };
                 LayerIds {
                     input_norm: at(NormNames::INPUT),
@@ -131,6 +148,7 @@ impl Parameters {
             .collect();
         let embedding = id("model.embed_tokens.weight");
         let packed = names.iter().map(|_| None).collect();
+        let trained = vec![true; names.len()];
         let mut parameters = Self {
             rope: RopeTables::new(config)?,
             embedding,
@@ -143,6 +161,8 @@ impl Parameters {
             shapes,
             values,
             packed,
+            trained,
+            adapters: None,
         };
         if precision == Precision::Bf16 {
             parameters.make_room_for_packed();
@@ -162,14 +182,34 @@ impl Parameters {
         }
     }
 
-    /// Packs the matrices again from their numbers; to be called after each update.
+    /// Adds a parameter that is trained.
+    pub(super) fn push(
+        &mut self,
+        name: String,
+        shape: Vec<usize>,
+        values: Vec<f32>,
+    ) -> ParameterId {
+        let id = ParameterId(self.names.len());
+        self.names.push(name);
+        self.shapes.push(shape);
+        self.values.push(values);
+        self.packed.push(None);
+        self.trained.push(true);
+        id
+    }
+
+    pub(super) fn set_trained(&mut self, id: ParameterId, is_trained: bool) {
+        self.trained[id.0] = is_trained;
+    }
+
+    /// Packs the matrices that are trained again from their numbers; to be called after each update.
     ///
     /// # Errors
     /// None but those of a fault in this crate: every matrix keeps its shape.
     pub fn pack(&mut self) -> Result<(), ModelError> {
-        for (packed, values) in self.packed.iter_mut().zip(&self.values) {
-            if let Some(packed) = packed {
-                packed.pack(values)?;
+        for id in self.trained_ids() {
+            if let Some(packed) = &mut self.packed[id.0] {
+                packed.pack(&self.values[id.0])?;
             }
         }
         Ok(())
@@ -180,9 +220,24 @@ impl Parameters {
         &self.config
     }
 
-    /// All of them, in the order of their names.
+    /// All of them: the model's in the order of their names, then the adapters'.
     pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<> {
         (0..self.names.len()).map(ParameterId)
+    }
+
+    /// Those that updates reach.
+    pub fn trained_ids(&self) -> impl Iterator<Item = ParameterId> + use<> {
+        let trained = self.trained.clone();
+        trained
+            .into_iter()
+            .enumerate()
+            .filter(|&(_, is_trained)| is_trained)
+            .map(|(i, _)| ParameterId(i))
+    }
+
+    /// Whether updates reach a parameter; the others stay what they are.
+    pub fn is_trained(&self, id: ParameterId) -> bool {
+        self.trained[id.0]
     }
 
     /// The LM head, `[vocab_size, d_model]`; the embedding itself when they are tied.
@@ -231,15 +286,17 @@ impl Parameters {
         }
     }
 
-    /// The decoder's weights and the reward head's.
-    pub fn into_weights(self) -> (BTreeMap<String, Weight>, Weight) {
+    /// The decoder's weights, adapters merged into them, and the reward head's.
+    pub fn into_weights(mut self) -> (BTreeMap<String, Weight>, Weight) {
         let weight = |shape: Vec<usize>, values: Vec<f32>| {
             Weight::new(shape, values).expect("a parameter keeps its shape")
         };
+        let n_of_model = self.merge_adapters();
         let mut weights: BTreeMap<String, Weight> = self
             .names
             .into_iter()
             .zip(self.shapes.into_iter().zip(self.values))
+            .take(n_of_model)
             .map(|(name, (shape, values))| (name, weight(shape, values)))
             .collect();
         let head = weights.remove(REWARD_HEAD).expect("the reward head is a parameter");

@@ -2,10 +2,12 @@ use super::gradients::Gradients;
 use super::kept::{Activations, Kept};
 use super::layer::{Layer, Scratch};
 use super::parameters::Parameters;
+use super::projection::AdapterScratch;
 use crate::decoder::embed;
 use crate::error::ModelError;
 use critic_kernels::attention::QueryRun;
 use critic_kernels::rms_norm;
+use std::cell::RefCell;
 
 /// A forest as the decoder sees it: a flat list of tokens, and which see each other.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +20,8 @@ pub struct Batch<'a> {
     pub runs: &'a [QueryRun],
     /// Rows whose hidden states are read; a row may stand here more than once.
     pub read: &'a [usize],
+    /// What the adapters' dropout is drawn from; absent where nothing is dropped.
+    pub dropout_key: Option<u64>,
 }
 
 /// One forward and one backward pass; its memory is used again by the next.
@@ -25,6 +29,7 @@ pub struct Batch<'a> {
 pub struct Pass {
     kept: Kept,
     scratch: Scratch,
+    adapters: RefCell<AdapterScratch>,
     /// The residual stream on the way up, its gradient on the way down, `[n_tokens, d_model]`.
     stream: Vec<f32>,
     grad_stream: Vec<f32>,
@@ -39,7 +44,8 @@ impl Pass {
     pub fn new(activations: Activations, n_layers: usize) -> Self {
         let [stream, grad_stream, read, hidden, grad_read] = [const { Vec::new() }; 5];
         let kept = Kept::new(activations, n_layers);
-        Self { kept, scratch: Scratch::default(), stream, grad_stream, read, hidden, grad_read }
+        let (scratch, adapters) = Default::default();
+        Self { kept, scratch, adapters, stream, grad_stream, read, hidden, grad_read }
     }
 
     /// Runs the decoder; returns the hidden states at the rows that are read, after the final norm.
@@ -60,7 +66,7 @@ impl Pass {
         self.stream.resize(n * d, 0.0);
         embed(parameters.values(parameters.embedding), config, batch.tokens, &mut self.stream)?;
         for (layer_idx, ids) in parameters.layers.iter().enumerate() {
-            let layer = Layer { parameters, ids, layer_idx, batch };
+            let layer = Layer { parameters, ids, layer_idx, batch, adapters: &self.adapters };
             let kept = self.kept.at_work(layer_idx);
             kept.input.clone_from(&self.stream);
             layer.forward_kept(kept, &mut self.stream, &mut self.scratch)?;
@@ -111,7 +117,7 @@ impl Pass {
             add(&mut self.grad_stream[row * d..][..d], grad);
         }
         for (layer_idx, ids) in parameters.layers.iter().enumerate().rev() {
-            let layer = Layer { parameters, ids, layer_idx, batch };
+            let layer = Layer { parameters, ids, layer_idx, batch, adapters: &self.adapters };
             let (kept, again) = self.kept.recall(layer_idx);
             if again {
                 layer.forward_kept(kept, &mut self.stream, &mut self.scratch)?;
@@ -120,6 +126,9 @@ impl Pass {
                 }
             }
             layer.backward(kept, &mut self.grad_stream, gradients, &mut self.scratch)?;
+        }
+        if !gradients.has_room(parameters.embedding) {
+            return Ok(());
         }
         let embedding = gradients.add_to(parameters.embedding);
         let scale = config.embedding_scale();

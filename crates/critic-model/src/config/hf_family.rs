@@ -1,7 +1,6 @@
 use super::hf_fields::{Fields, unsupported};
 use super::{Architecture, MAX_LAYERS, Variant};
 use crate::error::ModelError;
-use critic_kernels::gated::Activation;
 use serde_json::Value;
 
 /// What `config.json` says in the terms of a family.
@@ -50,29 +49,21 @@ impl Fields<'_> {
             let given = if self.0.contains_key(field) { self.number(field)? } else { default };
             Ok(given.map(|cap| cap as f32))
         };
-        Ok(match architecture {
-            Architecture::Qwen3 => Variant { qk_norm: true, ..Variant::default() },
-            Architecture::Gemma2 | Architecture::Gemma3 => {
-                let is_second = architecture == Architecture::Gemma2;
-                Variant {
-                    qk_norm: !is_second,
-                    post_norms: true,
-                    unit_offset_norms: true,
-                    scaled_embedding: true,
-                    activation: Activation::GeluTanh,
-                    attention_softcap: match is_second {
-                        true => capped("attn_logit_softcapping", Some(50.0))?,
-                        // transformers reads the field and does not use it.
-                        false => None,
-                    },
-                    final_softcap: capped("final_logit_softcapping", is_second.then_some(30.0))?,
-                    query_pre_attn_scalar: Some(
-                        self.number("query_pre_attn_scalar")?.unwrap_or(256.0),
-                    ),
-                    ..Variant::default()
-                }
-            }
-            _ => Variant::default(),
+        let family = Variant::of(architecture);
+        let is_second = match architecture {
+            Architecture::Gemma2 => true,
+            Architecture::Gemma3 => false,
+            _ => return Ok(family),
+        };
+        Ok(Variant {
+            attention_softcap: match is_second {
+                true => capped("attn_logit_softcapping", Some(50.0))?,
+                // transformers reads the field and does not use it.
+                false => None,
+            },
+            final_softcap: capped("final_logit_softcapping", is_second.then_some(30.0))?,
+            query_pre_attn_scalar: Some(self.number("query_pre_attn_scalar")?.unwrap_or(256.0)),
+            ..family
         })
     }
 

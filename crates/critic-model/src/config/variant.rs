@@ -1,4 +1,4 @@
-use super::RopeConfig;
+use super::{Architecture, RopeConfig};
 use critic_kernels::gated::Activation;
 
 /// Where a decoder differs from Llama; the default is Llama.
@@ -28,4 +28,22 @@ pub struct Variant {
     pub rope_local: Option<RopeConfig>,
     /// Numbers of a head that rotate, the first ones; all if absent.
     pub rotary_dim: Option<usize>,
+}
+
+impl Variant {
+    /// What a family of decoders always brings; the numbers that its files set are left out.
+    pub(crate) fn of(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::Qwen3 => Self { qk_norm: true, ..Self::default() },
+            Architecture::Gemma2 | Architecture::Gemma3 => Self {
+                qk_norm: architecture == Architecture::Gemma3,
+                post_norms: true,
+                unit_offset_norms: true,
+                scaled_embedding: true,
+                activation: Activation::GeluTanh,
+                ..Self::default()
+            },
+            _ => Self::default(),
+        }
+    }
 }

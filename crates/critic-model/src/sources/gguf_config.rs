@@ -3,7 +3,6 @@ use super::gguf_rope::llama3_scaling;
 use crate::config::{Architecture, DecoderConfig, MAX_LAYERS, RopeConfig, RopeScaling, Variant};
 use crate::error::ModelError;
 use candle_core::quantized::gguf_file::Value;
-use critic_kernels::gated::Activation;
 
 /// What stands in a GGUF file's tensors and belongs to the configuration.
 #[derive(Debug)]
@@ -120,22 +119,15 @@ impl Metadata<'_> {
             Ok(cap.filter(|&cap| cap != 0.0))
         };
         // llama.cpp tells the models whose queries are scaled by another width by their depth.
+        let family = Variant::of(architecture);
         let (is_second, wide_layers) = match architecture {
-            Architecture::Qwen3 => {
-                return Ok(Variant { qk_norm: true, ..Variant::default() });
-            }
             Architecture::Gemma2 => (true, 46),
             Architecture::Gemma3 => (false, 62),
-            _ => return Ok(Variant::default()),
+            _ => return Ok(family),
         };
         let width = if n_layers == wide_layers { d_model / n_heads.max(1) } else { head_dim };
         let local_theta = self.number(&key("rope.freq_base_swa"))?.unwrap_or(10_000.0);
         Ok(Variant {
-            qk_norm: !is_second,
-            post_norms: true,
-            unit_offset_norms: true,
-            scaled_embedding: true,
-            activation: Activation::GeluTanh,
             attention_softcap: match is_second {
                 true => cap("attn_logit_softcapping", Some(50.0))?,
                 false => None,
@@ -143,7 +135,7 @@ impl Metadata<'_> {
             final_softcap: cap("final_logit_softcapping", is_second.then_some(30.0))?,
             query_pre_attn_scalar: Some(width as f64),
             rope_local: (!is_second).then_some(RopeConfig { theta: local_theta, scaling: None }),
-            ..Variant::default()
+            ..family
         })
     }
 

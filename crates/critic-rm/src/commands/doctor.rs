@@ -1,13 +1,17 @@
+use crate::cli::RemoteArgs;
 use crate::progress::answer;
 use anyhow::Result;
 use critic_model::sources::{Cache, catalogue};
+use critic_remote::{RemoteSettings, examine};
 use std::process::Command;
 
-/// Says what this machine offers, what is missing, and how to get it.
-pub(crate) fn doctor() -> Result<()> {
-    let line = |ok: bool, what: &str, found: String| {
-        answer(format!("{} {what:<14} {found}", if ok { "ok     " } else { "missing" }));
-    };
+fn line(ok: bool, what: &str, found: impl AsRef<str>) {
+    answer(format!("{} {what:<14} {}", if ok { "ok     " } else { "missing" }, found.as_ref()));
+}
+
+/// Says what this machine offers, what is missing, and how to get it; and what the servers can do that
+/// are named.
+pub(crate) fn doctor(args: &RemoteArgs) -> Result<()> {
     line(true, "program", format!("critic-rm {}", env!("CARGO_PKG_VERSION")));
     line(true, "processor", processor());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -22,7 +26,7 @@ pub(crate) fn doctor() -> Result<()> {
             };
             line(advice.is_empty(), "memory", format!("{gigabytes:.1} GB free{advice}"));
         }
-        None => line(true, "memory", "not known on this system".to_owned()),
+        None => line(true, "memory", "not known on this system"),
     }
     let cache = Cache::default_location();
     let writable =
@@ -40,7 +44,20 @@ pub(crate) fn doctor() -> Result<()> {
     }
     match pip() {
         Some(version) => line(true, "pip", version),
-        None => line(false, "pip", "no Python 3 with pip: only needed where the model hub cannot be reached; install python3-pip, or name a model folder with --model".to_owned()),
+        None => line(
+            false,
+            "pip",
+            "no Python 3 with pip: only needed where the model hub cannot be reached; install python3-pip, or name a model folder with --model",
+        ),
+    }
+    if let Some(settings) = args.settings() {
+        for endpoint in &settings.endpoints {
+            line(true, "server", endpoint);
+            let alone = RemoteSettings { endpoints: vec![endpoint.clone()], ..settings.clone() };
+            for finding in examine(&alone)? {
+                line(finding.is_well, finding.what, finding.found);
+            }
+        }
     }
     for entry in catalogue()?.entries() {
         match entry.cached(&cache) {

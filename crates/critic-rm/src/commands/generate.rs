@@ -8,8 +8,9 @@ use critic_engine::{
     TokenLogProb,
 };
 use critic_local::{EngineLimits, LocalEngine};
-use critic_model::Decoder;
 use critic_model::sources::{LoadedModel, ModelRef, load};
+use critic_model::{Decoder, WeightFormat};
+use critic_remote::RemoteEngine;
 use critic_text::Prompts;
 use critic_types::{Conversation, FinishReason, Role, SeedTree};
 use serde::Serialize;
@@ -33,14 +34,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
         conversation = conversation.with(Role::System, system);
     }
     let conversation = conversation.with(Role::User, prompt);
-    let reference = ModelRef::parse(&args.model)?;
-    let model = super::model::with_progress(|progress| load(&reference, progress))?;
-    let weights = args.engine.weights.unwrap_or_default();
-    let LoadedModel { config, weights: loaded, renderer, .. } = model;
-    let decoder = Decoder::new(&config, &loaded, weights)?;
-    drop(loaded);
-    let mut engine = LocalEngine::new(decoder, None, renderer, Prompts::builtin(), LIMITS)
-        .map_err(|error| Fault::model(error.into()))?;
+    let mut engine = Engine::new(args)?;
     let cancel = Cancel::listen();
     let request = GenerateRequest {
         n: args.n,
@@ -50,13 +44,17 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
     };
     let mut screen = Screen::new(args);
     let mut result = None;
-    engine.stream(&[request], &mut |piece| screen.piece(piece), &mut |_, completions| {
-        result = Some(completions);
-        ControlFlow::Continue(())
-    });
+    engine.generator().stream(
+        &[request],
+        &mut |piece| screen.piece(piece),
+        &mut |_, completions| {
+            result = Some(completions);
+            ControlFlow::Continue(())
+        },
+    );
     screen.end_line();
     if args.engine.explain {
-        explain(&engine, weights);
+        engine.explain();
     }
     match result.context("the engine gave no result")? {
         Ok(completions) => screen.finish(&completions),
@@ -65,6 +63,43 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
         Err(error) => return Err(fault(error.kind)),
     }
     screen.error.map_or(Ok(()), |error| Err(error).context("the answer could not be written"))
+}
+
+/// Who writes the answers.
+enum Engine {
+    Local(Box<LocalEngine>, WeightFormat),
+    Remote(RemoteEngine),
+}
+
+impl Engine {
+    fn new(args: &GenerateArgs) -> Result<Self> {
+        if let Some(settings) = args.remote.settings() {
+            return Ok(Self::Remote(RemoteEngine::new(settings, None, None)?));
+        }
+        let reference = ModelRef::parse(&args.model)?;
+        let model = super::model::with_progress(|progress| load(&reference, progress))?;
+        let weights = args.engine.weights.unwrap_or_default();
+        let LoadedModel { config, weights: loaded, renderer, .. } = model;
+        let decoder = Decoder::new(&config, &loaded, weights)?;
+        drop(loaded);
+        let engine = LocalEngine::new(decoder, None, renderer, Prompts::builtin(), LIMITS)
+            .map_err(|error| Fault::model(error.into()))?;
+        Ok(Self::Local(Box::new(engine), weights))
+    }
+
+    fn generator(&mut self) -> &mut dyn Generator {
+        match self {
+            Self::Local(engine, _) => engine.as_mut(),
+            Self::Remote(engine) => engine,
+        }
+    }
+
+    fn explain(&self) {
+        match self {
+            Self::Local(engine, weights) => explain(engine, *weights),
+            Self::Remote(engine) => say(format!("servers   {}", engine.usage())),
+        }
+    }
 }
 
 fn sampling(args: &GenerateArgs) -> Sampling {
@@ -115,6 +150,9 @@ fn fault(kind: EngineErrorKind) -> anyhow::Error {
             Fault::config(kind.into())
         }
         EngineErrorKind::TooLong { .. } => Fault::data(kind.into()),
+        EngineErrorKind::Remote { .. }
+        | EngineErrorKind::RemoteUnavailable { .. }
+        | EngineErrorKind::RemoteRefused { .. } => Fault::remote(kind.into()),
         _ => Fault::model(kind.into()),
     }
 }

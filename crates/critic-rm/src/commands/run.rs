@@ -5,6 +5,13 @@ use crate::stages::{self, Session, Stage};
 use anyhow::Result;
 use std::time::Instant;
 
+/// Compares all filters on the critiques of the first round that are stored.
+pub(crate) fn compare_filters(args: &RunArgs) -> Result<()> {
+    let (resolved, folder) = RunFolder::resolve(args)?;
+    let mut session = Session::open(resolved, &folder, Cancel::listen())?;
+    stages::compare_filters(&mut session)
+}
+
 /// Runs the stages of a run up to `last`; what is stored already is taken up.
 pub(crate) fn run(args: &RunArgs, last: Stage) -> Result<()> {
     let (resolved, folder) = RunFolder::resolve(args)?;

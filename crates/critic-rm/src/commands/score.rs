@@ -1,33 +1,23 @@
 use super::explain::explain;
 use crate::cli::{RunArgs, ScoreArgs};
 use crate::exit::Fault;
+use crate::journal::Journal;
 use crate::progress::{Cancel, Meter, answer, say};
 use crate::stages::{Stage, TrainedModel};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use critic_data::{ResponseRow, read_responses};
-use critic_engine::{Sampling, ScoreRequest, Scorer};
+use critic_engine::{ScoreRequest, Scorer};
 use critic_local::EngineLimits;
 use critic_method::{ScoreSettings, predict, score_request};
 use critic_text::Prompts;
 use critic_types::{ContentHasher, RewardPrediction, SeedTree, atomic_file};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 /// Answers under way at once, and so on; no limit changes a reward.
 const LIMITS: EngineLimits =
     EngineLimits { max_leaves: 64, prefill_tokens: 512, kv_tokens: 24_576 };
-
-/// One scored response in the file that makes the work resumable.
-#[derive(Debug, Serialize, Deserialize)]
-struct Scored {
-    row: usize,
-    response: usize,
-    prediction: RewardPrediction,
-}
 
 /// Scores the held-out pairs of a run, or a file of prompts and responses.
 pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
@@ -54,9 +44,8 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
 
 fn score_file(args: &ScoreArgs) -> Result<()> {
     let folder = model_folder(&args.model)?;
-    let &ScoreArgs { temperature, top_p, max_new_tokens, n_critiques, seed, .. } = args;
-    let sampling = Sampling { temperature, top_p, ..Sampling::greedy(max_new_tokens) };
-    sampling.validate().map_err(|error| Fault::config(error.into()))?;
+    let n_critiques = args.n_critiques;
+    let sampling = args.draws.sampling()?;
     let set = read_responses(&args.target)?;
     let (rows, report) = (set.rows, set.report);
     for (reason, n) in &report.dropped {
@@ -66,21 +55,20 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
             report.examples[reason].join(", ")
         ));
     }
-    let settings = ScoreSettings { n_critiques, sampling, seed: SeedTree::new(seed) };
+    let settings = ScoreSettings { n_critiques, sampling, seed: SeedTree::new(args.draws.seed) };
     let requests = requests(&rows, &settings);
     let cancel = Cancel::listen();
-    let partial = Partial::open(args, &folder, &rows)?;
-    let mut done = partial.done;
+    let mut rewards = Rewards::open(args, &folder, &rows)?;
+    let n_done = rewards.done().len();
     let open: Vec<usize> =
-        (0..requests.len()).filter(|&i| !done.contains_key(&requests[i].0)).collect();
-    let mut failures: BTreeMap<(usize, usize), String> = BTreeMap::new();
+        (0..requests.len()).filter(|&i| !rewards.done().contains_key(&requests[i].0)).collect();
+    let mut failures: BTreeMap<Place, String> = BTreeMap::new();
     if !open.is_empty() {
         let weights = args.engine.weights.unwrap_or_default();
         let mut engine = TrainedModel::engine(&folder, &Prompts::builtin(), LIMITS, weights)?;
         let open_requests: Vec<ScoreRequest> =
             open.iter().map(|&i| requests[i].1.clone()).collect();
-        let mut meter = Meter::new("scoring", requests.len() as u64, done.len() as u64);
-        let mut journal = partial.journal;
+        let mut meter = Meter::new("scoring", requests.len() as u64, n_done as u64);
         let mut written = Ok(());
         engine.score(&open_requests, &mut |index, result| {
             let (place, request) = &requests[open[index]];
@@ -88,15 +76,7 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
                 predict(&request.id, &scored, n_critiques, true).map_err(|error| error.to_string())
             });
             match prediction {
-                Ok(prediction) => {
-                    let entry = Scored { row: place.0, response: place.1, prediction };
-                    if let Some(journal) = &mut journal {
-                        written = serde_json::to_string(&entry)
-                            .map_err(anyhow::Error::from)
-                            .and_then(|line| Ok(writeln!(journal, "{line}")?));
-                    }
-                    done.insert(*place, entry.prediction);
-                }
+                Ok(prediction) => written = rewards.add(*place, prediction),
                 Err(reason) => {
                     failures.insert(*place, reason);
                 }
@@ -112,15 +92,16 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
         if args.engine.explain {
             explain(&engine, weights);
         }
-        written.context("the rewards so far could not be stored").map_err(Fault::store)?;
+        written?;
         if cancel.is_set() {
             return Err(Fault::interrupted("the same command"));
         }
     }
-    write_out(args, &rows, &done, &failures)?;
-    if let Some(path) = partial.path {
+    let done = rewards.done();
+    write_out(args, &rows, done, &failures)?;
+    if let Some(output) = &args.output {
         // The output is whole; a journal that stays behind is read again and changes nothing.
-        let _ = std::fs::remove_file(path);
+        let _ = std::fs::remove_file(output.with_extension("partial"));
     }
     let n_critiques: usize = done.values().map(|prediction| prediction.critiques.len()).sum();
     say(format!(
@@ -132,7 +113,7 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
 }
 
 /// The folder of the reward model: itself, or the one that a run has trained.
-fn model_folder(path: &Path) -> Result<PathBuf> {
+pub(super) fn model_folder(path: &Path) -> Result<PathBuf> {
     let of_run = path.join("checkpoints").join("critic-rm");
     if path.join("config.json").is_file() {
         Ok(path.to_owned())
@@ -147,7 +128,7 @@ fn model_folder(path: &Path) -> Result<PathBuf> {
 }
 
 /// One request for every response, by (row, response).
-fn requests(rows: &[ResponseRow], settings: &ScoreSettings) -> Vec<((usize, usize), ScoreRequest)> {
+fn requests(rows: &[ResponseRow], settings: &ScoreSettings) -> Vec<(Place, ScoreRequest)> {
     let mut requests = Vec::new();
     for (row_idx, row) in rows.iter().enumerate() {
         for (response_idx, response) in row.responses.iter().enumerate() {
@@ -161,19 +142,18 @@ fn requests(rows: &[ResponseRow], settings: &ScoreSettings) -> Vec<((usize, usiz
     requests
 }
 
-/// The rewards so far, beside the output file.
-struct Partial {
-    path: Option<PathBuf>,
-    journal: Option<File>,
-    done: BTreeMap<(usize, usize), RewardPrediction>,
+/// A row and one of its responses.
+type Place = (usize, usize);
+
+/// The rewards so far: in a journal beside the output file; standard output has none.
+enum Rewards {
+    InMemory(BTreeMap<Place, RewardPrediction>),
+    Stored(Journal<Place, RewardPrediction>),
 }
 
-impl Partial {
-    /// Opens the journal of this very work; one of other work is begun anew. Standard output has none.
+impl Rewards {
     fn open(args: &ScoreArgs, folder: &Path, rows: &[ResponseRow]) -> Result<Self> {
-        let Some(output) = &args.output else {
-            return Ok(Self { path: None, journal: None, done: BTreeMap::new() });
-        };
+        let Some(output) = &args.output else { return Ok(Self::InMemory(BTreeMap::new())) };
         let mut hasher = ContentHasher::new("score-file");
         let weights =
             std::fs::metadata(folder.join("model.safetensors")).map(|file| file.len()).unwrap_or(0);
@@ -182,10 +162,10 @@ impl Partial {
         hasher.text(&format!(
             "{} {} {} {} {} {}",
             args.n_critiques,
-            args.seed,
-            args.max_new_tokens,
-            args.temperature,
-            args.top_p,
+            args.draws.seed,
+            args.draws.max_new_tokens,
+            args.draws.temperature,
+            args.draws.top_p,
             args.engine.weights.unwrap_or_default().name()
         ));
         for row in rows {
@@ -194,32 +174,25 @@ impl Partial {
                 hasher.text(response);
             });
         }
-        let header = format!("# {}", hasher.finish());
-        let path = output.with_extension("partial");
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let mut lines = text.lines();
-        let mut done = BTreeMap::new();
-        if lines.next() == Some(header.as_str()) {
-            // A torn last line is work that was in flight.
-            for scored in lines.filter_map(|line| serde_json::from_str::<Scored>(line).ok()) {
-                done.insert((scored.row, scored.response), scored.prediction);
+        let journal = Journal::open(output.with_extension("partial"), &hasher.finish());
+        Ok(Self::Stored(journal?))
+    }
+
+    fn done(&self) -> &BTreeMap<Place, RewardPrediction> {
+        match self {
+            Self::InMemory(done) => done,
+            Self::Stored(journal) => journal.done(),
+        }
+    }
+
+    fn add(&mut self, place: Place, prediction: RewardPrediction) -> Result<()> {
+        match self {
+            Self::InMemory(done) => {
+                done.insert(place, prediction);
+                Ok(())
             }
+            Self::Stored(journal) => journal.add(place, prediction),
         }
-        let denied = |error: &dyn std::fmt::Display| {
-            Fault::store(anyhow!(
-                "{} cannot be written: {error}; name another file with --output",
-                path.display()
-            ))
-        };
-        let mut whole = header + "\n";
-        for (&(row, response), prediction) in &done {
-            whole +=
-                &serde_json::to_string(&Scored { row, response, prediction: prediction.clone() })?;
-            whole.push('\n');
-        }
-        atomic_file::write(&path, whole.as_bytes()).map_err(|error| denied(&error))?;
-        let journal = File::options().append(true).open(&path).map_err(|error| denied(&error))?;
-        Ok(Self { path: Some(path), journal: Some(journal), done })
     }
 }
 
@@ -227,8 +200,8 @@ impl Partial {
 fn write_out(
     args: &ScoreArgs,
     rows: &[ResponseRow],
-    done: &BTreeMap<(usize, usize), RewardPrediction>,
-    failures: &BTreeMap<(usize, usize), String>,
+    done: &BTreeMap<Place, RewardPrediction>,
+    failures: &BTreeMap<Place, String>,
 ) -> Result<()> {
     let mut out = String::new();
     for (row_idx, row) in rows.iter().enumerate() {

@@ -1,8 +1,9 @@
+use super::critic::{Critic, CriticEngine};
+use super::outage::Outage;
 use super::session::Session;
 use crate::progress::{Meter, say};
 use anyhow::Result;
 use critic_method::{CritiqueSettings, generate, response_id};
-use critic_model::sources::LoadedModel;
 use critic_types::{Candidate, ContentId, PreferencePair, Side};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -16,13 +17,15 @@ pub(super) struct Written {
     pub(super) n_failed: usize,
     /// Of this sitting.
     pub(super) seconds: f64,
+    /// What was taken of servers for them.
+    pub(super) taken: Vec<(&'static str, String)>,
 }
 
 /// Writes N candidates of both responses of every pair, those apart that stand under `key` already; each
 /// response's are stored at once.
 pub(super) fn write(
     session: &mut Session,
-    critic: &LoadedModel,
+    critic: &Critic,
     pairs: &[PreferencePair],
     settings: &CritiqueSettings,
     key: &ContentId,
@@ -33,13 +36,14 @@ pub(super) fn write(
     let names = pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side)));
     let n_done = names.filter(|&(id, side)| is_done(id, side)).count();
     let total = 2 * pairs.len();
-    let (mut n_failed, mut seconds) = (0, 0.0);
+    let (mut n_failed, mut seconds, mut taken) = (0, 0.0, Vec::new());
     if n_done < total {
-        let mut engine = session.engine(critic)?;
+        let mut engine = CriticEngine::new(session, critic, key)?;
+        let progress = engine.progress();
         let mut meter = Meter::new(doing, total as u64, n_done as u64);
         session.store.clear_failures("critique", key)?;
         let (store, cancel) = (&mut session.store, session.cancel.clone());
-        let mut stored = Ok(());
+        let (mut stored, mut outage) = (Ok(()), Outage::default());
         generate(
             pairs,
             &mut engine,
@@ -48,16 +52,20 @@ pub(super) fn write(
             &is_done,
             &mut |place, side, result| {
                 let put = match result {
-                    Ok(candidates) => store.put_candidates(key, &candidates).map(drop),
+                    Ok(candidates) => {
+                        outage.answered();
+                        store.put_candidates(key, &candidates).map(drop)
+                    }
+                    Err(error) if outage.failed(&error.kind) => Ok(()),
                     Err(error) => {
                         n_failed += 1;
                         let response = response_id(&pairs[place].id, side);
                         store.put_failure("critique", key, &response, &error.kind.to_string())
                     }
                 };
-                meter.advance("");
+                meter.advance(progress.say());
                 stored = put;
-                if stored.is_err() || cancel.is_set() {
+                if stored.is_err() || cancel.is_set() || outage.is_hopeless() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -69,6 +77,9 @@ pub(super) fn write(
         if session.cancel.is_set() {
             return Err(session.interrupted());
         }
+        outage.settle(session)?;
+        drop(progress);
+        taken = engine.finish()?;
     }
     for (item, reason) in session.store.failures("critique", key)?.into_iter().take(3) {
         say(format!("no critiques of {item}: {reason}"));
@@ -76,5 +87,5 @@ pub(super) fn write(
     let wanted: HashSet<&str> = pairs.iter().map(|pair| pair.id.as_str()).collect();
     let mut candidates = session.store.candidates(key)?;
     candidates.retain(|candidate| wanted.contains(candidate.pair_id.as_str()));
-    Ok(Written { candidates, n_done, n_failed, seconds })
+    Ok(Written { candidates, n_done, n_failed, seconds, taken })
 }

@@ -14,22 +14,33 @@ pub(crate) struct Candidates {
     pub(crate) critiques: Vec<Candidate>,
 }
 
+/// The address of a round's candidates.
+fn address(session: &Session, round: &Round) -> Result<ContentId> {
+    let mut hasher = session.critic_hasher("candidates", &round.critic);
+    let round_name = format!("round {}", round.index);
+    let chosen = serde_json::to_string(&session.resolved.settings.critique)?;
+    hasher.text(&chosen).text(&round_name).text(READINGS);
+    Ok(hasher.finish())
+}
+
+/// The candidates of a round that are in the store, which may be none.
+pub(super) fn stored(session: &Session, round: &Round) -> Result<Vec<Candidate>> {
+    Ok(session.store.candidates(&address(session, round)?)?)
+}
+
 /// Stage 1a: N candidate critiques of every response, by the round's critic.
 pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
+    let key = address(session, round)?;
     let chosen = &session.resolved.settings.critique;
     let settings = CritiqueSettings {
         n_candidates: chosen.n_candidates,
         sampling: chosen.sampling(),
         seed: session.seed().child(&format!("round {}", round.index)),
     };
-    let mut hasher = session.engine_hasher("candidates", &round.critic);
-    let round_name = format!("round {}", round.index);
-    hasher.text(&serde_json::to_string(chosen)?).text(&round_name).text(READINGS);
-    let key = hasher.finish();
     let pairs = session.train.pairs.clone();
     let written =
         candidates::write(session, &round.critic, &pairs, &settings, &key, "writing critiques")?;
-    let Written { candidates: critiques, n_done, n_failed, seconds } = written;
+    let Written { candidates: critiques, n_done, n_failed, seconds, taken } = written;
     if critiques.is_empty() {
         return Err(Fault::data(anyhow!(
             "no critique could be written for any of the {} pairs",
@@ -50,6 +61,11 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         n_pairs: session.train.pairs.len(),
         n_critiques: Some(critiques.len()),
     });
+    if let Some(name) = round.critic.remote_name() {
+        let round = round.index + 1;
+        let note = format!("The critiques of round {round} are by `{name}`, a remote critic.");
+        session.records.notes.push(note);
+    }
     session.records.notes.push(format!(
         "{n_parsed} of {} critiques state a readable score of 1–10; {n_cut} were cut at {} tokens.",
         critiques.len(),
@@ -66,6 +82,7 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     if n_failed > 0 {
         facts.push(("responses failed", n_failed.to_string()));
     }
+    facts.extend(taken);
     session.finish(&round.name("critique"), &key, seconds, n_done > 0, facts)?;
     Ok(Candidates { key, critiques })
 }

@@ -1,3 +1,5 @@
+mod remote;
+
 use super::Stage;
 use super::session::Session;
 use crate::methods::Method;
@@ -64,13 +66,20 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
                     + drafts as f64 * per_critique(settings.critique.max_new_tokens))
         }
     };
-    let methods: Vec<Method> = settings
-        .methods
-        .iter()
-        .map(|name| Method::resolve(name, &settings.train))
-        .collect::<Result<_>>()?;
+    let methods = Method::resolve_all(&settings.methods, &settings.train)?;
     let n_writers = methods.iter().filter(|method| method.reads_critiques()).count();
     let n_rounds = if n_writers == 0 { 0.0 } else { settings.rounds.n as f64 };
+    let remote = settings.critic.remote().filter(|_| n_writers > 0 && last >= Stage::Critique);
+    if let Some(remote) = remote {
+        say(remote::line(settings, remote, n_train, response_tokens, last));
+        if !remote.api_key_env.is_empty() && std::env::var_os(&remote.api_key_env).is_none() {
+            say(format!(
+                "note: {} is not set; the critic cannot be asked without the key in it",
+                remote.api_key_env
+            ));
+        }
+    }
+    let n_local_rounds = if remote.is_some() { n_rounds - 1.0 } else { n_rounds };
     let (mut trained, mut score) = (0.0, 0.0);
     let mut rounds = n_rounds;
     for method in &methods {
@@ -88,14 +97,14 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
             * (2.0 * response_tokens + written * per_critique(settings.score.max_new_tokens));
     }
     let work = [
-        (Stage::Critique, n_rounds * critique),
-        (Stage::Refine, n_rounds * refine),
+        (Stage::Critique, n_local_rounds * critique),
+        (Stage::Refine, n_local_rounds * refine),
         (Stage::Train, trained),
         (Stage::Score, score),
     ];
     let parts: Vec<(Stage, f64)> = work
         .into_iter()
-        .filter(|(stage, _)| *stage <= last)
+        .filter(|(stage, tokens)| *stage <= last && (remote.is_none() || *tokens > 0.0))
         .map(|(stage, tokens)| (stage, tokens / rate))
         .collect();
     let total: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
@@ -105,11 +114,16 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
             format!("{} {}", format!("{stage:?}").to_lowercase(), duration(*seconds))
         })
         .collect();
-    say(format!(
-        "about {} from the start on this machine ({}); Ctrl-C stops it, the same command goes on",
-        duration(total),
-        named.join(", ")
-    ));
+    let beside = if remote.is_some() { ", beside the remote critic's time" } else { "" };
+    say(match named.is_empty() {
+        true => "all of it is the remote critic's work; Ctrl-C stops it, the same command goes on"
+            .to_owned(),
+        false => format!(
+            "about {} from the start on this machine ({}){beside}; Ctrl-C stops it, the same command goes on",
+            duration(total),
+            named.join(", ")
+        ),
+    });
     Ok(())
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn run(
 ) -> Result<Survivors> {
     let started = Instant::now();
     let settings = &session.resolved.settings.filter;
-    let mut hasher = session.hasher("filter", &round.critic);
+    let mut hasher = session.critic_hasher("filter", &round.critic);
     hasher
         .text(candidates.key.as_str())
         .text(session.train.content.as_str())

@@ -1,10 +1,13 @@
 //! The stages of a run. Each takes up what is stored, does the rest, and stores every result as it comes.
 
 mod candidates;
+mod critic;
 mod critique;
 mod estimate;
 mod eval;
 mod filter;
+mod filter_table;
+mod outage;
 mod pairs;
 mod refine;
 mod report;
@@ -14,7 +17,8 @@ mod session;
 mod train;
 mod warmup;
 
-pub(crate) use session::Session;
+pub(crate) use filter_table::compare_filters;
+pub(crate) use session::{Session, load_model};
 pub(crate) use train::TrainedModel;
 
 use anyhow::Result;

@@ -1,4 +1,6 @@
+use super::critic::CriticEngine;
 use super::filter::Survivors;
+use super::outage::Outage;
 use super::rounds::Round;
 use super::session::Session;
 use crate::progress::{Meter, say};
@@ -25,7 +27,7 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
         keep_truncated: session.resolved.settings.filter.keep_truncated,
         seed: session.seed().child(&format!("round {}", round.index)),
     };
-    let mut hasher = session.engine_hasher("refine", &round.critic);
+    let mut hasher = session.critic_hasher("refine", &round.critic);
     hasher.text(survivors.key.as_str()).text(&serde_json::to_string(&settings.refinement)?);
     let key = hasher.finish();
     let named = |critiques: &[Candidate]| -> BTreeSet<(String, Side)> {
@@ -34,9 +36,10 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
     let done = named(&session.store.critiques(&key)?);
     let wanted = named(&survivors.critiques);
     let n_done = wanted.intersection(&done).count();
-    let mut seconds = 0.0;
+    let (mut seconds, mut taken) = (0.0, Vec::new());
     if n_done < wanted.len() && session.store.stage("refine", &key)?.is_none() {
-        let mut engine = session.engine(&round.critic)?;
+        let mut engine = CriticEngine::new(session, &round.critic, &key)?;
+        let progress = engine.progress();
         let verb = match settings.refinement {
             Refinement::Rank { .. } => "ranking critiques",
             Refinement::Summarize { .. } => "summarizing critiques",
@@ -46,7 +49,7 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
         let (store, pairs, cancel) =
             (&mut session.store, &session.train.pairs, session.cancel.clone());
         let is_done = |pair: &str, side: Side| done.contains(&(pair.to_owned(), side));
-        let mut stored = Ok(());
+        let (mut stored, mut outage) = (Ok(()), Outage::default());
         let mut failures = Vec::new();
         refine(
             pairs,
@@ -58,6 +61,7 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
             &mut |place, side, result| {
                 match result {
                     Ok(refined) => {
+                        outage.answered();
                         let pair_id = &pairs[place].id;
                         let scores: Vec<MetaScore> = refined
                             .ranking
@@ -74,14 +78,15 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
                             .and_then(|_| store.put_critiques(&key, &refined.critiques))
                             .map(drop);
                     }
+                    Err(error) if outage.failed(&error.kind) => {}
                     Err(error) => failures.push(format!(
                         "{}: {}",
                         response_id(&pairs[place].id, side),
                         error.kind
                     )),
                 }
-                meter.advance("");
-                if stored.is_err() || cancel.is_set() {
+                meter.advance(progress.say());
+                if stored.is_err() || cancel.is_set() || outage.is_hopeless() {
                     ControlFlow::Break(())
                 } else {
                     ControlFlow::Continue(())
@@ -93,6 +98,9 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
         if session.cancel.is_set() {
             return Err(session.interrupted());
         }
+        outage.settle(session)?;
+        drop(progress);
+        taken = engine.finish()?;
         for failure in failures.iter().take(3) {
             say(format!("not refined: {failure}"));
         }
@@ -106,7 +114,8 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
         Refinement::Summarize { drafts } => format!("summarized, {drafts} drafts of a response"),
     };
     session.records.funnel.push(FunnelStep { label, n_pairs, n_critiques: Some(critiques.len()) });
-    let facts = vec![("critiques to train on", critiques.len().to_string())];
+    let mut facts = vec![("critiques to train on", critiques.len().to_string())];
+    facts.extend(taken);
     session.finish(&round.name("refine"), &key, seconds, n_done > 0, facts)?;
     Ok(Refined { key, critiques })
 }

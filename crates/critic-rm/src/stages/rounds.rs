@@ -1,3 +1,4 @@
+use super::critic::Critic;
 use super::refine::Refined;
 use super::session::Session;
 use super::train::{self, TrainedModel, TrainingData};
@@ -14,8 +15,8 @@ use std::rc::Rc;
 pub(crate) struct Round {
     /// From 0.
     pub(crate) index: usize,
-    /// The model that writes, ranks and summarizes critiques.
-    pub(crate) critic: Rc<LoadedModel>,
+    /// Who writes, ranks and summarizes critiques.
+    pub(crate) critic: Critic,
 }
 
 impl Round {
@@ -32,22 +33,18 @@ impl Round {
 ///
 /// A round before the last trains the first method that has critiques, and its model writes those of the
 /// next round. The paper leaves such iteration open (its limitations); CLoud (arXiv 2408.11791) writes the
-/// critiques it trains the head on anew with the model that learned to write them. The models of the last
-/// round come first, in the order of the methods.
+/// critiques it trains the head on anew with the model that learned to write them. A remote critic writes
+/// those of the first round. The models of the last round come first, in the order of the methods.
 pub(crate) fn run(
     session: &mut Session,
     start: &Rc<LoadedModel>,
     last: Stage,
 ) -> Result<Option<Vec<TrainedModel>>> {
     let settings = session.resolved.settings.clone();
-    let methods: Vec<Method> = settings
-        .methods
-        .iter()
-        .map(|name| Method::resolve(name, &settings.train))
-        .collect::<Result<_>>()?;
+    let methods = Method::resolve_all(&settings.methods, &settings.train)?;
     let writer = methods.iter().find(|method| method.reads_critiques()).cloned();
     let n_rounds = if writer.is_some() { settings.rounds.n } else { 1 };
-    let mut round = Round { index: 0, critic: start.clone() };
+    let mut round = Round { index: 0, critic: Critic::of_run(session, start) };
     let mut from = start.clone();
     let (mut trained, mut earlier) = (Vec::new(), Vec::new());
     loop {
@@ -56,12 +53,14 @@ pub(crate) fn run(
             say(format!("round {} of {n_rounds}", round.index + 1));
         }
         let until = if is_last { last } else { Stage::Train };
-        let critiques = match &writer {
-            None => Critiques::default(),
-            Some(_) => match critiques(session, &round, &methods, until)? {
+        // Who asks for critiques alone gets them even where no method would read them.
+        let critiques = if writer.is_some() || until < Stage::Train {
+            match critiques(session, &round, &methods, until)? {
                 Some(critiques) => critiques,
                 None => return Ok(None),
-            },
+            }
+        } else {
+            Critiques::default()
         };
         if until < Stage::Train {
             return Ok(None);
@@ -79,11 +78,12 @@ pub(crate) fn run(
             return Ok(Some(trained));
         }
         let Some(model) = trained.pop() else { return Ok(None) };
-        round = Round { index: round.index + 1, critic: Rc::new(load_folder(&model.folder)?) };
+        let critic = Rc::new(load_folder(&model.folder)?);
         earlier.push(model);
         if settings.rounds.train_from == RoundStart::Previous {
-            from = round.critic.clone();
+            from = critic.clone();
         }
+        round = Round { index: round.index + 1, critic: Critic::Local(critic) };
     }
 }
 

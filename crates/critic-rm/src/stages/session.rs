@@ -1,11 +1,10 @@
+use super::critic::Critic;
 use crate::exit::Fault;
 use crate::progress::{Cancel, say};
 use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
 use anyhow::{Context, Result};
-use critic_local::LocalEngine;
 use critic_model::sources::{LoadedModel, ModelRef, load};
-use critic_model::{Decoder, WeightFormat};
 use critic_report::{Fact, FunnelStep, StageRecord};
 use critic_store::Store;
 use critic_text::Prompts;
@@ -106,8 +105,12 @@ impl Session {
 
     /// A hasher for the results of a stage of this model.
     pub(crate) fn hasher(&self, stage: &str, model: &LoadedModel) -> ContentHasher {
+        self.hasher_of(stage, model.identity.digest.as_str())
+    }
+
+    fn hasher_of(&self, stage: &str, identity: &str) -> ContentHasher {
         let mut hasher = ContentHasher::new(stage);
-        hasher.text(model.identity.digest.as_str());
+        hasher.text(identity);
         hasher.text(self.renderer.as_str());
         hasher.text(self.prompts.digest().as_str());
         hasher.bytes(&self.resolved.settings.seed.to_le_bytes());
@@ -117,20 +120,18 @@ impl Session {
     /// A hasher for the results of a stage that the engine computes.
     pub(crate) fn engine_hasher(&self, stage: &str, model: &LoadedModel) -> ContentHasher {
         let mut hasher = self.hasher(stage, model);
-        let weights = self.resolved.settings.engine.weights;
-        if weights != WeightFormat::F32 {
-            hasher.text(weights.name());
-        }
+        hasher.text(self.resolved.settings.engine.weights.name());
         hasher
     }
 
-    /// A model as a generator.
-    pub(crate) fn engine(&self, model: &LoadedModel) -> Result<LocalEngine> {
-        let settings = &self.resolved.settings.engine;
-        let decoder = Decoder::new(&model.config, &model.weights, settings.weights)?;
-        let (renderer, prompts) = (model.renderer.clone(), self.prompts.clone());
-        LocalEngine::new(decoder, None, renderer, prompts, settings.limits())
-            .map_err(|error| Fault::config(error.into()))
+    /// A hasher for the results of a stage that a critic computes.
+    pub(crate) fn critic_hasher(&self, stage: &str, critic: &Critic) -> ContentHasher {
+        match critic {
+            Critic::Local(model) => self.engine_hasher(stage, model),
+            Critic::Remote(settings) => {
+                self.hasher_of(stage, &format!("remote {}", settings.identity()))
+            }
+        }
     }
 
     /// The error of an interrupted stage.

@@ -6,14 +6,15 @@ use crate::metrics::Metrics;
 use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
-use critic_model::sources::{LoadedModel, load_folder, write_hf_folder};
+use critic_model::sources::{LoadedModel, load_folder, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_report::FunnelStep;
+use critic_stats::MarginUse;
 use critic_text::Prompts;
 use critic_train::{
     CritiqueText, Ended, HeldOut, StepRecord, TrainPair, TrainableModel, Trainer, build_pairs,
 };
-use critic_types::{ContentId, OracleCritique, PreferencePair, atomic_file};
+use critic_types::{ContentId, OracleCritique, PreferencePair, Side, atomic_file};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -180,8 +181,17 @@ pub(super) fn train(
         hasher.text(key.as_str());
     });
     hasher.bytes(&(data.pairs.len() as u64).to_le_bytes());
+    if config.preference.margin != MarginUse::Ignore {
+        data.pairs.iter().for_each(|(pair, _)| {
+            hasher.bytes(&pair.margin.map_or(u64::MAX, f64::to_bits).to_le_bytes());
+        });
+    }
     if let (Some(dev), true) = (&session.dev, config.evaluation.every > 0) {
         hasher.text(dev.content.as_str());
+        dev.critiques.iter().for_each(|critique| {
+            hasher.text(&critique.pair_id).text(&critique.text);
+            hasher.text(critique.side.map_or("", Side::as_str));
+        });
     }
     let key = hasher.finish();
     let folder = session.folder.checkpoint(name);
@@ -202,7 +212,13 @@ pub(super) fn train(
     let held_out = match &session.dev {
         Some(dev) if config.evaluation.every > 0 => {
             let pairs = TrainingData::with_own_critiques(&dev.pairs, &dev.critiques);
+            let n_dev = pairs.len();
             let pairs = as_tokens(session, start, "data.dev", &pairs, usize::MAX)?;
+            if pairs.is_empty() {
+                return Err(Fault::data(anyhow!(
+                    "none of the {n_dev} pairs of data.dev is left to look at: name others, or set train.evaluation.every to 0"
+                )));
+            }
             vec![HeldOut { name: "dev".to_owned(), pairs }]
         }
         _ => Vec::new(),
@@ -213,6 +229,14 @@ pub(super) fn train(
     let trainer =
         Trainer::new(config, &tokens, seed, key.clone(), &progress_folder, CHECKPOINT_EVERY)?
             .with_held_out(&held_out);
+    let device = session.resolved.settings.train.device;
+    let trainer = match device.open().map_err(|error| Fault::config(error.into()))? {
+        Some(opened) => {
+            say(format!("training {name} on {device}, in f32 with activations in f32"));
+            trainer.composed_on(opened)?
+        }
+        None => trainer,
+    };
     let mut meter: Option<Meter> = None;
     let mut first_step = None;
     let cancel = session.cancel.clone();
@@ -220,7 +244,6 @@ pub(super) fn train(
     let mut metrics: Option<Metrics> = None;
     let mut logged = Ok(());
     let ended = trainer.run(
-        &start.config,
         || {
             let (weights, head) = (start.weights.clone(), start.reward_head.clone());
             TrainableModel::new(&start.config, weights, head, config.precision, &seed)
@@ -247,6 +270,12 @@ pub(super) fn train(
         Ended::Finished { model, records } => (model, records),
         Ended::Interrupted { .. } => return Err(session.interrupted()),
     };
+    let (adapter, base) = (folder.join("adapter"), &start.identity.name);
+    if config.lora.is_none() && adapter.exists() {
+        // Of an earlier training into the same folder.
+        std::fs::remove_dir_all(&adapter).map_err(|error| Fault::store(error.into()))?;
+    }
+    write_peft_folder(&adapter, model.parameters(), base, heads == Heads::Both)?;
     let (weights, head) = model.into_weights();
     let head = (heads == Heads::Both).then_some(&head);
     write_hf_folder(&folder, &start.config, &weights, head, &start.renderer)?;

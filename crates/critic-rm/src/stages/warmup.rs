@@ -1,7 +1,8 @@
+use super::critic::Critic;
 use super::session::Session;
 use super::train::{Heads, TrainingData, train};
 use crate::exit::Fault;
-use crate::methods::{CritiqueSource, Method};
+use crate::methods::{CritiqueSource, Method, WARMUP};
 use crate::progress::say;
 use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, read_pairs};
@@ -11,6 +12,12 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 mod measure;
+
+/// Whether there is no warm-up, or one has ended in this folder.
+pub(super) fn is_done(session: &Session) -> bool {
+    let is_none = session.resolved.settings.warmup.data.as_os_str().is_empty();
+    is_none || session.folder.checkpoint(WARMUP).join("training.json").is_file()
+}
 
 /// Stage 0: the critic learns, by the language model's loss alone, from critiques that are known to be
 /// right; what follows starts from its weights. Without data for it, from the model as it was loaded.
@@ -46,19 +53,28 @@ pub(crate) fn run(session: &mut Session) -> Result<Rc<LoadedModel>> {
             set.pairs.len()
         )));
     }
-    let before = measure::run(session, &base, "before warm-up")?;
+    let before = measure::run(session, &Critic::Local(base.clone()), "before warm-up")?;
     let method = Method {
-        name: "warmup".to_owned(),
+        name: WARMUP.to_owned(),
         critiques: CritiqueSource::Candidates,
         train: session.resolved.settings.train.warmup(&settings),
     };
     let data = TrainingData { pairs, keys: vec![hasher.finish()] };
     let trained = train(session, &method, &base, data, Heads::Language)?;
     let critic = Rc::new(load_folder(&trained.folder)?);
-    let after = measure::run(session, &critic, "after warm-up")?;
-    for (when, critic) in [("before", before), ("after", after)] {
-        if let Some(critic) = critic {
-            let line = format!("The critic {when} its warm-up: {critic}.");
+    let after = measure::run(session, &Critic::Local(critic.clone()), "after warm-up")?;
+    let remote = Critic::of_run(session, &critic);
+    let beside = match remote.remote_name() {
+        Some(_) => measure::run(session, &remote, "remote critic")?,
+        None => None,
+    };
+    for (who, quality) in [
+        ("The critic before its warm-up", before),
+        ("The critic after its warm-up", after),
+        ("The remote critic", beside),
+    ] {
+        if let Some(quality) = quality {
+            let line = format!("{who}: {quality}.");
             say(&line);
             session.records.notes.push(line);
         }

@@ -3,6 +3,7 @@ use critic_forest::PairSequences;
 use critic_kernels::Precision;
 use critic_kernels::attention::QueryRun;
 use critic_kernels::gated::Activation;
+use critic_model::backprop::{LoraConfig, TargetModule};
 use critic_model::config::{Architecture, DecoderConfig, RopeConfig, Variant};
 use critic_model::{RewardHead, Weight, weight_shapes};
 use critic_stats::{MarginUse, PreferenceLoss};
@@ -81,7 +82,13 @@ fn row_by_row(
         let positions: Vec<u32> = (0..n as u32).collect();
         let runs = [QueryRun { query_start: 0, query_len: n, prefix: Vec::new(), own_start: 0 }];
         let read: Vec<usize> = row.labels.clone().map(|label| label - 1).chain([n - 1]).collect();
-        let batch = Batch { tokens: row.tokens, positions: &positions, runs: &runs, read: &read };
+        let batch = Batch {
+            tokens: row.tokens,
+            positions: &positions,
+            runs: &runs,
+            read: &read,
+            dropout_key: None,
+        };
         let hidden = pass.forward(parameters, &batch).unwrap().to_vec();
         let mut grad_hidden = vec![0.0; hidden.len()];
         let (mut nats, mut grad_lm_head) = (0.0, vec![0.0; lm_head.len()]);
@@ -158,7 +165,7 @@ fn row_by_row(
     (loss, gradients)
 }
 
-fn pair() -> impl Strategy<Value = PairSequences> {
+pub(crate) fn pair() -> impl Strategy<Value = PairSequences> {
     let tokens = |len| prop::collection::vec(0u32..40, len);
     let critiques = || prop::collection::vec(tokens(1..5), 1..4);
     (
@@ -204,7 +211,7 @@ fn pair() -> impl Strategy<Value = PairSequences> {
 }
 
 /// Anything that families have, in any combination.
-fn variant() -> impl Strategy<Value = Variant> {
+pub(crate) fn variant() -> impl Strategy<Value = Variant> {
     let window = || prop::option::of(1usize..12);
     let cap = || prop::option::of(0.5f32..8.0);
     let flags = any::<[bool; 8]>();
@@ -235,13 +242,14 @@ proptest! {
         is_qwen in any::<bool>(),
         variant in prop_oneof![Just(Variant::default()), variant()],
         tied in any::<bool>(),
+        with_lora in any::<bool>(),
         critique_weight in 0.0f64..1.0,
         label_smoothing in 0.0f64..0.4,
         centering in 0.0f64..0.1,
     ) {
         let architecture = if is_qwen { Architecture::Qwen2 } else { Architecture::Llama };
         let config = DecoderConfig { variant, ..tiny_config(architecture, tied) };
-        let parameters = tiny_parameters(&config);
+        let parameters = if with_lora { adapted(&config, 0.5) } else { tiny_parameters(&config) };
         let forest = TrainingForest::build(&pairs).unwrap();
         let n_pairs = forest.comparisons.iter().filter(|pair| !pair.is_empty()).count();
         let pair_loss = PreferenceLoss { margin: MarginUse::Subtract, label_smoothing, centering };
@@ -275,4 +283,106 @@ fn the_weights_of_both_forms_follow_their_formulas() {
         LossWeights::new(JointForm::Convex, 1.0, 0, 0),
         LossWeights { critique: 0.0, preference: 0.0, ..neutral }
     );
+}
+
+/// Parameters with adapters everywhere whose B is not zero.
+fn adapted(config: &DecoderConfig, dropout: f64) -> Parameters {
+    let mut parameters = tiny_parameters(config).with_adapters(&lora(dropout), &SeedTree::new(2));
+    for id in parameters.adapter_ids() {
+        let node = SeedTree::new(5).child(parameters.name(id));
+        for (i, value) in parameters.values_mut(id).iter_mut().enumerate() {
+            *value = (0.6 * (node.index(i as u64).uniform() - 0.5)) as f32;
+        }
+    }
+    parameters
+}
+
+fn lora(dropout: f64) -> LoraConfig {
+    use TargetModule::{DownProj, GateProj, KProj, OProj, QProj, UpProj, VProj};
+    let target_modules = vec![QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj];
+    LoraConfig { rank: 3, alpha: 4.0, dropout, target_modules, rslora: true }
+}
+
+fn two_sequences() -> (Vec<u32>, Vec<u32>, [QueryRun; 2]) {
+    let tokens = vec![3, 14, 15, 9, 26, 5, 35, 8];
+    let positions = vec![0, 1, 2, 3, 0, 1, 2, 3];
+    let run = |at| QueryRun { query_start: at, query_len: 4, prefix: Vec::new(), own_start: at };
+    (tokens, positions, [run(0), run(4)])
+}
+
+fn hidden(parameters: &Parameters, dropout_key: Option<u64>) -> Vec<f32> {
+    let (tokens, positions, runs) = two_sequences();
+    let read = [3, 7];
+    let batch =
+        Batch { tokens: &tokens, positions: &positions, runs: &runs, read: &read, dropout_key };
+    let mut pass = Pass::new(Activations::F32, parameters.config().n_layers);
+    pass.forward(parameters, &batch).unwrap().to_vec()
+}
+
+#[test]
+fn fresh_adapters_change_no_bit_and_merged_ones_give_the_same_numbers() {
+    let config = tiny_config(Architecture::Qwen2, false);
+    let plain = hidden(&tiny_parameters(&config), None);
+    let fresh = tiny_parameters(&config).with_adapters(&lora(0.3), &SeedTree::new(2));
+    assert_eq!(hidden(&fresh, Some(1)), plain);
+    let adapted = adapted(&config, 0.3);
+    let expected = hidden(&adapted, None);
+    assert_ne!(expected, plain);
+    let (weights, head) = adapted.into_weights();
+    let merged = Parameters::new(&config, weights, head, Precision::F32).unwrap();
+    for (found, expected) in hidden(&merged, None).iter().zip(&expected) {
+        assert!((found - expected).abs() <= 1e-4 * expected.abs().max(1.0), "{found} {expected}");
+    }
+}
+
+#[test]
+fn dropout_is_the_same_forward_and_backward() {
+    let config = tiny_config(Architecture::Llama, true);
+    let mut parameters = adapted(&config, 0.4);
+    let key = Some(77);
+    assert_ne!(hidden(&parameters, key), hidden(&parameters, None));
+    assert_ne!(hidden(&parameters, key), hidden(&parameters, Some(78)));
+    assert_eq!(hidden(&parameters, key), hidden(&parameters, key));
+    // The loss is the sum of the hidden states that are read, each times a number of its own.
+    let slopes: Vec<f32> = (0..2 * config.d_model).map(|i| (i as f32 * 0.7).sin()).collect();
+    for activations in [Activations::F32, Activations::Recompute] {
+        let (tokens, positions, runs) = two_sequences();
+        let read = [3, 7];
+        let batch = Batch {
+            tokens: &tokens,
+            positions: &positions,
+            runs: &runs,
+            read: &read,
+            dropout_key: key,
+        };
+        let mut pass = Pass::new(activations, config.n_layers);
+        let mut gradients = Gradients::new(&parameters);
+        pass.forward(&parameters, &batch).unwrap();
+        pass.backward(&parameters, &batch, &slopes, &mut gradients).unwrap();
+        assert!(
+            parameters.ids().all(|id| gradients.get(id).is_none() || parameters.is_trained(id))
+        );
+        for id in parameters.adapter_ids() {
+            // Along the gradient itself, the loss rises by the gradient's square norm.
+            let gradient = gradients.get(id).unwrap().to_vec();
+            let square: f64 = gradient.iter().map(|&g| f64::from(g).powi(2)).sum();
+            let mut loss_at = |step: f64| -> f64 {
+                let before = parameters.values(id).to_vec();
+                let values = parameters.values_mut(id).iter_mut();
+                values
+                    .zip(&gradient)
+                    .for_each(|(value, g)| *value += (step * f64::from(*g)) as f32);
+                let found = hidden(&parameters, key);
+                parameters.values_mut(id).copy_from_slice(&before);
+                found.iter().zip(&slopes).map(|(&h, &s)| f64::from(h) * f64::from(s)).sum()
+            };
+            let step = 5e-3 / square.sqrt();
+            let slope = (loss_at(step) - loss_at(-step)) / (2.0 * step);
+            assert!(
+                (slope - square).abs() <= 5e-3 * square + 1e-4 * square.sqrt(),
+                "{}: {slope} is not {square}",
+                parameters.name(id)
+            );
+        }
+    }
 }

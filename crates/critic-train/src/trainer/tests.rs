@@ -3,10 +3,10 @@ use crate::loss::tests::{tiny_config, tiny_weights};
 use crate::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate};
 use critic_kernels::Precision;
 use critic_model::REWARD_HEAD;
-use critic_model::backprop::Activations;
+use critic_model::backprop::{Activations, LoraConfig, TargetModule};
 use critic_model::config::Architecture;
 use critic_model::sources::read_arrays;
-use critic_stats::PreferenceLoss;
+use critic_stats::{MarginUse, PreferenceLoss};
 use critic_types::ContentHasher;
 use std::collections::BTreeMap;
 
@@ -31,6 +31,7 @@ pub(crate) fn config() -> TrainConfig {
         critique_dropout: 0.5,
         evaluation: EvaluationConfig::default(),
         keep_checkpoints: 1,
+        lora: None,
     }
 }
 
@@ -65,12 +66,26 @@ fn train(
     folder: &Path,
     stop_after: Option<usize>,
 ) -> Result<Ended, TrainError> {
+    train_on(None, config, pairs, folder, stop_after)
+}
+
+/// Trains with the kernels, or through candle's operations on a device.
+fn train_on(
+    device: Option<Device>,
+    config: &TrainConfig,
+    pairs: &[TrainPair],
+    folder: &Path,
+    stop_after: Option<usize>,
+) -> Result<Ended, TrainError> {
     let decoder = tiny_config(Architecture::Llama, true);
     let trainer =
         Trainer::new(config, pairs, SeedTree::new(4), key("run"), folder, Duration::ZERO)?;
+    let trainer = match device {
+        Some(device) => trainer.composed_on(device)?,
+        None => trainer,
+    };
     let mut n_steps = 0;
     trainer.run(
-        &decoder,
         || {
             TrainableModel::new(
                 &decoder,
@@ -89,6 +104,12 @@ fn train(
             }
         },
     )
+}
+
+fn base() -> TrainableModel {
+    let decoder = tiny_config(Architecture::Llama, true);
+    let weights = tiny_weights(&decoder);
+    TrainableModel::new(&decoder, weights, None, Precision::F32, &SeedTree::new(4)).unwrap()
 }
 
 fn finished(ended: Ended) -> (BTreeMap<String, Vec<f32>>, Vec<StepRecord>) {
@@ -121,15 +142,118 @@ fn both_losses_fall_and_the_pairs_are_ranked() {
 #[test]
 fn stop_and_resume_equals_a_straight_run_to_the_bit() {
     let data = pairs(5);
+    for device in [None, Some(Device::Cpu)] {
+        let run = |folder: &Path, stop_after| {
+            train_on(device.clone(), &config(), &data, folder, stop_after).unwrap()
+        };
+        let straight = tempfile::tempdir().unwrap();
+        let expected = finished(run(straight.path(), None));
+        for stop_after in [1, 4, 8] {
+            let folder = tempfile::tempdir().unwrap();
+            let stopped = run(folder.path(), Some(stop_after));
+            assert!(matches!(stopped, Ended::Interrupted { n_steps } if n_steps == stop_after));
+            assert_eq!(finished(run(folder.path(), None)), expected);
+        }
+    }
+}
+
+fn with_lora() -> TrainConfig {
+    let lora = LoraConfig {
+        rank: 3,
+        alpha: 6.0,
+        dropout: 0.2,
+        target_modules: vec![TargetModule::QProj, TargetModule::VProj, TargetModule::DownProj],
+        rslora: false,
+    };
+    TrainConfig { lora: Some(lora), ..config() }
+}
+
+#[test]
+fn adapters_stop_and_resume_to_the_bit_and_leave_the_rest_as_it_was() {
+    let data = pairs(5);
     let straight = tempfile::tempdir().unwrap();
-    let expected = finished(train(&config(), &data, straight.path(), None).unwrap());
+    let expected = finished(train(&with_lora(), &data, straight.path(), None).unwrap());
     for stop_after in [1, 4, 8] {
         let folder = tempfile::tempdir().unwrap();
-        let stopped = train(&config(), &data, folder.path(), Some(stop_after)).unwrap();
-        assert!(matches!(stopped, Ended::Interrupted { n_steps } if n_steps == stop_after));
-        let resumed = finished(train(&config(), &data, folder.path(), None).unwrap());
+        train(&with_lora(), &data, folder.path(), Some(stop_after)).unwrap();
+        let mut arrays = BTreeMap::new();
+        let step = format!("step-{stop_after:06}/weights.safetensors");
+        read_arrays(&folder.path().join(step), &mut arrays).unwrap();
+        assert_eq!(arrays.len(), 2 * 3 * 2 + 1, "{:?}", arrays.keys());
+        let resumed = finished(train(&with_lora(), &data, folder.path(), None).unwrap());
         assert_eq!(resumed, expected);
     }
+    let targets = ["q_proj", "v_proj", "down_proj", REWARD_HEAD];
+    let (before, head) = base().into_weights();
+    for (name, weight) in before.into_iter().chain([(REWARD_HEAD.to_owned(), head)]) {
+        let is_target = targets.iter().any(|target| name.contains(target));
+        assert_eq!(weight.values() != expected.0[&name], is_target, "{name}");
+    }
+}
+
+#[test]
+fn adapters_learn_with_any_precision_and_activations() {
+    for (precision, activations) in
+        [(Precision::F32, Activations::Recompute), (Precision::Bf16, Activations::Bf16)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let config = TrainConfig { epochs: 12, precision, activations, ..with_lora() };
+        let (_, records) = finished(train(&config, &pairs(6), folder.path(), None).unwrap());
+        assert!(records[30].critique_loss < records[0].critique_loss);
+        assert!(records[35].preference_loss.unwrap() < 0.6, "{:?}", records[35]);
+    }
+}
+
+#[test]
+fn a_training_goes_on_elsewhere_and_ends_with_the_same_weights() {
+    let data = pairs(6);
+    // Three steps; an ε that keeps the length of a step from hanging on the last bits of small gradients.
+    let config = TrainConfig { epochs: 1, epsilon: 1e-3, ..config() };
+    let run = |sittings: [Option<Device>; 2], stop_after: Option<usize>| {
+        let folder = tempfile::tempdir().unwrap();
+        let [first, second] = sittings;
+        match train_on(first, &config, &data, folder.path(), stop_after).unwrap() {
+            Ended::Interrupted { .. } => {
+                finished(train_on(second, &config, &data, folder.path(), None).unwrap())
+            }
+            ended => finished(ended),
+        }
+    };
+    let (kernels, candle) = (None, Some(Device::Cpu));
+    let (expected, records) = run([kernels.clone(), kernels.clone()], None);
+    assert_eq!(records.len(), 3);
+    for (sittings, stop_after) in [
+        ([candle.clone(), candle.clone()], None),
+        ([kernels.clone(), candle.clone()], Some(1)),
+        ([candle, kernels], Some(2)),
+    ] {
+        let (weights, found) = run(sittings, stop_after);
+        for (found, record) in found.iter().zip(&records) {
+            assert!((found.joint_loss - record.joint_loss).abs() < 1e-4, "{found:?}");
+            assert!((found.grad_norm / record.grad_norm - 1.0).abs() < 1e-3, "{found:?}");
+        }
+        assert!(weights.keys().eq(expected.keys()));
+        for (name, expected) in &expected {
+            for (found, expected) in weights[name].iter().zip(expected) {
+                // A thousandth of one step's length.
+                assert!((found - expected).abs() < 1e-5, "{name}: {found} is not {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_only_the_kernels_do_is_refused_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |config: &TrainConfig| {
+        train_on(Some(Device::Cpu), config, &pairs(1), folder.path(), None).unwrap_err()
+    };
+    let error = refused(&TrainConfig { precision: Precision::Bf16, ..config() });
+    assert!(matches!(error, TrainError::NotOnDevice { setting: "precision", .. }), "{error}");
+    let error = refused(&with_lora());
+    assert!(matches!(error, TrainError::NotOnDevice { setting: "lora", .. }), "{error}");
+    let error = refused(&TrainConfig { activations: Activations::Recompute, ..config() });
+    assert!(matches!(error, TrainError::NotOnDevice { setting: "activations", .. }), "{error}");
 }
 
 #[test]
@@ -154,12 +278,11 @@ fn how_a_step_is_cut_into_packs_does_not_matter() {
 fn a_checkpoint_of_another_run_is_not_taken_up() {
     let folder = tempfile::tempdir().unwrap();
     train(&config(), &pairs(4), folder.path(), Some(2)).unwrap();
-    let decoder = tiny_config(Architecture::Llama, true);
     let checkpoints = Checkpoints::new(folder.path(), 1);
-    assert!(checkpoints.load(&key("run"), &decoder, Precision::F32).unwrap().is_some());
-    assert!(checkpoints.load(&key("another run"), &decoder, Precision::F32).unwrap().is_none());
+    assert!(checkpoints.load(&key("run")).unwrap().is_some());
+    assert!(checkpoints.load(&key("another run")).unwrap().is_none());
     checkpoints.clear();
-    assert!(checkpoints.load(&key("run"), &decoder, Precision::F32).unwrap().is_none());
+    assert!(checkpoints.load(&key("run")).unwrap().is_none());
 }
 
 #[test]
@@ -183,6 +306,28 @@ fn a_pair_beyond_the_pack_is_named() {
 }
 
 #[test]
+fn a_margin_that_would_turn_a_label_round_is_refused_where_it_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |margin: Option<f64>| -> Vec<TrainPair> {
+        pairs(2).into_iter().map(|pair| TrainPair { margin, ..pair }).collect()
+    };
+    let using = |margin_use| TrainConfig {
+        preference: PreferenceLoss { margin: margin_use, ..PreferenceLoss::default() },
+        epochs: 1,
+        ..config()
+    };
+    for margin_use in [MarginUse::Subtract, MarginUse::Scale] {
+        for margin in [-1.0, f64::NAN, f64::INFINITY] {
+            let found = train(&using(margin_use), &with(Some(margin)), folder.path(), None);
+            assert!(matches!(found, Err(TrainError::Margin { pair_id, .. }) if pair_id == "p0"));
+        }
+        let found = train(&using(margin_use), &with(None), folder.path(), None);
+        assert!(matches!(found, Err(TrainError::NoMargins { n_pairs: 2 })));
+    }
+    assert!(train(&using(MarginUse::Ignore), &with(Some(-1.0)), folder.path(), None).is_ok());
+}
+
+#[test]
 fn the_scalar_baseline_is_the_same_trainer_without_critiques() {
     let folder = tempfile::tempdir().unwrap();
     let config = TrainConfig {
@@ -201,6 +346,7 @@ fn the_scalar_baseline_is_the_same_trainer_without_critiques() {
 }
 
 fn train_looking(
+    device: Option<Device>,
     config: &TrainConfig,
     folder: &Path,
     stop_after: Option<usize>,
@@ -217,11 +363,15 @@ fn train_looking(
     let trainer =
         Trainer::new(config, &data, SeedTree::new(4), key("run"), folder, Duration::ZERO)?
             .with_held_out(&held_out);
+    let trainer = match device {
+        Some(device) => trainer.composed_on(device)?,
+        None => trainer,
+    };
     let weights = tiny_weights(&decoder);
     let start =
         || TrainableModel::new(&decoder, weights, None, config.precision, &SeedTree::new(4));
     let mut n_steps = 0;
-    trainer.run(&decoder, start, &mut |_| {
+    trainer.run(start, &mut |_| {
         n_steps += 1;
         if Some(n_steps) == stop_after { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })
@@ -239,10 +389,17 @@ fn looking() -> TrainConfig {
 
 #[test]
 fn looking_at_held_out_pairs_changes_nothing_but_what_is_kept() {
+    for device in [None, Some(Device::Cpu)] {
+        looking_changes_nothing_but_what_is_kept(device);
+    }
+}
+
+fn looking_changes_nothing_but_what_is_kept(device: Option<Device>) {
     let (folder, plain) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (best, records) = finished(train_looking(&looking(), folder.path(), None).unwrap());
+    let (best, records) =
+        finished(train_looking(device.clone(), &looking(), folder.path(), None).unwrap());
     let last = TrainConfig { evaluation: EvaluationConfig::default(), ..looking() };
-    let (_, unseen) = finished(train_looking(&last, plain.path(), None).unwrap());
+    let (_, unseen) = finished(train_looking(device.clone(), &last, plain.path(), None).unwrap());
     let losses = |records: &[StepRecord]| -> Vec<f64> {
         records.iter().map(|record| record.joint_loss).collect()
     };
@@ -255,7 +412,7 @@ fn looking_at_held_out_pairs_changes_nothing_but_what_is_kept() {
     let (step, _) = best_step(&looking(), &records).unwrap();
     assert!(step < 11, "the best step is the last one: {records:?}");
     let stopped = tempfile::tempdir().unwrap();
-    let ended = train_looking(&looking(), stopped.path(), Some(step + 1)).unwrap();
+    let ended = train_looking(device.clone(), &looking(), stopped.path(), Some(step + 1)).unwrap();
     assert!(matches!(ended, Ended::Interrupted { .. }));
     let name = format!("step-{:06}", step + 1);
     let mut weights = BTreeMap::new();
@@ -269,21 +426,25 @@ fn looking_at_held_out_pairs_changes_nothing_but_what_is_kept() {
 fn stopping_early_is_exact_across_interruptions() {
     let evaluation = EvaluationConfig { patience: 2, ..looking().evaluation };
     let config = TrainConfig { evaluation, ..looking() };
-    let straight = tempfile::tempdir().unwrap();
-    let expected = finished(train_looking(&config, straight.path(), None).unwrap());
-    assert!(expected.1.len() < 12, "{}", expected.1.len());
-    for stop_after in 1..expected.1.len() {
-        let folder = tempfile::tempdir().unwrap();
-        train_looking(&config, folder.path(), Some(stop_after)).unwrap();
-        let resumed = finished(train_looking(&config, folder.path(), None).unwrap());
-        assert_eq!(resumed, expected);
+    for device in [None, Some(Device::Cpu)] {
+        let run = |folder: &Path, stop_after| {
+            train_looking(device.clone(), &config, folder, stop_after).unwrap()
+        };
+        let straight = tempfile::tempdir().unwrap();
+        let expected = finished(run(straight.path(), None));
+        assert!(expected.1.len() < 12, "{}", expected.1.len());
+        for stop_after in 1..expected.1.len() {
+            let folder = tempfile::tempdir().unwrap();
+            run(folder.path(), Some(stop_after));
+            assert_eq!(finished(run(folder.path(), None)), expected);
+        }
     }
 }
 
 #[test]
 fn the_newest_checkpoints_stay() {
     let folder = tempfile::tempdir().unwrap();
-    train_looking(&looking(), folder.path(), Some(5)).unwrap();
+    train_looking(None, &looking(), folder.path(), Some(5)).unwrap();
     let mut names: Vec<String> = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -303,7 +464,7 @@ fn curve(precision: Precision, activations: Activations, seed: u64) -> Vec<f64> 
         Trainer::new(&config, &data, seed, key("curve"), folder.path(), Duration::MAX).unwrap();
     let start =
         || TrainableModel::new(&decoder, tiny_weights(&decoder), None, config.precision, &seed);
-    let ended = trainer.run(&decoder, start, &mut |_| ControlFlow::Continue(())).unwrap();
+    let ended = trainer.run(start, &mut |_| ControlFlow::Continue(())).unwrap();
     finished(ended).1.iter().map(|record| record.joint_loss).collect()
 }
 

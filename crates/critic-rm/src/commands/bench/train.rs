@@ -4,9 +4,11 @@ use super::machine::Machine;
 use super::memory;
 use super::products::peak_flops;
 use super::work::{Work, as_tokens, fetch_model, settings};
+use crate::exit::Fault;
 use crate::methods::Method;
 use anyhow::{Result, anyhow};
 use critic_kernels::Precision;
+use critic_model::composed::TrainDevice;
 use critic_model::config::DecoderConfig;
 use critic_model::sources::Fetched;
 use critic_train::{Ended, StepRecord, TrainConfig, TrainPair, TrainableModel, Trainer};
@@ -122,6 +124,11 @@ pub(super) struct TrainRun {
 impl TrainBench {
     pub(super) fn new(args: &TrainArgs) -> Result<Self> {
         let settings = settings(&args.common, train_flags())?;
+        if settings.train.device != TrainDevice::Cpu {
+            return Err(Fault::config(anyhow!(
+                "bench train measures the kernels of the CPU; leave train.device at cpu"
+            )));
+        }
         let fetched = fetch_model(&settings)?;
         let model = fetched.load()?;
         let work = Work::read(&args.common)?;
@@ -154,7 +161,7 @@ impl TrainBench {
             started = Some(Instant::now());
             Ok(model)
         };
-        let ended = trainer.run(&self.decoder, start, &mut |_| ControlFlow::Continue(()))?;
+        let ended = trainer.run(start, &mut |_| ControlFlow::Continue(()))?;
         match (ended, started) {
             (Ended::Finished { records, .. }, Some(started)) => {
                 Ok(TrainRun { records, seconds: started.elapsed().as_secs_f64() })

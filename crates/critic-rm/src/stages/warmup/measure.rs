@@ -1,8 +1,8 @@
 use super::super::candidates;
+use super::super::critic::Critic;
 use super::super::session::Session;
 use anyhow::Result;
 use critic_method::{CritiqueSettings, filter, locates_mistake};
-use critic_model::sources::LoadedModel;
 use critic_types::{Candidate, OracleCritique, PreferencePair, Provenance, Side};
 use std::collections::HashMap;
 use std::fmt;
@@ -36,7 +36,7 @@ impl fmt::Display for CriticQuality {
 /// Measures a critic on the first held-out pairs; nothing when that is not asked for.
 pub(super) fn run(
     session: &mut Session,
-    critic: &LoadedModel,
+    critic: &Critic,
     stage: &str,
 ) -> Result<Option<CriticQuality>> {
     let n = session.resolved.settings.warmup.measure_pairs.min(session.eval.pairs.len());
@@ -49,20 +49,16 @@ pub(super) fn run(
         sampling: chosen.sampling(),
         seed: session.seed().child("critic quality"),
     };
-    let mut hasher = session.engine_hasher("critic quality", critic);
+    let mut hasher = session.critic_hasher("critic quality", critic);
     hasher.text(&serde_json::to_string(&(chosen, &session.eval.content))?);
     let key = hasher.finish();
     let pairs: Vec<PreferencePair> = session.eval.pairs[..n].to_vec();
     let written =
         candidates::write(session, critic, &pairs, &settings, &key, "measuring the critic")?;
     let quality = measured(session, &pairs, &written.candidates)?;
-    session.finish(
-        stage,
-        &key,
-        written.seconds,
-        written.n_done > 0,
-        vec![("critiques", written.candidates.len().to_string())],
-    )?;
+    let mut facts = vec![("critiques", written.candidates.len().to_string())];
+    facts.extend(written.taken);
+    session.finish(stage, &key, written.seconds, written.n_done > 0, facts)?;
     Ok(Some(quality))
 }
 

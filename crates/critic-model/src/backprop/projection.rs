@@ -1,0 +1,186 @@
+use super::dropout::Mask;
+use super::gradients::Gradients;
+use super::layer::Layer;
+use super::parameters::{AdapterIds, ProjectionIds};
+use crate::decoder::add_bias;
+use crate::error::ModelError;
+use critic_kernels::Precision;
+use critic_kernels::linear::{self, Update};
+
+/// Buffers of an adapter at work.
+#[derive(Debug, Default)]
+pub(super) struct AdapterScratch {
+    /// What dropout leaves of x, or the gradient of it, `[n_tokens, n_in]`.
+    dropped: Vec<f32>,
+    /// scale · dropout(x)·Aᵀ and its gradient, `[n_tokens, rank]`.
+    inner: Vec<f32>,
+    grad_inner: Vec<f32>,
+}
+
+impl Layer<'_> {
+    fn sizes(&self, projection: ProjectionIds) -> [usize; 3] {
+        let shape = self.parameters.shape(projection.weight);
+        [self.n_tokens(), shape[1], shape[0]]
+    }
+
+    pub(super) fn project(
+        &self,
+        projection: ProjectionIds,
+        x: &[f32],
+        out: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
+        let sizes @ [n, _, n_out] = self.sizes(projection);
+        out.resize(n * n_out, 0.0);
+        let weight = self.parameters.matrix(projection.weight);
+        linear::forward(sizes, x, weight, out, Update::Write)?;
+        if let Some(bias) = projection.bias {
+            add_bias(self.parameters.values(bias), out);
+        }
+        self.add_adapter(projection, x, out)
+    }
+
+    /// As [`project`](Self::project), added to `stream`.
+    pub(super) fn project_onto(
+        &self,
+        projection: ProjectionIds,
+        x: &[f32],
+        stream: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let weight = self.parameters.matrix(projection.weight);
+        linear::forward(self.sizes(projection), x, weight, stream, Update::Add)?;
+        if let Some(bias) = projection.bias {
+            add_bias(self.parameters.values(bias), stream);
+        }
+        self.add_adapter(projection, x, stream)
+    }
+
+    pub(super) fn backward_input(
+        &self,
+        projection: ProjectionIds,
+        grad_y: &[f32],
+        grad_x: &mut Vec<f32>,
+        update: Update,
+    ) -> Result<(), ModelError> {
+        let sizes @ [n, n_in, _] = self.sizes(projection);
+        grad_x.resize(n * n_in, 0.0);
+        let weight = self.parameters.matrix(projection.weight);
+        linear::backward_input(sizes, grad_y, weight, grad_x, update)?;
+        let Some(adapter) = projection.adapter else { return Ok(()) };
+        let scratch = &mut *self.adapters.borrow_mut();
+        self.grad_inner(adapter, sizes, grad_y, scratch)?;
+        let a = self.parameters.matrix(adapter.a);
+        let sizes = [n, n_in, self.rank(adapter)];
+        let Some(mask) = self.mask(adapter) else {
+            return Ok(linear::backward_input(sizes, &scratch.grad_inner, a, grad_x, Update::Add)?);
+        };
+        scratch.dropped.resize(grad_x.len(), 0.0);
+        let grad_dropped = &mut scratch.dropped;
+        linear::backward_input(sizes, &scratch.grad_inner, a, grad_dropped, Update::Write)?;
+        mask.add(grad_dropped, grad_x);
+        Ok(())
+    }
+
+    pub(super) fn backward_weight(
+        &self,
+        projection: ProjectionIds,
+        grad_y: &[f32],
+        x: &[f32],
+        gradients: &mut Gradients,
+    ) -> Result<(), ModelError> {
+        let sizes @ [n, n_in, n_out] = self.sizes(projection);
+        if gradients.has_room(projection.weight) {
+            let precision = self.parameters.matrix(projection.weight).precision();
+            let sum = gradients.add_to(projection.weight);
+            linear::backward_weight(precision, sizes, grad_y, x, sum)?;
+        }
+        if let Some(bias) = projection.bias.filter(|&bias| gradients.has_room(bias)) {
+            let sum = gradients.add_to(bias);
+            for row in grad_y.chunks_exact(sum.len()) {
+                sum.iter_mut().zip(row).for_each(|(sum, grad)| *sum += grad);
+            }
+        }
+        let Some(adapter) = projection.adapter else { return Ok(()) };
+        let scratch = &mut *self.adapters.borrow_mut();
+        self.inner(adapter, sizes, x, scratch)?;
+        self.grad_inner(adapter, sizes, grad_y, scratch)?;
+        let AdapterScratch { dropped, inner, grad_inner } = scratch;
+        let x = if self.mask(adapter).is_some() { dropped } else { x };
+        let rank = self.rank(adapter);
+        let sum = gradients.add_to(adapter.b);
+        linear::backward_weight(Precision::F32, [n, rank, n_out], grad_y, inner, sum)?;
+        let sum = gradients.add_to(adapter.a);
+        Ok(linear::backward_weight(Precision::F32, [n, n_in, rank], grad_inner, x, sum)?)
+    }
+
+    /// `y += scale · (dropout(x)·Aᵀ)·Bᵀ`.
+    fn add_adapter(
+        &self,
+        projection: ProjectionIds,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> Result<(), ModelError> {
+        let Some(adapter) = projection.adapter else { return Ok(()) };
+        let sizes @ [n, _, n_out] = self.sizes(projection);
+        let scratch = &mut *self.adapters.borrow_mut();
+        self.inner(adapter, sizes, x, scratch)?;
+        let b = self.parameters.matrix(adapter.b);
+        let sizes = [n, self.rank(adapter), n_out];
+        Ok(linear::forward(sizes, &scratch.inner, b, y, Update::Add)?)
+    }
+
+    fn rank(&self, adapter: AdapterIds) -> usize {
+        self.parameters.shape(adapter.a)[0]
+    }
+
+    fn mask(&self, adapter: AdapterIds) -> Option<Mask> {
+        let dropout = self.parameters.adapter_dropout();
+        let key = self.batch.dropout_key.filter(|_| dropout > 0.0)?;
+        Some(Mask::new(key, adapter.number, dropout))
+    }
+
+    /// `inner = scale · dropout(x)·Aᵀ`, and `dropped = dropout(x)` where there is any.
+    fn inner(
+        &self,
+        adapter: AdapterIds,
+        [n, n_in, _]: [usize; 3],
+        x: &[f32],
+        scratch: &mut AdapterScratch,
+    ) -> Result<(), ModelError> {
+        let AdapterScratch { dropped, inner, .. } = scratch;
+        let x = match self.mask(adapter) {
+            Some(mask) => {
+                dropped.resize(x.len(), 0.0);
+                mask.write(x, dropped);
+                dropped
+            }
+            None => x,
+        };
+        let rank = self.rank(adapter);
+        inner.resize(n * rank, 0.0);
+        let a = self.parameters.matrix(adapter.a);
+        linear::forward([n, n_in, rank], x, a, inner, Update::Write)?;
+        scale(inner, self.parameters.adapter_scale());
+        Ok(())
+    }
+
+    /// `grad_inner = scale · grad_y·B`.
+    fn grad_inner(
+        &self,
+        adapter: AdapterIds,
+        [n, _, n_out]: [usize; 3],
+        grad_y: &[f32],
+        scratch: &mut AdapterScratch,
+    ) -> Result<(), ModelError> {
+        let rank = self.rank(adapter);
+        let grad_inner = &mut scratch.grad_inner;
+        grad_inner.resize(n * rank, 0.0);
+        let b = self.parameters.matrix(adapter.b);
+        linear::backward_input([n, rank, n_out], grad_y, b, grad_inner, Update::Write)?;
+        scale(grad_inner, self.parameters.adapter_scale());
+        Ok(())
+    }
+}
+
+fn scale(x: &mut [f32], factor: f32) {
+    x.iter_mut().for_each(|x| *x *= factor);
+}

@@ -1,0 +1,183 @@
+use super::asking::{games, implicit, judgements, rewards};
+use super::items::BenchData;
+use crate::commands::explain::explain;
+use crate::commands::score::model_folder;
+use crate::exit::Fault;
+use crate::journal::Journal;
+use crate::progress::{Cancel, Meter, say};
+use crate::stages::{TrainedModel, load_model};
+use anyhow::{Result, anyhow};
+use critic_engine::EngineError;
+use critic_eval::SampledResponse;
+use critic_local::{EngineLimits, LocalEngine};
+use critic_method::{READINGS, ScoreSettings};
+use critic_model::sources::load_folder;
+use critic_model::{Decoder, WeightFormat};
+use critic_text::{PairwisePrompt, Prompts};
+use critic_types::ContentHasher;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Answers under way at once, and so on; no limit changes a number.
+const LIMITS: EngineLimits =
+    EngineLimits { max_leaves: 64, prefill_tokens: 512, kv_tokens: 24_576 };
+
+/// Who puts numbers on responses by running a model.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// A reward model: m rewards after critiques, and the one without.
+    Reward { folder: PathBuf },
+    /// A language model that is asked for critiques and judgements of each response alone.
+    Judge { model: String },
+    /// A language model that is asked which of two responses is better, in both orders.
+    Pairwise { model: String },
+    /// ln π(response) − ln π_ref(response): the reward that DPO leaves in its policy (arXiv 2305.18290).
+    Implicit { policy: String, reference: String },
+}
+
+impl Kind {
+    /// How samples of it are told from others of the same model.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Reward { .. } => "reward",
+            Self::Judge { .. } => "judge",
+            Self::Pairwise { .. } => "pairwise",
+            Self::Implicit { .. } => "implicit",
+        }
+    }
+}
+
+/// A contestant that runs a model.
+#[derive(Debug, Clone)]
+pub(super) struct Entrant {
+    pub(super) name: String,
+    pub(super) kind: Kind,
+}
+
+/// What one call of a contestant gives for one response.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sample {
+    /// Rewards, or a judge's forced verdicts, with and without critique.
+    pub(super) response: SampledResponse,
+    /// The scores that the critiques state; of a judge alone.
+    pub(super) stated: Vec<Option<f64>>,
+    /// Log-odds that the judge finds this response better, asked with it first and with it second.
+    pub(super) games: Option<[f64; 2]>,
+}
+
+/// An item and one of its responses.
+pub(super) type Place = (usize, usize);
+
+/// By item and response.
+pub(super) type Sampled = BTreeMap<Place, Sample>;
+
+/// How a contest is run.
+#[derive(Debug)]
+pub(super) struct Conduct<'a> {
+    pub(super) critiques: ScoreSettings,
+    pub(super) weights: WeightFormat,
+    /// Whether to say what the engines computed.
+    pub(super) explain: bool,
+    pub(super) prompts: Prompts,
+    pub(super) folder: &'a Path,
+    pub(super) cancel: Cancel,
+}
+
+impl Entrant {
+    /// Its samples of every response, those that stand in its journal apart; what fails is told, counted
+    /// as missing, and tried again by the next call.
+    pub(super) fn sample(&self, data: &BenchData, conduct: &Conduct<'_>) -> Result<Sampled> {
+        let samples = conduct.folder.join("samples");
+        std::fs::create_dir_all(&samples)
+            .map_err(|error| Fault::store(anyhow!("{}: {error}", samples.display())))?;
+        let mut hasher = ContentHasher::new("contest samples");
+        hasher.text(conduct.weights.name()).text(READINGS);
+        hasher.text(&format!("{:?}", conduct.critiques)).text(self.kind.name());
+        hasher.text(conduct.prompts.digest().as_str()).text(PairwisePrompt::builtin().text());
+        let mut engines = self.engines(conduct, &mut hasher)?;
+        // Other settings have another file and more rows the same one, so that no sample is ever lost.
+        let work = hasher.finish();
+        let name = self.name.replace(['/', ' '], "-");
+        let file = format!("{}--{name}--{:.12}.jsonl", data.slug, work.as_str());
+        let mut journal: Journal<String, Sample> = Journal::open(samples.join(file), &work)?;
+        let keys: BTreeMap<Place, String> =
+            data.places().map(|place| (place, data.address(place).to_string())).collect();
+        let open: Vec<Place> =
+            data.places().filter(|place| !journal.done().contains_key(&keys[place])).collect();
+        let n_done = keys.len() - open.len();
+        let sampled = |journal: &Journal<String, Sample>| -> Sampled {
+            let found =
+                |(place, key): (&Place, &String)| Some((*place, journal.done().get(key)?.clone()));
+            keys.iter().filter_map(found).collect()
+        };
+        if open.is_empty() {
+            return Ok(sampled(&journal));
+        }
+        let title = format!("{} on {}", self.name, data.slug);
+        let mut meter = Meter::new(&title, keys.len() as u64, n_done as u64);
+        let (mut written, mut failures) = (Ok(()), Vec::new());
+        let mut keep = |place: Place, result: Result<Sample, EngineError>| {
+            match result {
+                Ok(sample) => written = journal.add(keys[&place].clone(), sample),
+                Err(error) => failures.push(error.to_string()),
+            }
+            meter.advance("");
+            if written.is_err() || conduct.cancel.is_set() {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        match (&self.kind, &mut engines[..]) {
+            (Kind::Reward { .. }, [engine]) => rewards(engine, data, &open, conduct, &mut keep),
+            (Kind::Judge { .. }, [engine]) => judgements(engine, data, &open, conduct, &mut keep),
+            (Kind::Pairwise { .. }, [engine]) => games(engine, data, &open, &mut keep),
+            (Kind::Implicit { .. }, [policy, reference]) => {
+                implicit(policy, reference, data, &open, conduct, &mut keep);
+            }
+            _ => {}
+        }
+        meter.finish();
+        if conduct.explain {
+            engines.iter().for_each(|engine| explain(engine, conduct.weights));
+        }
+        written?;
+        if conduct.cancel.is_set() {
+            return Err(Fault::interrupted("the same command"));
+        }
+        failures.iter().take(3).for_each(|failure| say(format!("{title}: no number: {failure}")));
+        Ok(sampled(&journal))
+    }
+
+    /// The models that it runs; the address of their weights goes into `hasher`.
+    fn engines(
+        &self,
+        conduct: &Conduct<'_>,
+        hasher: &mut ContentHasher,
+    ) -> Result<Vec<LocalEngine>> {
+        let names: Vec<&String> = match &self.kind {
+            Kind::Reward { folder } => {
+                let model = load_folder(folder)?;
+                hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
+                let (prompts, weights) = (&conduct.prompts, conduct.weights);
+                return Ok(vec![TrainedModel::engine(folder, prompts, LIMITS, weights)?]);
+            }
+            Kind::Judge { model } | Kind::Pairwise { model } => vec![model],
+            Kind::Implicit { policy, reference } => vec![policy, reference],
+        };
+        let mut engines = Vec::with_capacity(names.len());
+        for name in names {
+            let folder = model_folder(Path::new(name)).map(|folder| folder.display().to_string());
+            let model = load_model(&folder.unwrap_or_else(|_| name.clone()))?;
+            hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
+            let decoder = Decoder::new(&model.config, &model.weights, conduct.weights)?;
+            let prompts = conduct.prompts.clone();
+            let engine = LocalEngine::new(decoder, None, model.renderer, prompts, LIMITS)
+                .map_err(|error| Fault::model(error.into()))?;
+            engines.push(engine);
+        }
+        Ok(engines)
+    }
+}

@@ -1,0 +1,143 @@
+use super::BenchResult;
+use super::numbers::{Number, Numbers};
+
+/// The parts of a bench beside its first number that a terminal shows.
+const MAX_PARTS: usize = 4;
+
+fn percent(number: &Number) -> String {
+    number.value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value))
+}
+
+fn interval(number: &Number) -> String {
+    number
+        .interval
+        .map_or(String::new(), |(low, high)| format!("{:.1} – {:.1}", 100.0 * low, 100.0 * high))
+}
+
+fn first(numbers: &Numbers) -> &Number {
+    &numbers.parts[0]
+}
+
+/// A bench as lines of text, in percent.
+pub(super) fn terminal(result: &BenchResult) -> String {
+    let width = result.numbers.iter().map(|row| row.contestant.chars().count()).max().unwrap_or(0);
+    let Some(some) = result.numbers.first() else { return result.title.clone() };
+    let n_parts = some.parts.len().min(MAX_PARTS + 1);
+    let mut out = format!("\n{}\n", result.title);
+    let head: Vec<String> =
+        some.parts[1..n_parts].iter().map(|part| format!("{:>14.14}", part.name)).collect();
+    let head = format!(
+        "{:<width$}  {:>10.10}  {:>13}  {:>7} {:>7}  {}",
+        "contestant",
+        first(some).name,
+        "95 % interval",
+        "items",
+        "missing",
+        head.join(" ")
+    );
+    out += head.trim_end();
+    for row in &result.numbers {
+        let parts: Vec<String> = row
+            .parts
+            .iter()
+            .take(n_parts)
+            .skip(1)
+            .map(|part| format!("{:>14}", percent(part)))
+            .collect();
+        let line = format!(
+            "{:<width$}  {:>10}  {:>13}  {:>7} {:>7}  {}",
+            row.contestant,
+            percent(first(row)),
+            interval(first(row)),
+            row.n_items,
+            row.n_missing,
+            parts.join(" ")
+        );
+        out.push('\n');
+        out += line.trim_end();
+    }
+    for note in &result.notes {
+        out.push('\n');
+        out += note;
+    }
+    out
+}
+
+/// All benches with every part, and the comparisons.
+pub(super) fn markdown(results: &[BenchResult]) -> String {
+    let mut out = String::from(
+        "# Contest\n\nNumbers in percent; a missing number is counted and never imputed; a tie is wrong.\n",
+    );
+    for result in results {
+        out += &format!("\n## {}\n\n", cell(&result.title));
+        let Some(some) = result.numbers.first() else { continue };
+        out += &format!(
+            "| contestant | {} | 95 % interval | items | missing |",
+            cell(&first(some).name)
+        );
+        some.parts[1..].iter().for_each(|part| out += &format!(" {} |", cell(&part.name)));
+        out += &format!("\n|{}\n", "---|".repeat(some.parts.len() + 4));
+        for row in &result.numbers {
+            let (number, between) = (percent(first(row)), interval(first(row)));
+            out += &format!(
+                "| {} | {number} | {between} | {} | {} |",
+                cell(&row.contestant),
+                row.n_items,
+                row.n_missing
+            );
+            row.parts[1..].iter().for_each(|part| out += &format!(" {} |", percent(part)));
+            out.push('\n');
+        }
+        if !result.comparisons.is_empty() {
+            out += "\n| a | b | pairs | a − b | 95 % interval, whole prompts | McNemar p | permutation p | Holm |\n|---|---|---|---|---|---|---|---|\n";
+        }
+        for corrected in &result.comparisons {
+            let comparison = &corrected.comparison;
+            let between = corrected.clustered.interval;
+            out += &format!(
+                "| {} | {} | {} | {:+.1} | {:+.1} – {:+.1} | {:.3} | {:.3} | {:.3} |\n",
+                cell(&comparison.a),
+                cell(&comparison.b),
+                comparison.n_pairs,
+                100.0 * comparison.difference,
+                100.0 * between.low,
+                100.0 * between.high,
+                comparison.mcnemar_p,
+                corrected.permutation.p,
+                corrected.holm_p
+            );
+        }
+        out += &calibration(result);
+        for note in &result.notes {
+            out += &format!("\n{}\n", cell(note));
+        }
+    }
+    out
+}
+
+fn calibration(result: &BenchResult) -> String {
+    let calibrated =
+        result.diagnostics.iter().filter_map(|one| Some((one, one.calibration.as_ref()?)));
+    let mut lines = String::new();
+    for (one, found) in calibrated {
+        lines += &format!(
+            "| {} | {:.3} | {:.3} | {:.3} | {:.3} |\n",
+            cell(&one.name),
+            found.expected_error,
+            found.adaptive_error,
+            found.brier_score,
+            found.log_loss
+        );
+    }
+    if lines.is_empty() {
+        return lines;
+    }
+    format!(
+        "\n| calibration | ECE | adaptive ECE | Brier | log loss |\n|---|---|---|---|---|\n{lines}"
+    )
+}
+
+/// Text that cannot leave its cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
