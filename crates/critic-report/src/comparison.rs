@@ -1,7 +1,7 @@
 //! Several runs beside each other.
 
 use crate::csv_files::of_sections;
-use crate::format::{duration, size};
+use crate::format::{ABSENT, duration, size};
 use crate::markdown::written;
 use crate::page::{Card, FigureGroup, Page, Part, browser_html};
 use crate::plots::accuracy_figure;
@@ -9,16 +9,15 @@ use crate::table::{Align, Cell, Table};
 use crate::tables::{Section, accuracy_cells, comparisons};
 use crate::{ItemRecord, ReportError, RunRecord};
 use critic_eval::{
-    Contestant, ContestantResult, CorrectedComparison, PredictionScale, compare_all, evaluate,
+    Contestant, ContestantResult, CorrectedComparison, PredictionScale, compare_matches, evaluate,
 };
 use critic_stats::{Bootstrap, TieRule};
-use critic_types::{PreferencePair, SeedTree, Side};
+use critic_types::{ContentId, PreferencePair, SeedTree, Side};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Runs beside each other on the held-out pairs that all of them scored.
 ///
-/// Contestants are named `RUN: CONTESTANT`. The contestant that the first run is about is tested against
-/// those of the same name and those that the other runs are about.
+/// Contestants are named `RUN: CONTESTANT`; those that the runs are about are tested each against each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RunComparison {
     names: Vec<String>,
@@ -37,22 +36,21 @@ impl RunComparison {
     /// [`ReportError::NoCommonPair`], [`ReportError::Comparison`].
     pub fn new(runs: Vec<(String, RunRecord)>, seed: SeedTree) -> Result<Self, ReportError> {
         let (names, records): (Vec<String>, Vec<RunRecord>) = runs.into_iter().unzip();
-        let mut items: BTreeMap<(&str, critic_types::ContentId), ItemRecord> = BTreeMap::new();
-        let mut n_seen: BTreeMap<(&str, critic_types::ContentId), usize> = BTreeMap::new();
-        for (name, record) in names.iter().zip(&records) {
+        let mut items: BTreeMap<(&str, ContentId), ItemRecord> = BTreeMap::new();
+        let mut seen: BTreeMap<(&str, ContentId), BTreeSet<usize>> = BTreeMap::new();
+        for (run, (name, record)) in names.iter().zip(&records).enumerate() {
             for item in &record.items {
                 let key = (item.pair_id.as_str(), pair(item).content_id());
-                let merged = items.entry(key.clone()).or_insert_with(|| ItemRecord {
-                    rewards: BTreeMap::new(),
-                    ..item.clone()
-                });
+                let merged = items
+                    .entry(key.clone())
+                    .or_insert_with(|| ItemRecord { rewards: BTreeMap::new(), ..item.clone() });
                 merged.rewards.extend(
                     item.rewards.iter().map(|(who, both)| (format!("{name}: {who}"), *both)),
                 );
-                *n_seen.entry(key).or_default() += 1;
+                seen.entry(key).or_default().insert(run);
             }
         }
-        let common = |key: &(&str, critic_types::ContentId)| n_seen[key] == records.len();
+        let common = |key: &(&str, ContentId)| seen[key].len() == records.len();
         let items: Vec<ItemRecord> =
             items.into_iter().filter(|(key, _)| common(key)).map(|(_, item)| item).collect();
         if items.is_empty() {
@@ -164,7 +162,15 @@ impl RunComparison {
         let mut table = Table::new(
             "runs",
             "What was run and on what",
-            &["run", "model", "training file", "#training pairs", "#held-out pairs", "#time", "command"],
+            &[
+                "run",
+                "model",
+                "training file",
+                "#training pairs",
+                "#held-out pairs",
+                "#time",
+                "command",
+            ],
         );
         for (name, record) in self.names.iter().zip(&self.records) {
             let seconds: f64 = record.stages.iter().map(|stage| stage.seconds).sum();
@@ -200,11 +206,8 @@ impl RunComparison {
 
     /// The settings that are not the same in all runs.
     fn settings(&self) -> Option<Table> {
-        let mut table = Table::new(
-            "settings",
-            "Settings that are not the same in all runs",
-            &["setting"],
-        );
+        let mut table =
+            Table::new("settings", "Settings that are not the same in all runs", &["setting"]);
         for name in &self.names {
             table.column(name.clone(), Align::Text);
         }
@@ -214,7 +217,7 @@ impl RunComparison {
                 .iter()
                 .map(|record| {
                     let found = record.settings.iter().find(|setting| setting.key == *key);
-                    found.map_or("", |setting| setting.value.as_str())
+                    found.map_or(ABSENT, |setting| setting.value.as_str())
                 })
                 .collect();
             if values.iter().any(|value| *value != values[0]) {
@@ -277,7 +280,7 @@ fn contestants(names: &[String], records: &[RunRecord], items: &[ItemRecord]) ->
     found
 }
 
-/// The first run's main contestant against its like in the other runs.
+/// The contestants that the runs are about, each against each.
 fn tests(
     names: &[String],
     records: &[RunRecord],
@@ -285,23 +288,19 @@ fn tests(
     pairs: &[PreferencePair],
     seed: SeedTree,
 ) -> Result<Vec<CorrectedComparison>, ReportError> {
-    let Some(main) = records.first().and_then(|record| record.main.as_ref()) else {
-        return Ok(Vec::new());
-    };
-    let named = |full: String| contestants.iter().find(|one| one.name == full);
-    let Some(one) = names.first().and_then(|name| named(format!("{name}: {main}"))) else {
-        return Ok(Vec::new());
-    };
-    let mut others: Vec<&Contestant> = Vec::new();
-    for (name, record) in names.iter().zip(records).skip(1) {
-        for who in [Some(main), record.main.as_ref()].into_iter().flatten() {
-            let other = named(format!("{name}: {who}"));
-            others.extend(other.filter(|other| {
-                !other.predictions.is_empty() && !others.iter().any(|known| known.name == other.name)
-            }));
-        }
+    let mains: Vec<&Contestant> = names
+        .iter()
+        .zip(records)
+        .filter_map(|(name, record)| {
+            let full = format!("{name}: {}", record.main.as_ref()?);
+            contestants.iter().find(|one| one.name == full && !one.predictions.is_empty())
+        })
+        .collect();
+    let mut matches = Vec::new();
+    for (i, one) in mains.iter().enumerate() {
+        matches.extend(mains[i + 1..].iter().map(|other| (*one, *other)));
     }
-    Ok(compare_all(one, &others, pairs, TieRule::Wrong, &Bootstrap::new(seed))?)
+    Ok(compare_matches(&matches, pairs, TieRule::Wrong, &Bootstrap::new(seed))?)
 }
 
 /// What a reader must not miss.

@@ -50,7 +50,10 @@ mod tests {
             for row in csv::Reader::from_reader(text.as_bytes()).records() {
                 for field in &row.unwrap() {
                     let is_text = field.parse::<f64>().is_err();
-                    assert!(!(is_text && field.starts_with(['=', '+', '-', '@'])), "{name}: {field}");
+                    assert!(
+                        !(is_text && field.starts_with(['=', '+', '-', '@'])),
+                        "{name}: {field}"
+                    );
                 }
             }
         }

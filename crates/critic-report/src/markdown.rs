@@ -1,6 +1,6 @@
+use crate::RunRecord;
 use crate::table::{Table, escape_markdown};
 use crate::tables::{self, Section};
-use crate::RunRecord;
 
 /// The report as Markdown: the remarks and every table of the page, with the same numbers.
 ///

@@ -1,7 +1,5 @@
 use crate::ReportError;
-use critic_eval::{
-    Accuracy, ContestantResult, CorrectedComparison, CritiqueStudy, Diagnostics,
-};
+use critic_eval::{Accuracy, ContestantResult, CorrectedComparison, CritiqueStudy, Diagnostics};
 use critic_stats::HistogramBin;
 use critic_types::{Conversation, DropReport, RewardPrediction, ScoreKind};
 use serde::{Deserialize, Serialize};
@@ -143,7 +141,7 @@ pub struct Fact {
 }
 
 /// What became of one round's critiques.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct RoundRecord {
     /// From 1.
     pub round: usize,

@@ -55,9 +55,9 @@ pub(crate) enum Command {
     Eval(RunArgs),
     /// Compare reward models, judges and controls on benches and on files of pairs.
     Contest(ContestArgs),
-    /// Write the report of a run.
+    /// Write the report of a run, or set finished runs side by side.
     #[command(args_override_self = true)]
-    Report(RunArgs),
+    Report(ReportArgs),
     /// Models: fetch, list, describe.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -124,6 +124,18 @@ impl RunArgs {
         }
         Overrides { flags, set: self.set.clone() }
     }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Set these finished runs side by side, with paired tests on the held-out pairs that all of them
+    /// scored; the page goes to --out [default: runs/comparison].
+    #[arg(long, value_name = "RUN", num_args = 2.., conflicts_with_all = [
+        "run", "model", "device", "data", "eval", "set", "strict", "explain",
+    ])]
+    pub(crate) compare: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

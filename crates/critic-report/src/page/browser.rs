@@ -113,8 +113,7 @@ fn critiques_agree(item: &ItemRecord) -> Option<f64> {
     let rewards = |side: &RewardPrediction| -> Vec<f64> {
         side.critiques.iter().map(|critique| critique.reward.value()).collect()
     };
-    let (chosen, rejected) =
-        (rewards(&item.chosen_prediction), rewards(&item.rejected_prediction));
+    let (chosen, rejected) = (rewards(&item.chosen_prediction), rewards(&item.rejected_prediction));
     // A single critique is one subset: nothing is drawn.
     let odds = pair_odds(&chosen, &rejected, 1, SeedTree::new(0)).ok()?;
     Some(odds.win + 0.5 * odds.tie)
@@ -186,9 +185,15 @@ mod tests {
 
     #[test]
     fn the_script_never_reads_text_as_markup_or_code() {
-        for way in
-            ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Function(", "srcdoc"]
-        {
+        for way in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "Function(",
+            "srcdoc",
+        ] {
             assert!(!SCRIPT.contains(way), "{way}");
         }
         assert!(!SCRIPT.contains("</script") && !SCRIPT.contains("<!--"));

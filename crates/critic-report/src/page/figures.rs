@@ -12,10 +12,7 @@ use critic_eval::{ContestantResult, Diagnostics};
 const MAX_SHOWN: usize = 4;
 
 /// The figures of a section, each group under its own heading where it has one.
-pub(super) fn figures(
-    record: &RunRecord,
-    section: &str,
-) -> Result<Vec<FigureGroup>, ReportError> {
+pub(super) fn figures(record: &RunRecord, section: &str) -> Result<Vec<FigureGroup>, ReportError> {
     let mut groups: Vec<FigureGroup> = Vec::new();
     match section {
         "result" => {

@@ -132,6 +132,4 @@ fn cards(record: &RunRecord) -> Vec<Card> {
 }
 
 #[cfg(test)]
-mod browser_test;
-#[cfg(test)]
 mod tests;

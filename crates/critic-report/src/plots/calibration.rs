@@ -37,9 +37,8 @@ pub(crate) fn reliability_figure(
         canvas.dashes((x.at(50.0), y.at(50.0)), (x.at(100.0), y.at(100.0)))?;
         for (result, calibration) in &curves {
             let look = Series::points(family_index(contestants, &result.family));
-            let at = |probability: f64, outcome: f64| {
-                (x.at(100.0 * probability), y.at(100.0 * outcome))
-            };
+            let at =
+                |probability: f64, outcome: f64| (x.at(100.0 * probability), y.at(100.0 * outcome));
             let middle: Vec<(f64, f64)> = calibration
                 .bins
                 .iter()

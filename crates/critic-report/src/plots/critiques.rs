@@ -54,11 +54,7 @@ pub(crate) fn critiques_figures(
     Ok(figures)
 }
 
-fn figure(
-    title: &str,
-    caption: &str,
-    curves: &[Curve<'_>],
-) -> Result<Option<Figure>, ReportError> {
+fn figure(title: &str, caption: &str, curves: &[Curve<'_>]) -> Result<Option<Figure>, ReportError> {
     if curves.iter().all(|(_, curve, _)| curve.points.len() < 2) {
         return Ok(None);
     }

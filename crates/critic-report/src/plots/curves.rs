@@ -192,12 +192,13 @@ fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportEr
     }
     let mut legend: Vec<(String, Series)> = Vec::new();
     if plan.lines.len() > 1 || !held_out.is_empty() {
+        legend
+            .extend(lines.iter().map(|(line, _)| (line.name.to_owned(), Series::lines(line.look))));
         legend.extend(
-            lines.iter().map(|(line, _)| (line.name.to_owned(), Series::lines(line.look))),
+            held_out.iter().map(|(set, line, _)| {
+                (format!("{} on {set}", line.name), Series::points(line.look))
+            }),
         );
-        legend.extend(held_out.iter().map(|(set, line, _)| {
-            (format!("{} on {set}", line.name), Series::points(line.look))
-        }));
     }
     Ok(Some(Figure {
         title: plan.title.to_owned(),
@@ -292,7 +293,9 @@ mod tests {
         let mean = joint.iter().map(|(_, value)| value).sum::<f64>() / 400.0;
         assert!((mean - 4999.5).abs() < 1e-9);
         assert!(points(&steps, |step| step.preference_loss).is_empty());
-        let figures = curve_figures(&TrainingCurve { name: "x".to_owned(), steps, held_out: vec![] }).unwrap();
+        let figures =
+            curve_figures(&TrainingCurve { name: "x".to_owned(), steps, held_out: vec![] })
+                .unwrap();
         let titles: Vec<&str> = figures.iter().map(|figure| figure.title.as_str()).collect();
         assert_eq!(titles, ["Losses", "Critique weight λ(t)", "Learning rate", "Gradient norm"]);
     }
@@ -320,7 +323,9 @@ mod tests {
             learning_rate: 1e-4,
             grad_norm: 3.0,
         }];
-        let figures = curve_figures(&TrainingCurve { name: "x".to_owned(), steps, held_out: vec![] }).unwrap();
+        let figures =
+            curve_figures(&TrainingCurve { name: "x".to_owned(), steps, held_out: vec![] })
+                .unwrap();
         assert_eq!(figures.len(), 5);
         assert!(figures[0].svg.0.contains("<circle"));
         assert!(

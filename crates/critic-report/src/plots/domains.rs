@@ -38,9 +38,10 @@ pub(crate) fn domains_figure(
     let left = widest.clamp(LABELS.0, LABELS.1) + 16.0;
     let row = LINE * shown.len() as f64 + 16.0;
     let bottom = TOP + row * domains.len() as f64;
-    let ends = domains.iter().flat_map(|(_, found)| found).flat_map(|(_, accuracy)| {
-        [100.0 * accuracy.interval.low, 100.0 * accuracy.interval.high]
-    });
+    let ends = domains
+        .iter()
+        .flat_map(|(_, found)| found)
+        .flat_map(|(_, accuracy)| [100.0 * accuracy.interval.low, 100.0 * accuracy.interval.high]);
     let axis = Axis::around(ends.chain([50.0]), (left, WIDTH - 16.0), 8);
     let caption = "Accuracy in each domain with its 95\u{a0}% Wilson interval, of each family's \
                    contestant with the most critiques. The dashed line is a coin."

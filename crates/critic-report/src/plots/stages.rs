@@ -13,10 +13,8 @@ const LABELS: (f64, f64) = (70.0, 240.0);
 
 /// The time that each stage took; absent when none took any.
 pub(crate) fn stages_figure(stages: &[StageRecord]) -> Result<Option<Figure>, ReportError> {
-    let worked: Vec<&StageRecord> = stages
-        .iter()
-        .filter(|stage| plottable(stage.seconds) && stage.seconds > 0.0)
-        .collect();
+    let worked: Vec<&StageRecord> =
+        stages.iter().filter(|stage| plottable(stage.seconds) && stage.seconds > 0.0).collect();
     let total: f64 = worked.iter().map(|stage| stage.seconds).sum();
     if worked.is_empty() {
         return Ok(None);
@@ -36,7 +34,8 @@ pub(crate) fn stages_figure(stages: &[StageRecord]) -> Result<Option<Figure>, Re
             let end = axis.at(stage.seconds).max(left + 1.5);
             canvas.text(&fitted(&stage.name, LABELS.1), (left - 12.0, y), Anchor::Right, TEXT)?;
             canvas.bar([(left, y - 8.0), (end, y + 8.0)], Series::points(0).ink, 0.85)?;
-            let share = format!("{} · {:.0} %", duration(stage.seconds), 100.0 * stage.seconds / total);
+            let share =
+                format!("{} · {:.0} %", duration(stage.seconds), 100.0 * stage.seconds / total);
             canvas.label(&share, (end + 8.0, y), Anchor::Left)?;
         }
         Ok(())

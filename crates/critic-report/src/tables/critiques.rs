@@ -113,9 +113,8 @@ pub(super) fn rounds(record: &RunRecord) -> Option<Table> {
         let first = round.funnel.iter().find_map(|step| step.n_critiques);
         let last = round.funnel.last();
         let [with, interval] = accuracy_cells(with.as_ref());
-        let n = |n: Option<usize>| {
-            n.map_or_else(|| Cell::number(None, |_| String::new()), Cell::count)
-        };
+        let n =
+            |n: Option<usize>| n.map_or_else(|| Cell::number(None, |_| String::new()), Cell::count);
         table.row([
             round.round.to_string().into(),
             round.critic.as_str().into(),
@@ -134,11 +133,8 @@ pub(super) fn rounds(record: &RunRecord) -> Option<Table> {
 
 /// What is left from the candidates to the training data.
 pub(super) fn funnel(rounds: &[RoundRecord]) -> Option<Table> {
-    let mut table = Table::new(
-        "funnel",
-        "From candidates to training data",
-        &["step", "#pairs", "#critiques"],
-    );
+    let mut table =
+        Table::new("funnel", "From candidates to training data", &["step", "#pairs", "#critiques"]);
     let steps = || rounds.iter().flat_map(|round| &round.funnel);
     let most_pairs = steps().map(|step| step.n_pairs).max().unwrap_or(0);
     let most_critiques = steps().filter_map(|step| step.n_critiques).max().unwrap_or(0);

@@ -7,5 +7,6 @@ pub(crate) mod doctor;
 pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod model;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod score;

@@ -7,6 +7,7 @@ mod estimate;
 mod eval;
 mod filter;
 mod filter_table;
+mod histograms;
 mod outage;
 mod pairs;
 mod refine;
@@ -17,7 +18,9 @@ mod session;
 mod train;
 mod warmup;
 
+pub(crate) use eval::critique_counts;
 pub(crate) use filter_table::compare_filters;
+pub(crate) use report::write as write_report;
 pub(crate) use session::{Session, load_model};
 pub(crate) use train::TrainedModel;
 
@@ -55,5 +58,5 @@ pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<()> {
     if last < Stage::Report {
         return Ok(());
     }
-    report::run(session, &results, &predictions)
+    report::run(session, results, &predictions)
 }
