@@ -38,8 +38,25 @@ pub fn compare_all(
     tie_rule: TieRule,
     bootstrap: &Bootstrap,
 ) -> Result<Vec<CorrectedComparison>, EvalError> {
-    let mut found = Vec::with_capacity(others.len());
-    for other in others {
+    let matches: Vec<(&Contestant, &Contestant)> =
+        others.iter().map(|other| (one, *other)).collect();
+    compare_matches(&matches, pairs, tie_rule, bootstrap)
+}
+
+/// Compares the two contestants of every match on the same pairs, corrected for looking so often.
+///
+/// As [`compare_all`], which has the same contestant in every match.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_matches(
+    matches: &[(&Contestant, &Contestant)],
+    pairs: &[PreferencePair],
+    tie_rule: TieRule,
+    bootstrap: &Bootstrap,
+) -> Result<Vec<CorrectedComparison>, EvalError> {
+    let mut found = Vec::with_capacity(matches.len());
+    for &(one, other) in matches {
         let comparison = compare(one, other, pairs, tie_rule, bootstrap)?;
         let CommonCredits { a, b, pairs } = common_credits(one, other, pairs, tie_rule)?;
         let clusters = Clusters::by_key(pairs.into_iter().map(prompt_key));
@@ -62,8 +79,10 @@ pub fn compare_all(
         });
     }
     let p_values: Vec<f64> = found.iter().map(|corrected| corrected.permutation.p).collect();
-    let corrected = holm(&p_values)
-        .map_err(|source| EvalError::Statistic { contestant: one.name.clone(), source })?;
+    let corrected = holm(&p_values).map_err(|source| EvalError::Statistic {
+        contestant: matches.first().map_or_else(String::new, |(one, _)| one.name.clone()),
+        source,
+    })?;
     for (comparison, holm_p) in found.iter_mut().zip(corrected) {
         comparison.holm_p = holm_p;
     }
@@ -98,6 +117,20 @@ mod tests {
         assert!((both[0].holm_p - 4.0 / 256.0).abs() < 1e-12);
         assert_eq!((both[1].holm_p, both[1].clustered.difference), (1.0, 0.0));
         assert!(both[0].mcnemar_mid_p < both[0].comparison.mcnemar_p);
+    }
+
+    #[test]
+    fn matches_are_corrected_together() {
+        let all = pairs(8);
+        let right = contestant("right", &[(1.0, 0.0); 8]);
+        let wrong = contestant("wrong", &[(0.0, 1.0); 8]);
+        let bootstrap = Bootstrap { n_resamples: 100, ..Bootstrap::new(SeedTree::new(1)) };
+        let compare =
+            |matches: &[_]| compare_matches(matches, &all, TieRule::Wrong, &bootstrap).unwrap();
+        let found = compare(&[(&right, &wrong), (&wrong, &right)]);
+        assert_eq!(found[0].comparison.difference, -found[1].comparison.difference);
+        assert_eq!(found[1].comparison.a, "wrong");
+        assert!(compare(&[]).is_empty());
     }
 
     #[test]

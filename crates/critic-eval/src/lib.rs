@@ -29,7 +29,7 @@ mod style;
 pub use accuracy::{Accuracy, CONFIDENCE};
 pub use bag_of_words::bag_of_words_control;
 pub use compare::{PairedComparison, compare};
-pub use compare_all::{CorrectedComparison, compare_all};
+pub use compare_all::{CorrectedComparison, compare_all, compare_matches};
 pub use contestant::{Contestant, PredictionScale, Predictions};
 pub use critique_study::{CritiqueFindings, CritiqueStudy, study_critiques};
 pub use diagnostics::{Diagnostics, StyleCorrelation, diagnose, fit_temperature};

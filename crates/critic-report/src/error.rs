@@ -12,14 +12,30 @@ pub enum ReportError {
     /// A run record is not readable.
     #[error("run record is not readable; it should be the JSON that a run wrote")]
     Unreadable(#[from] serde_json::Error),
-    /// A run record was written by a newer program.
+    /// A run record was written by a program of another version.
     #[error(
-        "run record has format version {found}, this program reads up to {supported}; use the program that wrote it"
+        "run record has format version {found}, this program reads {supported}: write it again with `critic-rm report` and the folder of its run"
     )]
-    TooNew {
+    OtherVersion {
         /// The record's version.
         found: u32,
-        /// The newest that is read.
+        /// The one that is read.
         supported: u32,
     },
+    /// A table could not be written as CSV.
+    #[error("the table `{table}` cannot be written as CSV")]
+    Csv {
+        /// Which table.
+        table: String,
+        /// What the writer said.
+        source: csv::Error,
+    },
+    /// Runs could not be compared.
+    #[error("the runs cannot be compared")]
+    Comparison(#[from] critic_eval::EvalError),
+    /// There is nothing that two runs were both measured on.
+    #[error(
+        "the runs have no held-out pair in common: compare runs that were evaluated on the same data"
+    )]
+    NoCommonPair,
 }

@@ -1,17 +1,26 @@
 use crate::{
-    DataRecord, Fact, FunnelStep, ItemRecord, ModelRecord, RunRecord, ScoreAgreement,
-    SettingRecord, SplitRecord, StageRecord, StepPoint, TrainingCurve,
+    DataRecord, Fact, FilterRecord, FunnelStep, HeldOutPoint, HistogramRecord, ItemRecord,
+    ModelRecord, RoundRecord, RunRecord, ScoreAgreement, SettingRecord, SplitRecord, StageRecord,
+    StepPoint, StudyRecord, TrainingCurve,
 };
-use critic_eval::{Accuracy, ContestantResult, DomainResult, PairedComparison};
-use critic_stats::{Interval, TieRule};
+use critic_eval::{
+    Accuracy, Contestant, ContestantResult, CorrectedComparison, Diagnostics, DomainResult,
+    LengthUnit, PairedComparison, SampledCritique, SampledResponse, diagnose, length_control,
+    study_critiques,
+};
+use critic_stats::{
+    Bootstrap, Interval, PairedDifference, PermutationTest, TieRule, shared_histograms,
+};
 use critic_types::{
-    Conversation, CritiqueReward, FinishReason, Reward, RewardPrediction, ScoreKind,
+    Conversation, CritiqueReward, DropReport, FinishReason, PreferencePair, Reward,
+    RewardPrediction, Role, ScoreKind, SeedTree, Side,
 };
 use std::collections::BTreeMap;
 
 /// Texts that try to leave their place.
-pub(crate) const HOSTILE: [&str; 7] = [
+pub(crate) const HOSTILE: [&str; 8] = [
     "<script>alert(1)</script>",
+    "<!--<script>\u{2028}alert(2)\u{2029}//</SCRIPT >",
     "</style><img src=x onerror=alert(1)>",
     "\" onmouseover=\"alert(1)\" '",
     "</svg></title></textarea>--><a href=\"https://example.org/\">x</a>",
@@ -42,11 +51,13 @@ pub(crate) fn empty() -> RunRecord {
         },
         settings: vec![],
         stages: vec![],
-        funnel: vec![],
-        score_agreement: vec![],
+        rounds: vec![],
         contestants: vec![],
         comparisons: vec![],
+        diagnostics: vec![],
+        critique_studies: vec![],
         training: vec![],
+        main: None,
         items: vec![],
         notes: vec![],
     }
@@ -91,34 +102,19 @@ pub(crate) fn record() -> RunRecord {
             stage(
                 "generate",
                 1840.2,
-                &[("critiques", "24,080"), ("tokens per second", "412")],
+                &[("critiques", "24,080"), ("tokens", "758440"), ("tokens/s", "412")],
                 true,
             ),
             stage("filter", 0.84, &[("rule", "pair_mean"), ("pairs kept", "61 %")], false),
-            stage("train", 2713.0, &[("steps", "240"), ("tokens per second", "612")], false),
+            stage(
+                "train",
+                2713.0,
+                &[("steps", "240"), ("tokens", "1660356"), ("tokens/s", "612")],
+                false,
+            ),
             stage("evaluate", 402.5, &[("contestants", "6")], false),
         ],
-        funnel: vec![
-            funnel("preference pairs", 1204, None),
-            funnel("candidates", 1204, Some(24_080)),
-            funnel("with a score", 1187, Some(21_944)),
-            funnel("filter pair_mean", 742, Some(14_210)),
-            funnel("refine rank 4", 742, Some(5_936)),
-            funnel("trained on", 742, Some(5_936)),
-        ],
-        score_agreement: vec![
-            ScoreAgreement { kind: ScoreKind::Parsed, n_pairs: 1204, accuracy: None },
-            ScoreAgreement {
-                kind: ScoreKind::Expected,
-                n_pairs: 1204,
-                accuracy: accuracy(1187, 672),
-            },
-            ScoreAgreement {
-                kind: ScoreKind::Verdict,
-                n_pairs: 1204,
-                accuracy: accuracy(1204, 742),
-            },
-        ],
+        rounds: vec![round(1, "smollm2-135m", "critic-rm")],
         contestants: vec![
             contestant("critic-rm m=0", "critic-rm", Some(0), 209, Some(0.642)),
             contestant("critic-rm m=1", "critic-rm", Some(1), 214, Some(0.631)),
@@ -130,8 +126,12 @@ pub(crate) fn record() -> RunRecord {
         comparisons: vec![
             comparison("critic-rm m=4", "scalar", 0.046_875, 34, 19, 0.0534),
             comparison("critic-rm m=4", "length", 0.143_75, 82, 36, 0.000_03),
+            comparison("scalar", "length", 0.096_875, 70, 39, 0.004),
         ],
+        diagnostics: diagnostics(),
+        critique_studies: vec![study()],
         training: vec![training("critic-rm", 240), training_scalar("scalar", 120)],
+        main: Some("critic-rm m=4".to_owned()),
         items: vec![
             item("arc-17", true, "Why does ice float on water?"),
             item(
@@ -162,7 +162,20 @@ pub(crate) fn hostile() -> RunRecord {
     record.data.train.dropped.insert(all.clone(), 2);
     record.settings.push(setting(&all, &all, &all));
     record.stages.push(stage(&all, 1.0, &[(&all, &all)], false));
-    record.funnel.push(funnel(&all, 1, Some(1)));
+    record.main = Some(HOSTILE[2].to_owned());
+    record.rounds = vec![round(1, &all, &all), round(2, &all, &all)];
+    for round in &mut record.rounds {
+        round.funnel.push(funnel(&all, 1, Some(1)));
+        round.histograms[0].title.clone_from(&all);
+        round.histograms[0].unit.clone_from(&all);
+        round.histograms[0].series[0].0.clone_from(&all);
+        let filter = round.filter.get_or_insert_default();
+        filter.pairs.drop(all.clone(), all.clone());
+        filter.by_domain.insert(all.clone(), DropReport { n_kept: 3, ..DropReport::default() });
+    }
+    record.critique_studies[0].family.clone_from(&all);
+    let findings = record.critique_studies[0].study.overall.clone();
+    record.critique_studies[0].study.domains.insert(all.clone(), findings);
     record.training[0].name.clone_from(&all);
     record.notes.extend(HOSTILE.map(str::to_owned));
     for (result, text) in record.contestants.iter_mut().zip(HOSTILE) {
@@ -171,9 +184,16 @@ pub(crate) fn hostile() -> RunRecord {
         result.by_domain[0].domain = text.to_owned();
     }
     record.contestants[1].family = record.contestants[0].family.clone();
-    record.comparisons[0].a.clone_from(&all);
-    record.comparisons[0].b.clone_from(&all);
+    for (found, text) in record.diagnostics.iter_mut().zip(HOSTILE) {
+        found.name = text.to_owned();
+        let calibration = found.calibration.clone();
+        found.calibration_by_domain.extend(calibration.map(|one| (all.clone(), one)));
+    }
+    record.comparisons[0].comparison.a.clone_from(&all);
+    record.comparisons[0].comparison.b.clone_from(&all);
+    record.training[0].held_out[0].set.clone_from(&all);
     for item in &mut record.items {
+        item.rewards = HOSTILE.iter().map(|name| ((*name).to_owned(), [0.5, 0.25])).collect();
         item.pair_id.clone_from(&all);
         item.domain = Some(all.clone());
         item.prompt = Conversation::from_user(all.clone());
@@ -248,18 +268,215 @@ fn comparison(
     n_only_a: usize,
     n_only_b: usize,
     mcnemar_p: f64,
-) -> PairedComparison {
-    PairedComparison {
-        a: a.to_owned(),
-        b: b.to_owned(),
-        n_pairs: 318,
-        difference,
-        interval: Interval { low: difference - 0.047, high: difference + 0.049, confidence: 0.95 },
-        n_only_a,
-        n_only_b,
-        mcnemar_p,
-        tie_rule: TieRule::Wrong,
+) -> CorrectedComparison {
+    let interval = Interval { low: difference - 0.047, high: difference + 0.049, confidence: 0.95 };
+    CorrectedComparison {
+        comparison: PairedComparison {
+            a: a.to_owned(),
+            b: b.to_owned(),
+            n_pairs: 318,
+            difference,
+            interval,
+            n_only_a,
+            n_only_b,
+            mcnemar_p,
+            tie_rule: TieRule::Wrong,
+        },
+        clustered: PairedDifference { difference, interval },
+        mcnemar_mid_p: 0.9 * mcnemar_p,
+        mcnemar_corrected_p: 1.1 * mcnemar_p,
+        permutation: PermutationTest { p: mcnemar_p, exact: false, n_assignments: 10_000 },
+        holm_p: (2.0 * mcnemar_p).min(1.0),
     }
+}
+
+/// A made-up round of critiques.
+pub(crate) fn round(round: usize, critic: &str, trained: &str) -> RoundRecord {
+    let mut filter = FilterRecord::default();
+    filter.pairs.n_kept = 742;
+    filter.critiques.n_kept = 14_210;
+    for (reason, n_pairs, n_critiques) in
+        [("the scores do not agree", 445, 7_734), ("cut at the token limit", 17, 2_136)]
+    {
+        filter.pairs.dropped.insert(reason.to_owned(), n_pairs);
+        filter.critiques.dropped.insert(reason.to_owned(), n_critiques);
+    }
+    for (domain, n_kept, n_dropped) in
+        [("chat", 301, 190), ("math", 198, 152), ("science", 243, 120)]
+    {
+        let mut report = DropReport { n_kept, ..DropReport::default() };
+        report.dropped.insert("the scores do not agree".to_owned(), n_dropped);
+        filter.by_domain.insert(domain.to_owned(), report);
+    }
+    RoundRecord {
+        round,
+        critic: critic.to_owned(),
+        trained: Some(trained.to_owned()),
+        funnel: vec![
+            funnel("preference pairs", 1204, None),
+            funnel("candidates", 1204, Some(24_080)),
+            funnel("with a score", 1187, Some(21_944)),
+            funnel("filter pair_mean", 742, Some(14_210)),
+            funnel("refine rank 4", 742, Some(5_936)),
+            funnel("trained on", 742, Some(5_936)),
+        ],
+        filter: Some(filter),
+        score_agreement: vec![
+            ScoreAgreement { kind: ScoreKind::Parsed, n_pairs: 1204, accuracy: None },
+            ScoreAgreement {
+                kind: ScoreKind::Expected,
+                n_pairs: 1204,
+                accuracy: accuracy(1187, 672),
+            },
+            ScoreAgreement {
+                kind: ScoreKind::Verdict,
+                n_pairs: 1204,
+                accuracy: accuracy(1204, 742),
+            },
+        ],
+        histograms: vec![
+            histogram("Length of critiques", "tokens", 40.0, 130.0, 0.9),
+            histogram("Verdict", "log-odds of yes against no", 3.0, 0.0, 1.0),
+        ],
+    }
+}
+
+fn histogram(title: &str, unit: &str, scale: f64, middle: f64, shift: f64) -> HistogramRecord {
+    let values = |phase: f64| -> Vec<f64> {
+        (0..2000).map(|i| middle + scale * (normal(i, phase) + phase * shift)).collect()
+    };
+    let bars = shared_histograms(&[&values(0.4), &values(0.0)], 20).expect("finite values");
+    let names = ["chosen".to_owned(), "rejected".to_owned()];
+    HistogramRecord {
+        title: title.to_owned(),
+        unit: unit.to_owned(),
+        series: names.into_iter().zip(bars).collect(),
+    }
+}
+
+/// Roughly normal, of deviation 1, from a counter.
+fn normal(i: usize, phase: f64) -> f64 {
+    let wave = |f: f64| ((i as f64 + 1.0) * f + phase).sin();
+    (wave(12.9898) + wave(78.233) + wave(37.719) + wave(4.581)) / 2f64.sqrt()
+}
+
+/// Made-up held-out pairs, `n` of them, in three domains.
+pub(crate) fn items(n: usize) -> Vec<ItemRecord> {
+    const QUESTIONS: [&str; 4] = [
+        "Why does ice float on water?",
+        "A train leaves at 9:40 and arrives at 11:05. How long did it travel?",
+        "Write a polite note that declines an invitation to a wedding.",
+        "What is the derivative of x³ − 4x, and where is it zero?",
+    ];
+    (0..n)
+        .map(|i| {
+            let rewards = |side: f64| -> Vec<f64> {
+                (0..4).map(|k| 0.4 * side + normal(4 * i + k, side)).collect()
+            };
+            let mut made =
+                item(&format!("pair-{i:05}"), true, &format!("{} ({i})", QUESTIONS[i % 4]));
+            made.domain = Some(["chat", "math", "science"][i % 3].to_owned());
+            if i % 5 == 0 {
+                made.prompt = Conversation::from_user("Let us talk.")
+                    .with(Role::Assistant, "Gladly. About what?")
+                    .with(Role::User, QUESTIONS[i % 4]);
+            }
+            made.chosen_prediction = prediction(&rewards(1.0));
+            made.rejected_prediction = prediction(&rewards(-1.0));
+            made.rejected.push_str(&" It is so, and everybody knows it.".repeat(i % 7));
+            let both =
+                [&made.chosen_prediction, &made.rejected_prediction].map(|side| side.mean.value());
+            made.correct = both[0] > both[1];
+            let length =
+                [&made.chosen, &made.rejected].map(|text| text.split_whitespace().count() as f64);
+            made.rewards = [
+                ("critic-rm m=4".to_owned(), both),
+                ("scalar".to_owned(), [normal(i, 0.5), normal(i, 2.0) - 0.3]),
+                ("length".to_owned(), length),
+            ]
+            .into();
+            made
+        })
+        .collect()
+}
+
+/// Another made-up run on the same pairs, whose rewards of chosen responses are worse.
+pub(crate) fn other(n: usize) -> RunRecord {
+    let mut record = record();
+    record.items = items(n);
+    for item in &mut record.items {
+        if let Some(both) = item.rewards.get_mut("critic-rm m=4") {
+            both[0] -= 1.5;
+        }
+    }
+    record.settings[0].value = "8".to_owned();
+    record.settings.pop();
+    record
+}
+
+fn pairs(items: &[ItemRecord]) -> Vec<PreferencePair> {
+    let pair = |item: &ItemRecord| PreferencePair {
+        id: item.pair_id.clone(),
+        prompt: item.prompt.clone(),
+        chosen: item.chosen.clone(),
+        rejected: item.rejected.clone(),
+        margin: None,
+        domain: item.domain.clone(),
+        subset: None,
+    };
+    items.iter().map(pair).collect()
+}
+
+fn diagnostics() -> Vec<Diagnostics> {
+    let items = items(320);
+    let pairs = pairs(&items);
+    let predictions = |name: &str| {
+        let both = |item: &ItemRecord| {
+            let key = |side| (item.pair_id.clone(), side);
+            let [chosen, rejected] = item.rewards[name];
+            [(key(Side::Chosen), chosen), (key(Side::Rejected), rejected)]
+        };
+        items.iter().flat_map(both).collect()
+    };
+    let contestants = [
+        Contestant::with_critiques("critic-rm", 4, predictions("critic-rm m=4")),
+        Contestant::scalar("scalar", predictions("scalar")),
+        length_control(&pairs, LengthUnit::Words),
+    ];
+    let diagnosed = contestants.iter().map(|one| diagnose(one, &pairs, 10));
+    diagnosed.map(|found| found.expect("finite rewards")).collect()
+}
+
+fn study() -> StudyRecord {
+    let items = items(120);
+    let response = |side: &RewardPrediction| SampledResponse {
+        without_critique: side.without_critique.map(critic_types::Reward::value),
+        critiques: side
+            .critiques
+            .iter()
+            .map(|critique| SampledCritique {
+                text: critique.text.clone(),
+                reward: critique.reward.value(),
+                expected_score: None,
+                meta_score: None,
+            })
+            .collect(),
+        n_failed: side.n_failed,
+    };
+    let samples = items
+        .iter()
+        .flat_map(|item| {
+            let key = |side| (item.pair_id.clone(), side);
+            [
+                (key(Side::Chosen), response(&item.chosen_prediction)),
+                (key(Side::Rejected), response(&item.rejected_prediction)),
+            ]
+        })
+        .collect();
+    let bootstrap = Bootstrap { n_resamples: 200, ..Bootstrap::new(SeedTree::new(3)) };
+    let study =
+        study_critiques(&samples, &pairs(&items), &[0, 1, 2, 4], TieRule::Wrong, &bootstrap);
+    StudyRecord { family: "critic-rm".to_owned(), study: study.expect("finite rewards") }
 }
 
 /// A curve that wobbles as training does.
@@ -281,7 +498,16 @@ fn training(name: &str, n_steps: usize) -> TrainingCurve {
             grad_norm: 1.2 + 3.0 * (-8.0 * t).exp() + 0.3 * wobble,
         }
     };
-    TrainingCurve { name: name.to_owned(), steps: (0..n_steps).map(step).collect() }
+    let held_out = (1..=4)
+        .map(|i| HeldOutPoint {
+            set: "dev".to_owned(),
+            step: i * n_steps / 4,
+            preference_loss: Some(0.69 - 0.02 * i as f64),
+            critique_loss: None,
+            accuracy: Some(0.5 + 0.04 * i as f64),
+        })
+        .collect();
+    TrainingCurve { name: name.to_owned(), steps: (0..n_steps).map(step).collect(), held_out }
 }
 
 fn training_scalar(name: &str, n_steps: usize) -> TrainingCurve {
@@ -307,6 +533,11 @@ fn item(pair_id: &str, correct: bool, prompt: &str) -> ItemRecord {
         chosen_prediction: prediction(&[0.9 * sign, 1.4 * sign, 0.7]),
         rejected_prediction: prediction(&[-0.6, -1.1 * sign, -0.2 * sign]),
         correct,
+        rewards: [
+            ("critic-rm m=4".to_owned(), if correct { [1.0, -0.63] } else { [-0.53, 0.23] }),
+            ("scalar".to_owned(), [0.2, 0.4]),
+        ]
+        .into(),
     }
 }
 

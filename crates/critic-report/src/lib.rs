@@ -1,11 +1,15 @@
 //! Run records to an HTML page.
 //!
-//! A [`RunRecord`] is what a run knows about itself; [`html`] and [`markdown`] are pure functions of it.
-//! The page is one file that loads nothing: its style and its plots stand in it, it reads in light and
-//! dark and prints. The Markdown has the same tables with the same numbers.
-//! Texts from data are untrusted and reach the page only escaped.
-//! This crate measures nothing and opens no file.
+//! A [`RunRecord`] is what a run knows about itself; [`html`], [`markdown`] and [`csv_files`] are pure
+//! functions of it, [`RunComparison`] sets several beside each other.
+//! The page is one file that loads nothing: its style, its plots and the data of its browser of items
+//! stand in it, it reads in light and dark and prints. Markdown and CSV have the same tables.
+//! Texts from data are untrusted and reach the page only as text.
+//! This crate opens no file; what it shows was measured by others, the comparison of runs apart, which
+//! `critic_eval` makes.
 
+mod comparison;
+mod csv_files;
 mod error;
 mod format;
 mod markdown;
@@ -15,12 +19,15 @@ mod run_record;
 mod table;
 mod tables;
 
+pub use comparison::RunComparison;
+pub use csv_files::csv_files;
 pub use error::ReportError;
 pub use markdown::markdown;
 pub use page::html;
 pub use run_record::{
-    DataRecord, Fact, FunnelStep, ItemRecord, ModelRecord, RunRecord, ScoreAgreement,
-    SettingRecord, SplitRecord, StageRecord, StepPoint, TrainingCurve,
+    DataRecord, Fact, FilterRecord, FunnelStep, HeldOutPoint, HistogramRecord, ItemRecord,
+    ModelRecord, RoundRecord, RunRecord, ScoreAgreement, SettingRecord, SplitRecord, StageRecord,
+    StepPoint, StudyRecord, TrainingCurve,
 };
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
+use crate::RunRecord;
 use crate::table::{Table, escape_markdown};
-use crate::{RunRecord, tables};
+use crate::tables::{self, Section};
 
 /// The report as Markdown: the remarks and every table of the page, with the same numbers.
 ///
@@ -19,31 +20,39 @@ use crate::{RunRecord, tables};
 /// #         train: SplitRecord { file: "train.jsonl".to_owned(), n_pairs: 96, dropped: Default::default() },
 /// #         eval: None,
 /// #     },
-/// #     settings: vec![], stages: vec![], funnel: vec![], score_agreement: vec![], contestants: vec![],
-/// #     comparisons: vec![], training: vec![], items: vec![], notes: vec!["No pair was held out.".to_owned()],
+/// #     settings: vec![], stages: vec![], rounds: vec![], contestants: vec![], comparisons: vec![],
+/// #     diagnostics: vec![], critique_studies: vec![], training: vec![], main: None, items: vec![],
+/// #     notes: vec!["No pair was held out.".to_owned()],
 /// # };
 /// let text = markdown(&record);
 /// assert!(text.starts_with("# A first run\n"));
 /// assert!(text.contains("- No pair was held out."));
 /// ```
 pub fn markdown(record: &RunRecord) -> String {
-    let mut text = format!("# {}\n\n", escape_markdown(&record.title));
-    for note in &record.notes {
+    written(&record.title, &record.notes, &tables::sections(record), &record.command)
+}
+
+/// A title, remarks and tables.
+pub(crate) fn written(
+    title: &str,
+    notes: &[String],
+    sections: &[Section],
+    command: &str,
+) -> String {
+    let mut text = format!("# {}\n\n", escape_markdown(title));
+    for note in notes {
         text.push_str(&format!("- {}\n", escape_markdown(note)));
     }
-    if !record.notes.is_empty() {
+    if !notes.is_empty() {
         text.push('\n');
     }
-    for section in tables::sections(record) {
-        if section.tables.is_empty() {
-            continue;
-        }
+    for section in sections.iter().filter(|section| !section.tables.is_empty()) {
         text.push_str(&format!("## {}\n\n", section.heading));
         let written: Vec<String> = section.tables.iter().map(Table::to_markdown).collect();
         text.push_str(&written.join("\n"));
         text.push('\n');
     }
-    text.push_str(&format!("Made by:\n\n{}\n", indented(&record.command)));
+    text.push_str(&format!("Made by:\n\n{}\n", indented(command)));
     text
 }
 

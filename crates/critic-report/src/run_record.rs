@@ -1,6 +1,7 @@
 use crate::ReportError;
-use critic_eval::{Accuracy, ContestantResult, PairedComparison};
-use critic_types::{Conversation, RewardPrediction, ScoreKind};
+use critic_eval::{Accuracy, ContestantResult, CorrectedComparison, CritiqueStudy, Diagnostics};
+use critic_stats::HistogramBin;
+use critic_types::{Conversation, DropReport, RewardPrediction, ScoreKind};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -23,17 +24,21 @@ pub struct RunRecord {
     pub settings: Vec<SettingRecord>,
     /// What was done, in order.
     pub stages: Vec<StageRecord>,
-    /// Pairs and critiques from candidates to what was trained on, in order.
-    pub funnel: Vec<FunnelStep>,
-    /// How often each kind of critique score agrees with the label.
-    pub score_agreement: Vec<ScoreAgreement>,
+    /// One a round of critiques, in order.
+    pub rounds: Vec<RoundRecord>,
     /// Who was measured on the held-out pairs, in the order of the report.
     pub contestants: Vec<ContestantResult>,
-    /// Which contestants differ.
-    pub comparisons: Vec<PairedComparison>,
+    /// Which contestants differ from the one the run is about.
+    pub comparisons: Vec<CorrectedComparison>,
+    /// What lies behind the accuracies, by contestant.
+    pub diagnostics: Vec<Diagnostics>,
+    /// What several critiques are worth, for each model that writes them.
+    pub critique_studies: Vec<StudyRecord>,
     /// One curve a training.
     pub training: Vec<TrainingCurve>,
-    /// A handful of held-out pairs with what was written about them.
+    /// The contestant that the run is about, whose rewards and critiques `items` hold.
+    pub main: Option<String>,
+    /// Every held-out pair that was scored, with what was written about it.
     pub items: Vec<ItemRecord>,
     /// Remarks a reader must not miss, a sentence each.
     pub notes: Vec<String>,
@@ -41,20 +46,21 @@ pub struct RunRecord {
 
 impl RunRecord {
     /// The version that this program writes and the newest it reads.
-    pub const FORMAT_VERSION: u32 = 1;
+    pub const FORMAT_VERSION: u32 = 2;
 
     /// Reads a record from the JSON that [`RunRecord::to_json`] wrote.
     ///
     /// # Errors
-    /// [`ReportError::TooNew`] when a newer program wrote it, [`ReportError::Unreadable`] otherwise.
+    /// [`ReportError::OtherVersion`] when a program of another version wrote it,
+    /// [`ReportError::Unreadable`] otherwise.
     pub fn from_json(text: &str) -> Result<Self, ReportError> {
         #[derive(Deserialize)]
         struct Version {
             format_version: u32,
         }
         let Version { format_version: found } = serde_json::from_str(text)?;
-        if found > Self::FORMAT_VERSION {
-            return Err(ReportError::TooNew { found, supported: Self::FORMAT_VERSION });
+        if found != Self::FORMAT_VERSION {
+            return Err(ReportError::OtherVersion { found, supported: Self::FORMAT_VERSION });
         }
         Ok(serde_json::from_str(text)?)
     }
@@ -134,6 +140,56 @@ pub struct Fact {
     pub value: String,
 }
 
+/// What became of one round's critiques.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RoundRecord {
+    /// From 1.
+    pub round: usize,
+    /// The model that wrote the critiques.
+    pub critic: String,
+    /// The family of contestants that the round's critiques trained; absent before it is known.
+    pub trained: Option<String>,
+    /// Pairs and critiques from candidates to what was trained on, in order.
+    pub funnel: Vec<FunnelStep>,
+    /// What the filter kept and left out; absent where nothing was filtered.
+    pub filter: Option<FilterRecord>,
+    /// How often each kind of critique score agrees with the label.
+    pub score_agreement: Vec<ScoreAgreement>,
+    /// Lengths and scores of the candidates.
+    pub histograms: Vec<HistogramRecord>,
+}
+
+/// What the filter kept and left out, by reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterRecord {
+    /// The pairs.
+    pub pairs: DropReport,
+    /// The critiques.
+    pub critiques: DropReport,
+    /// The pairs of each domain.
+    pub by_domain: BTreeMap<String, DropReport>,
+}
+
+/// Several lists counted in the same bars.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HistogramRecord {
+    /// What is counted, such as `length`.
+    pub title: String,
+    /// The unit of the bars' edges, such as `tokens`.
+    pub unit: String,
+    /// The name of each list with its bars.
+    pub series: Vec<(String, Vec<HistogramBin>)>,
+}
+
+/// What the critiques of one model are worth.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StudyRecord {
+    /// The model's family of contestants.
+    pub family: String,
+    /// The findings.
+    pub study: CritiqueStudy,
+}
+
 /// What is left after a step from candidates to training data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunnelStep {
@@ -164,6 +220,23 @@ pub struct TrainingCurve {
     pub name: String,
     /// In order.
     pub steps: Vec<StepPoint>,
+    /// What held-out pairs said on the way, in order.
+    pub held_out: Vec<HeldOutPoint>,
+}
+
+/// What a held-out set said after a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeldOutPoint {
+    /// Its name, such as `dev`.
+    pub set: String,
+    /// From 1.
+    pub step: usize,
+    /// Nats per pair.
+    pub preference_loss: Option<f64>,
+    /// Nats per critique token; absent when the set has no critiques.
+    pub critique_loss: Option<f64>,
+    /// Share, 0–1.
+    pub accuracy: Option<f64>,
 }
 
 /// An optimizer step.
@@ -214,6 +287,15 @@ pub struct ItemRecord {
     pub rejected_prediction: RewardPrediction,
     /// Whether the chosen response has the larger mean reward.
     pub correct: bool,
+    /// The numbers of the chosen and of the rejected response, by contestant.
+    pub rewards: BTreeMap<String, [f64; 2]>,
+}
+
+impl ItemRecord {
+    /// The chosen response's mean reward less the rejected one's.
+    pub(crate) fn margin(&self) -> f64 {
+        self.chosen_prediction.mean.value() - self.rejected_prediction.mean.value()
+    }
 }
 
 #[cfg(test)]
@@ -228,10 +310,12 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_record_is_refused_even_with_unknown_fields() {
-        let error =
-            RunRecord::from_json(r#"{"format_version": 99, "shape": "other"}"#).unwrap_err();
-        assert!(error.to_string().contains("version 99"), "{error}");
+    fn a_record_of_another_version_is_refused_even_with_unknown_fields() {
+        for version in [1, 99] {
+            let text = format!(r#"{{"format_version": {version}, "shape": "other"}}"#);
+            let error = RunRecord::from_json(&text).unwrap_err();
+            assert!(error.to_string().contains(&format!("version {version}")), "{error}");
+        }
         assert!(matches!(RunRecord::from_json("{}"), Err(ReportError::Unreadable(_))));
     }
 }

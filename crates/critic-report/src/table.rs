@@ -1,36 +1,101 @@
+use crate::ReportError;
+use crate::format::{ABSENT, percent, percent_interval, size};
+use critic_stats::Interval;
 use maud::{Markup, html};
+use std::borrow::Cow;
 
 /// How a column is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Align {
     Text,
     Number,
+    /// Two numbers, which stand in two columns of a CSV file.
+    Interval,
 }
 
 /// One column's head.
 #[derive(Debug, Clone)]
 pub(crate) struct Column {
-    name: &'static str,
+    name: Cow<'static, str>,
     align: Align,
 }
 
-/// One cell: its text and, where a bar helps the eye, a share of the widest.
+/// One cell: its text, the numbers behind it, and where a bar helps the eye a share of the widest.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Cell {
     text: String,
     share: Option<f64>,
+    /// What CSV files hold instead of the text; one or, in a column of intervals, two.
+    raw: Option<Vec<String>>,
 }
 
 impl Cell {
-    /// A cell with a bar behind its number; `share` is within 0–1.
-    pub(crate) fn with_bar(text: String, share: f64) -> Self {
-        Self { text, share: Some(share.clamp(0.0, 1.0)) }
+    /// A count.
+    pub(crate) fn count(n: usize) -> Self {
+        Self { text: size(n), share: None, raw: Some(vec![n.to_string()]) }
+    }
+
+    /// A count with a bar of its share of `most`.
+    pub(crate) fn bar(n: usize, most: usize) -> Self {
+        let share = n as f64 / most.max(1) as f64;
+        Self { share: Some(share.clamp(0.0, 1.0)), ..Self::count(n) }
+    }
+
+    /// A number that may be absent, written for readers by `write`.
+    pub(crate) fn number(value: impl Into<Option<f64>>, write: impl FnOnce(f64) -> String) -> Self {
+        let value = value.into().filter(|value| value.is_finite());
+        let raw = value.map(|value| value.to_string()).unwrap_or_default();
+        Self {
+            text: value.map_or_else(|| ABSENT.to_owned(), write),
+            share: None,
+            raw: Some(vec![raw]),
+        }
+    }
+
+    /// A share in percent.
+    pub(crate) fn percent(share: impl Into<Option<f64>>) -> Self {
+        Self::number(share, percent)
+    }
+
+    /// An interval that may be absent, written for readers by `write`.
+    pub(crate) fn interval(
+        interval: Option<&Interval>,
+        write: impl FnOnce(&Interval) -> String,
+    ) -> Self {
+        let raw = interval.map_or_else(
+            || vec![String::new(); 2],
+            |interval| vec![interval.low.to_string(), interval.high.to_string()],
+        );
+        let text = interval.map_or_else(|| ABSENT.to_owned(), write);
+        Self { text, share: None, raw: Some(raw) }
+    }
+
+    /// An interval of shares in percent.
+    pub(crate) fn percents(interval: Option<&Interval>) -> Self {
+        Self::interval(interval, percent_interval)
+    }
+
+    /// The fields of a CSV file.
+    fn fields(&self) -> Vec<Cow<'_, str>> {
+        match &self.raw {
+            Some(raw) => raw.iter().map(|field| Cow::Borrowed(field.as_str())).collect(),
+            None => vec![not_a_formula(&self.text)],
+        }
+    }
+}
+
+/// A text that no spreadsheet takes for a formula.
+fn not_a_formula(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        Cow::Owned(format!("'{text}"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
 impl From<String> for Cell {
     fn from(text: String) -> Self {
-        Self { text, share: None }
+        Self { text, share: None, raw: None }
     }
 }
 
@@ -40,36 +105,56 @@ impl From<&str> for Cell {
     }
 }
 
-/// A table that HTML and Markdown write alike; the first column names the row.
+/// A table that HTML, Markdown and CSV write alike; the first column names the row.
 #[derive(Debug, Clone)]
 pub(crate) struct Table {
+    id: &'static str,
     caption: String,
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
 }
 
 impl Table {
-    /// An empty table; a column whose name starts with `#` holds numbers.
-    pub(crate) fn new(caption: impl Into<String>, columns: &[&'static str]) -> Self {
-        let columns = columns
-            .iter()
-            .map(|column| match column.strip_prefix('#') {
-                Some(name) => Column { name, align: Align::Number },
-                None => Column { name: column, align: Align::Text },
-            })
-            .collect();
-        Self { caption: caption.into(), columns, rows: Vec::new() }
+    /// An empty table, `id` unique in a report; a column whose name starts with `#` holds numbers, one
+    /// whose name starts with `~` intervals.
+    pub(crate) fn new(
+        id: &'static str,
+        caption: impl Into<String>,
+        columns: &[&'static str],
+    ) -> Self {
+        let mut table = Self { id, caption: caption.into(), columns: Vec::new(), rows: Vec::new() };
+        for column in columns {
+            let (align, name) = match (column.strip_prefix('#'), column.strip_prefix('~')) {
+                (Some(name), _) => (Align::Number, name),
+                (_, Some(name)) => (Align::Interval, name),
+                _ => (Align::Text, *column),
+            };
+            table.columns.push(Column { name: Cow::Borrowed(name), align });
+        }
+        table
+    }
+
+    /// Adds a column before there are rows.
+    pub(crate) fn column(&mut self, name: String, align: Align) {
+        debug_assert!(self.rows.is_empty(), "{}", self.caption);
+        self.columns.push(Column { name: Cow::Owned(name), align });
     }
 
     /// Adds a row of as many cells as there are columns.
-    pub(crate) fn row<const N: usize>(&mut self, cells: [Cell; N]) {
-        debug_assert_eq!(N, self.columns.len(), "{}", self.caption);
-        self.rows.push(cells.into());
+    pub(crate) fn row(&mut self, cells: impl Into<Vec<Cell>>) {
+        let cells = cells.into();
+        debug_assert_eq!(cells.len(), self.columns.len(), "{}", self.caption);
+        self.rows.push(cells);
     }
 
     /// The table, unless it has no rows.
     pub(crate) fn if_any(self) -> Option<Self> {
         (!self.rows.is_empty()).then_some(self)
+    }
+
+    /// What its file is called.
+    pub(crate) fn id(&self) -> &'static str {
+        self.id
     }
 
     /// What stands above it.
@@ -82,6 +167,29 @@ impl Table {
         self.rows.len()
     }
 
+    /// As a CSV file: numbers in full precision, shares from 0 to 1, an absent number as nothing.
+    ///
+    /// No text in it is taken for a formula by a spreadsheet.
+    pub(crate) fn to_csv(&self) -> Result<String, ReportError> {
+        let failed = |source| ReportError::Csv { table: self.id.to_owned(), source };
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        let mut names = Vec::new();
+        for column in &self.columns {
+            let name = column.name.replace(' ', "_");
+            match column.align {
+                Align::Interval => names.extend([format!("{name}_low"), format!("{name}_high")]),
+                _ => names.push(not_a_formula(&name).into_owned()),
+            }
+        }
+        writer.write_record(&names).map_err(failed)?;
+        for row in &self.rows {
+            let fields: Vec<Cow<'_, str>> = row.iter().flat_map(Cell::fields).collect();
+            writer.write_record(fields.iter().map(|field| field.as_bytes())).map_err(failed)?;
+        }
+        let bytes = writer.into_inner().map_err(|error| failed(error.into_error().into()))?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// As an HTML table with caption and scopes.
     pub(crate) fn to_html(&self) -> Markup {
         html! {
@@ -91,7 +199,7 @@ impl Table {
                     thead {
                         tr {
                             @for column in &self.columns {
-                                th scope="col" class=[class(column)] { (column.name) }
+                                th scope="col" class=[class(column)] { bdi { (column.name) } }
                             }
                         }
                     }
@@ -121,11 +229,11 @@ impl Table {
             text.push_str(&cells.join(" | "));
             text.push_str(" |\n");
         };
-        line(self.columns.iter().map(|column| column.name.to_owned()).collect());
+        line(self.columns.iter().map(|column| escape_markdown(&column.name)).collect());
         line(
             self.columns
                 .iter()
-                .map(|column| if column.align == Align::Number { "---:" } else { "---" }.to_owned())
+                .map(|column| if column.align == Align::Text { "---" } else { "---:" }.to_owned())
                 .collect(),
         );
         for row in &self.rows {
@@ -136,7 +244,7 @@ impl Table {
 }
 
 fn class(column: &Column) -> Option<&'static str> {
-    (column.align == Align::Number).then_some("number")
+    (column.align != Align::Text).then_some("number")
 }
 
 fn cell_html(cell: &Cell) -> Markup {
@@ -178,9 +286,9 @@ mod tests {
     use super::*;
 
     fn table() -> Table {
-        let mut table = Table::new("Two | rows", &["name", "#n"]);
+        let mut table = Table::new("two", "Two | rows", &["name", "#n"]);
         table.row(["<b>a</b>|b".into(), "1".into()]);
-        table.row(["x\ny".into(), Cell::with_bar("2".to_owned(), 1.0)]);
+        table.row(["x\ny".into(), Cell::bar(2, 2)]);
         table
     }
 
@@ -200,12 +308,25 @@ mod tests {
             text.contains(r#"<th scope="row"><bdi>&lt;b&gt;a&lt;/b&gt;|b</bdi></th>"#),
             "{text}"
         );
-        assert!(text.contains(r#"<th scope="col" class="number">n</th>"#), "{text}");
+        assert!(text.contains(r#"<th scope="col" class="number"><bdi>n</bdi></th>"#), "{text}");
         assert!(text.contains("<caption>Two | rows</caption>"));
     }
 
     #[test]
     fn a_table_without_rows_is_left_out() {
-        assert!(Table::new("Nothing", &["a"]).if_any().is_none());
+        assert!(Table::new("nothing", "Nothing", &["a"]).if_any().is_none());
+    }
+
+    #[test]
+    fn csv_has_full_numbers_and_no_formulas() {
+        let mut table = Table::new("x", "X", &["name", "#share", "~interval"]);
+        let interval = Interval { low: 0.25, high: 0.5, confidence: 0.95 };
+        table.row(["=1+1,\"a\"".into(), Cell::percent(1.0 / 3.0), Cell::percents(Some(&interval))]);
+        table.row(["-2".into(), Cell::percent(None), Cell::percents(None)]);
+        let text = table.to_csv().unwrap();
+        assert_eq!(
+            text,
+            "name,share,interval_low,interval_high\n\"'=1+1,\"\"a\"\"\",0.3333333333333333,0.25,0.5\n'-2,,,\n"
+        );
     }
 }

@@ -59,9 +59,9 @@ pub(crate) enum Command {
     /// Run a grid of settings over seeds, share what runs have in common, and compare them.
     #[command(args_override_self = true)]
     Study(StudyArgs),
-    /// Write the report of a run.
+    /// Write the report of a run, or set finished runs side by side.
     #[command(args_override_self = true)]
-    Report(RunArgs),
+    Report(ReportArgs),
     /// Models: fetch, list, describe, export.
     #[command(subcommand)]
     Model(ModelCommand),
@@ -170,6 +170,18 @@ impl StudyArgs {
         let Self { model, device, data, eval, set, .. } = self.clone();
         RunArgs { model, device, data, eval, set, ..RunArgs::default() }.overrides()
     }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
+    /// Set these finished runs side by side, with paired tests on the held-out pairs that all of them
+    /// scored; the page goes to --out [default: runs/comparison].
+    #[arg(long, value_name = "RUN", num_args = 2.., conflicts_with_all = [
+        "run", "model", "device", "data", "eval", "set", "strict", "explain",
+    ])]
+    pub(crate) compare: Vec<PathBuf>,
 }
 
 #[derive(Debug, Clone, Args)]

@@ -71,7 +71,15 @@ fn results(out: &Path) -> (Vec<u8>, Vec<u8>, serde_json::Value) {
     };
     let record: serde_json::Value =
         serde_json::from_slice(&std::fs::read(out.join("run-record.json")).unwrap()).unwrap();
-    let kept = ["contestants", "comparisons", "items", "funnel", "score_agreement", "training"];
+    let kept = [
+        "contestants",
+        "comparisons",
+        "diagnostics",
+        "critique_studies",
+        "items",
+        "rounds",
+        "training",
+    ];
     let kept = kept.map(|key| (key.to_owned(), record[key].clone())).into_iter().collect();
     (model("critic-rm"), model("scalar"), serde_json::Value::Object(kept))
 }
@@ -91,7 +99,7 @@ fn the_whole_loop_ends_in_a_report() {
         assert_eq!(contestant["n_pairs"], 6);
         assert_eq!(contestant["n_missing"], 0, "{contestant}");
     }
-    let funnel = record["funnel"].as_array().unwrap();
+    let funnel = record["rounds"][0]["funnel"].as_array().unwrap();
     assert_eq!(funnel[1]["n_critiques"], 60);
     assert!(funnel[2]["n_critiques"].as_u64().unwrap() > 0, "nothing passed the filter");
     let steps = record["training"][0]["steps"].as_array().unwrap();
@@ -100,6 +108,14 @@ fn the_whole_loop_ends_in_a_report() {
     assert!((steps[3]["critique_weight"].as_f64().unwrap() - 0.1).abs() < 1e-12);
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("<svg") && page.contains("critic-rm m=2"));
+    assert_eq!(record["items"].as_array().unwrap().len(), 6);
+    assert_eq!(record["items"][0]["rewards"].as_object().unwrap().len(), 6);
+    assert_eq!(record["critique_studies"][0]["study"]["overall"]["n_pairs"], 6);
+    // The main contestant against five others, and three others against each other.
+    assert_eq!(record["comparisons"].as_array().unwrap().len(), 8);
+    let table = |name: &str| std::fs::read_to_string(out.join("tables").join(name)).unwrap();
+    assert_eq!(table("items.csv").lines().count(), 7);
+    assert!(table("contestants.csv").contains("critic-rm m=2,6,6,0,"));
     assert!(
         std::fs::read_to_string(out.join("metrics-critic-rm.jsonl")).unwrap().lines().count() == 4
     );
@@ -171,6 +187,40 @@ fn the_whole_loop_ends_in_a_report() {
     let mut command = critic_rm(&["model", "export"]);
     command.arg(&out).arg(folder.path().join("other")).args(["--format", "q8_0"]);
     fails(command, 2, &["--format is for .gguf files"]);
+}
+
+#[test]
+fn finished_runs_stand_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two, out] = ["one", "two", "both"].map(|name| folder.path().join(name));
+    succeeds(run("run", &one, &[]));
+    succeeds(run("run", &two, &["--seed", "8"]));
+    let compare = |paths: &[&Path]| {
+        let mut command = critic_rm(&["report", "--out"]);
+        command.arg(&out).arg("--compare").args(paths);
+        command
+    };
+    let text = String::from_utf8(succeeds(compare(&[&one, &two])).stdout).unwrap();
+    assert!(text.contains("| seed | 0 | 8 |"), "{text}");
+    assert!(text.contains("| one&#58; critic-rm m=2 | two&#58; critic-rm m=2 | 6 |"), "{text}");
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("two: critic-rm m=2"));
+    let table = std::fs::read_to_string(out.join("tables/accuracies.csv")).unwrap();
+    assert!(table.starts_with("contestant,one,one_interval_low"), "{table}");
+    fails(compare(&[&one, &one]), 2, &["named twice"]);
+    fails(
+        compare(&[&one, &folder.path().join("none")]),
+        3,
+        &["run-record.json", "critic-rm report"],
+    );
+    let record = two.join("run-record.json");
+    let text = std::fs::read_to_string(&record).unwrap();
+    let other = text.replace("\"format_version\": 2", "\"format_version\": 1");
+    critic_types::atomic_file::write(&record, other.as_bytes()).unwrap();
+    fails(compare(&[&one, &two]), 3, &["format version 1", "reads 2"]);
+    let mut over_a_run = critic_rm(&["report", "--compare"]);
+    over_a_run.args([&one, &two, &PathBuf::from("--out"), &one]);
+    fails(over_a_run, 2, &["folder of a run", "--out"]);
 }
 
 /// Adapters in place of full training.

@@ -60,7 +60,28 @@ pub struct HistogramBin {
 /// [`StatsError::NoBins`], [`StatsError::Empty`], [`StatsError::NotFinite`] (also for a range that
 /// overflows).
 pub fn histogram(values: &[f64], n_bins: usize) -> Result<Vec<HistogramBin>, StatsError> {
-    all_finite("value", values)?;
+    Ok(shared_histograms(&[values], n_bins)?.concat())
+}
+
+/// [`histogram`] of several lists in the same bars, those of all their values together.
+///
+/// A list may be empty when another is not.
+///
+/// # Errors
+/// As [`histogram`].
+///
+/// # Examples
+/// ```
+/// let bars = critic_stats::shared_histograms(&[&[0.0, 1.0], &[4.0]], 2)?;
+/// assert_eq!([bars[0][0].n, bars[0][1].n, bars[1][0].n, bars[1][1].n], [2, 0, 0, 1]);
+/// # Ok::<(), critic_stats::StatsError>(())
+/// ```
+pub fn shared_histograms(
+    lists: &[&[f64]],
+    n_bins: usize,
+) -> Result<Vec<Vec<HistogramBin>>, StatsError> {
+    let values = lists.concat();
+    all_finite("value", &values)?;
     if n_bins == 0 {
         return Err(StatsError::NoBins);
     }
@@ -70,22 +91,24 @@ pub fn histogram(values: &[f64], n_bins: usize) -> Result<Vec<HistogramBin>, Sta
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     all_finite("range of values", &[high - low])?;
-    if low == high {
-        return Ok(vec![HistogramBin { low, high, n: values.len() }]);
-    }
+    let n_bins = if low == high { 1 } else { n_bins };
     let edge = |i: usize| low + (high - low) * (i as f64 / n_bins as f64);
-    let mut bins: Vec<HistogramBin> = (0..n_bins)
+    let bars: Vec<HistogramBin> = (0..n_bins)
         .map(|i| HistogramBin {
             low: edge(i),
             high: if i + 1 == n_bins { high } else { edge(i + 1) },
             n: 0,
         })
         .collect();
-    for &value in values {
-        let place = bins.partition_point(|bin| bin.low <= value);
-        bins[place.saturating_sub(1)].n += 1;
-    }
-    Ok(bins)
+    let counted = |list: &&[f64]| {
+        let mut bars = bars.clone();
+        for &value in *list {
+            let place = bars.partition_point(|bar| bar.low <= value);
+            bars[place.saturating_sub(1)].n += 1;
+        }
+        bars
+    };
+    Ok(lists.iter().map(counted).collect())
 }
 
 #[cfg(test)]

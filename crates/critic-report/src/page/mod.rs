@@ -1,161 +1,134 @@
 //! The page itself.
 
-mod items;
+mod browser;
+mod figures;
+mod shell;
 
-use crate::format::{duration, percent, percent_interval, size};
-use crate::plots::{Figure, accuracy_figure, critiques_figure, curve_figures, palette};
-use crate::tables::{Section, sections};
+pub(crate) use browser::browser_html;
+pub(crate) use shell::{Card, FigureGroup, Page, Part};
+
+use crate::format::{duration, p_value, percent, percent_interval, points, points_interval, size};
+use crate::tables::sections;
 use crate::{ReportError, RunRecord};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-
-/// Nothing may be loaded from anywhere: what is not in the file does not appear.
-const POLICY: &str =
-    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+use critic_eval::{ContestantResult, CorrectedComparison};
 
 /// The report as one HTML file that loads nothing.
 ///
-/// Its style and its plots stand in the file; it has no script. It follows the reader's choice of a
-/// light or dark screen, prints, and can be walked by keyboard. Sections without content are left out.
-/// Texts from the record reach the page only escaped.
+/// Its style, its plots, its data and its one script stand in the file, and its policy lets nothing else
+/// in. It follows the reader's choice of a light or dark screen, prints, and can be walked by keyboard.
+/// Sections without content are left out. Texts from the record reach the page only escaped, those of
+/// pairs as data that the script makes text of.
 ///
 /// # Errors
-/// [`ReportError::Figure`] when a plot cannot be drawn.
+/// [`ReportError::Figure`] when a plot cannot be drawn, [`ReportError::Unreadable`] when a number of an
+/// item cannot be written as JSON.
 pub fn html(record: &RunRecord) -> Result<String, ReportError> {
     let mut parts = Vec::new();
     for section in sections(record) {
-        let figures = figures(record, section.id)?;
-        if !(section.tables.is_empty() && figures.is_empty()) {
-            parts.push((section, figures));
-        }
+        let browser = match (&record.main, section.id) {
+            (Some(main), "items") if !record.items.is_empty() => {
+                Some(browser_html(main, &record.items)?)
+            }
+            _ => None,
+        };
+        let groups = figures::figures(record, section.id)?;
+        parts.push(Part { section, groups, browser });
     }
-    let page = html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="generator" content={ "critic-rm " (env!("CARGO_PKG_VERSION")) };
-                title { (record.title) }
-                style {
-                    (PreEscaped(include_str!("style.css")))
-                    (PreEscaped(palette::style_sheet()))
-                }
-            }
-            body {
-                a.skip href="#content" { "Skip to the content" }
-                header {
-                    h1 { bdi { (record.title) } }
-                    (glance(record))
-                    nav aria-label="Sections" {
-                        ul {
-                            @for (section, _) in &parts {
-                                li { a href={ "#" (section.id) } { (section.heading) } }
-                            }
-                        }
-                    }
-                }
-                main #content tabindex="-1" {
-                    @if !record.notes.is_empty() {
-                        section.notes aria-labelledby="notes" {
-                            h2 #notes { "Remarks" }
-                            ul { @for note in &record.notes { li { bdi { (note) } } } }
-                        }
-                    }
-                    @for (section, figures) in &parts { (section_html(record, section, figures)) }
-                }
-                footer {
-                    p { "Made by" }
-                    pre { code { (record.command) } }
-                }
-            }
-        }
+    let page = Page {
+        title: &record.title,
+        lead: lead(record),
+        cards: cards(record),
+        notes: &record.notes,
+        parts,
+        command: &record.command,
     };
-    Ok(page.into_string())
+    Ok(page.to_html())
 }
 
-/// Figures with the heading above them, where they have one.
-type FigureGroup = (Option<String>, Vec<Figure>);
+/// The contestant that the run is about.
+fn main_result(record: &RunRecord) -> Option<&ContestantResult> {
+    let main = record.main.as_ref()?;
+    record.contestants.iter().find(|result| result.name == *main)
+}
 
-/// The figures of a section, each group under its own heading where it has one.
-fn figures(record: &RunRecord, section: &str) -> Result<Vec<FigureGroup>, ReportError> {
-    let mut groups = Vec::new();
-    match section {
-        "result" => {
-            let mut drawn = Vec::new();
-            drawn.extend(accuracy_figure(&record.contestants)?);
-            drawn.extend(critiques_figure(&record.contestants)?);
-            groups.push((None, drawn));
-        }
-        "training" => {
-            for curve in &record.training {
-                groups.push((Some(curve.name.clone()), curve_figures(curve)?));
-            }
-        }
-        _ => {}
+/// The result in a sentence or two.
+fn lead(record: &RunRecord) -> Option<String> {
+    let main = main_result(record)?;
+    let accuracy = main.accuracy.as_ref()?;
+    let mut text = format!(
+        "{} ranks {} of {} held-out pairs as their labels do: {} ({}).",
+        main.name,
+        size(accuracy.agreement.n_correct),
+        size(accuracy.agreement.n),
+        percent(accuracy.agreement.accuracy),
+        percent_interval(&accuracy.interval),
+    );
+    let differing: Vec<String> =
+        record.comparisons.iter().filter(|one| one.holm_p < 0.05).map(told).collect();
+    if !differing.is_empty() {
+        text.push_str(&format!(" It differs from {}.", differing.join(", ")));
     }
-    groups.retain(|(_, drawn)| !drawn.is_empty());
-    Ok(groups)
-}
-
-fn section_html(record: &RunRecord, section: &Section, groups: &[FigureGroup]) -> Markup {
-    let heading_id = format!("{}-heading", section.id);
-    html! {
-        section id=(section.id) aria-labelledby=(heading_id) {
-            h2 id=(heading_id) { (section.heading) }
-            @for (name, drawn) in groups {
-                @if let Some(name) = name { h3 { bdi { (name) } } }
-                div.figures { @for figure in drawn { (figure.to_html()) } }
-            }
-            @for table in &section.tables {
-                @if table.n_rows() > FOLD_FROM {
-                    details {
-                        summary { (table.caption()) " (" (size(table.n_rows())) " rows)" }
-                        (table.to_html())
-                    }
-                } @else {
-                    (table.to_html())
-                }
-            }
-            @if section.id == "items" {
-                @for (i, item) in record.items.iter().enumerate() {
-                    (items::item_html(item, i == 0))
-                }
-            }
-        }
+    let n_alike = record.comparisons.len() - differing.len();
+    match n_alike {
+        0 => {}
+        _ if differing.is_empty() => text.push_str(
+            " No other contestant is told apart from it by these pairs (permutation tests, Holm's correction).",
+        ),
+        1 => text.push_str(" One other contestant is not told apart from it by these pairs."),
+        n => text.push_str(&format!(" {n} others are not told apart from it by these pairs.")),
     }
+    Some(text)
 }
 
-/// A table with more rows than this is folded.
-const FOLD_FROM: usize = 16;
+/// A difference in words.
+fn told(corrected: &CorrectedComparison) -> String {
+    let p = p_value(corrected.holm_p);
+    format!(
+        "{} by {} points ({}; corrected p {}{p})",
+        corrected.comparison.b,
+        points(corrected.comparison.difference),
+        points_interval(&corrected.clustered.interval),
+        if p.starts_with('<') { "" } else { "= " },
+    )
+}
 
 /// The few numbers a reader looks for first.
-fn glance(record: &RunRecord) -> Markup {
-    let seconds: f64 = record.stages.iter().map(|stage| stage.seconds).sum();
-    html! {
-        dl.glance {
-            div { dt { "Model" } dd { bdi { (record.model.name) } } }
-            div { dt { "Training pairs" } dd { (size(record.data.train.n_pairs)) } }
-            @if let Some(eval) = &record.data.eval {
-                div { dt { "Held-out pairs" } dd { (size(eval.n_pairs)) } }
-            }
-            @for result in &record.contestants {
-                @if let Some(accuracy) = &result.accuracy {
-                    div {
-                        dt { bdi { (result.name) } }
-                        dd {
-                            (percent(accuracy.agreement.accuracy))
-                            small { (percent_interval(&accuracy.interval)) }
-                        }
-                    }
-                }
-            }
-            @if !record.stages.is_empty() {
-                div { dt { "Time" } dd { (duration(seconds)) } }
-            }
-        }
+fn cards(record: &RunRecord) -> Vec<Card> {
+    let mut cards = Vec::new();
+    if let Some((main, accuracy)) =
+        main_result(record).and_then(|main| Some((main, main.accuracy.as_ref()?)))
+    {
+        cards.push(Card {
+            label: format!("Accuracy of {}", main.name),
+            value: percent(accuracy.agreement.accuracy),
+            remark: Some(percent_interval(&accuracy.interval)),
+        });
     }
+    let best = |a: &&ContestantResult, b: &&ContestantResult| {
+        let share = |result: &ContestantResult| result.accuracy.map(|a| a.agreement.accuracy);
+        share(a).partial_cmp(&share(b)).unwrap_or(std::cmp::Ordering::Equal)
+    };
+    let main_family = main_result(record).map(|main| main.family.as_str());
+    let others = record.contestants.iter().filter(|one| Some(one.family.as_str()) != main_family);
+    if let Some((other, accuracy)) =
+        others.max_by(best).and_then(|other| Some((other, other.accuracy.as_ref()?)))
+    {
+        cards.push(Card {
+            label: format!("Best other: {}", other.name),
+            value: percent(accuracy.agreement.accuracy),
+            remark: Some(percent_interval(&accuracy.interval)),
+        });
+    }
+    cards.push(Card::plain("Model", record.model.name.clone()));
+    cards.push(Card::plain("Training pairs", size(record.data.train.n_pairs)));
+    if let Some(eval) = &record.data.eval {
+        cards.push(Card::plain("Held-out pairs", size(eval.n_pairs)));
+    }
+    if !record.stages.is_empty() {
+        let seconds: f64 = record.stages.iter().map(|stage| stage.seconds).sum();
+        cards.push(Card::plain("Time", duration(seconds)));
+    }
+    cards
 }
 
 #[cfg(test)]

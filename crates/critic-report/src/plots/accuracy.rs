@@ -1,7 +1,7 @@
 use super::Figure;
 use super::axis::Axis;
 use super::canvas::{Anchor, draw, fitted, text_width};
-use super::palette::{AXIS, Series, TEXT};
+use super::palette::{Series, TEXT};
 use crate::ReportError;
 use crate::format::percent;
 use critic_eval::{Accuracy, ContestantResult};
@@ -39,11 +39,7 @@ pub(crate) fn accuracy_figure(
     let svg = draw("accuracy by contestant", "points", &description, size, |canvas| {
         axis.draw_below(canvas, (TOP - 4.0, bottom), "accuracy, %")?;
         let coin = axis.at(50.0);
-        let mut y = TOP - 4.0;
-        while y < bottom {
-            canvas.line(&[(coin, y), (coin, (y + 5.0).min(bottom))], AXIS, 1.5, 1.0)?;
-            y += 9.0;
-        }
+        canvas.dashes((coin, TOP - 4.0), (coin, bottom))?;
         canvas.label("coin", (coin, TOP - 14.0), Anchor::Center)?;
         for (i, (result, accuracy)) in rows.iter().enumerate() {
             let y = TOP + ROW * (i as f64 + 0.5);

@@ -1,4 +1,4 @@
-use super::palette::{Ink, MUTED, Marker};
+use super::palette::{AXIS, Ink, MUTED, Marker};
 use crate::ReportError;
 use maud::{Markup, PreEscaped, html};
 use plotters::coord::Shift;
@@ -70,26 +70,69 @@ impl Canvas<'_> {
         self.text(text, at, anchor, MUTED)
     }
 
+    /// A filled rectangle between two corners.
+    pub(crate) fn bar(
+        &self,
+        corners: [(f64, f64); 2],
+        ink: Ink,
+        opacity: f64,
+    ) -> Result<(), ReportError> {
+        let style = ink.color().mix(opacity).filled();
+        self.done(self.area.draw(&Rectangle::new(corners.map(units), style)))
+    }
+
+    /// A small dot of a cloud.
+    pub(crate) fn dot(&self, at: (f64, f64), ink: Ink, opacity: f64) -> Result<(), ReportError> {
+        let radius = (2.6 * f64::from(SCALE)) as i32;
+        let style = ink.color().mix(opacity).filled();
+        self.done(self.area.draw(&Circle::new(units(at), radius, style)))
+    }
+
+    /// A dashed reference line.
+    pub(crate) fn dashes(&self, from: (f64, f64), to: (f64, f64)) -> Result<(), ReportError> {
+        let length = (to.0 - from.0).hypot(to.1 - from.1);
+        let at = |along: f64| {
+            let share = (along / length).min(1.0);
+            (from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1))
+        };
+        let mut along = 0.0;
+        while along < length {
+            self.line(&[at(along), at(along + 5.0)], AXIS, 1.5, 1.0)?;
+            along += 9.0;
+        }
+        Ok(())
+    }
+
     /// A filled point.
     pub(crate) fn marker(
         &self,
         marker: Marker,
-        (x, y): (f64, f64),
+        at: (f64, f64),
         ink: Ink,
     ) -> Result<(), ReportError> {
+        self.marker_of_size(marker, at, ink, 1.0)
+    }
+
+    /// A filled point, `scale` times as large as others.
+    pub(crate) fn marker_of_size(
+        &self,
+        marker: Marker,
+        (x, y): (f64, f64),
+        ink: Ink,
+        scale: f64,
+    ) -> Result<(), ReportError> {
         let style = ink.color().filled();
-        let corners: Vec<(f64, f64)> = match marker {
+        let corners: &[(f64, f64)] = match marker {
             Marker::Circle => {
-                let radius = (5.0 * f64::from(SCALE)) as i32;
+                let radius = (5.0 * scale * f64::from(SCALE)) as i32;
                 return self.done(self.area.draw(&Circle::new(units((x, y)), radius, style)));
             }
-            Marker::Diamond => vec![(x, y - 6.5), (x + 6.5, y), (x, y + 6.5), (x - 6.5, y)],
-            Marker::Square => {
-                vec![(x - 4.5, y - 4.5), (x + 4.5, y - 4.5), (x + 4.5, y + 4.5), (x - 4.5, y + 4.5)]
-            }
-            Marker::Triangle => vec![(x, y - 6.0), (x + 6.0, y + 4.5), (x - 6.0, y + 4.5)],
+            Marker::Diamond => &[(0.0, -6.5), (6.5, 0.0), (0.0, 6.5), (-6.5, 0.0)],
+            Marker::Square => &[(-4.5, -4.5), (4.5, -4.5), (4.5, 4.5), (-4.5, 4.5)],
+            Marker::Triangle => &[(0.0, -6.0), (6.0, 4.5), (-6.0, 4.5)],
         };
-        let corners: Vec<(i32, i32)> = corners.into_iter().map(units).collect();
+        let corners: Vec<(i32, i32)> =
+            corners.iter().map(|(dx, dy)| units((x + scale * dx, y + scale * dy))).collect();
         self.done(self.area.draw(&Polygon::new(corners, style)))
     }
 

@@ -2,7 +2,7 @@ use super::Figure;
 use super::axis::{Axis, plottable};
 use super::canvas::{Anchor, draw};
 use super::palette::Series;
-use crate::{ReportError, StepPoint, TrainingCurve};
+use crate::{HeldOutPoint, ReportError, StepPoint, TrainingCurve};
 
 /// A figure has at most this many points a line; more are averaged in equal parts.
 const MAX_POINTS: usize = 400;
@@ -30,6 +30,15 @@ struct Plan {
     /// Whether a line that is zero throughout says nothing.
     hides_zero: bool,
     lines: &'static [Line],
+    /// What held-out pairs said, drawn as points on a line.
+    held_out: &'static [HeldOutLine],
+}
+
+/// One line of held-out pairs.
+struct HeldOutLine {
+    name: &'static str,
+    value: fn(&HeldOutPoint) -> Option<f64>,
+    look: usize,
 }
 
 const WIDE: (u32, u32) = (940, 320);
@@ -50,6 +59,10 @@ const PLANS: [Plan; 5] = [
             Line { name: "preference loss", value: |step| step.preference_loss, look: 1 },
             Line { name: "joint loss", value: |step| Some(step.joint_loss), look: 2 },
         ],
+        held_out: &[
+            HeldOutLine { name: "critique loss", value: |point| point.critique_loss, look: 0 },
+            HeldOutLine { name: "preference loss", value: |point| point.preference_loss, look: 1 },
+        ],
     },
     Plan {
         title: "Critique weight λ(t)",
@@ -60,6 +73,7 @@ const PLANS: [Plan; 5] = [
         noisy: false,
         hides_zero: true,
         lines: &[Line { name: "λ(t)", value: |step| Some(step.critique_weight), look: 0 }],
+        held_out: &[],
     },
     Plan {
         title: "Accuracy in training",
@@ -74,6 +88,11 @@ const PLANS: [Plan; 5] = [
             value: |step| step.accuracy.map(|a| 100.0 * a),
             look: 1,
         }],
+        held_out: &[HeldOutLine {
+            name: "accuracy",
+            value: |point| point.accuracy.map(|a| 100.0 * a),
+            look: 2,
+        }],
     },
     Plan {
         title: "Learning rate",
@@ -84,6 +103,7 @@ const PLANS: [Plan; 5] = [
         noisy: false,
         hides_zero: true,
         lines: &[Line { name: "learning rate", value: |step| Some(step.learning_rate), look: 2 }],
+        held_out: &[],
     },
     Plan {
         title: "Gradient norm",
@@ -94,6 +114,7 @@ const PLANS: [Plan; 5] = [
         noisy: true,
         hides_zero: false,
         lines: &[Line { name: "gradient norm", value: |step| Some(step.grad_norm), look: 3 }],
+        held_out: &[],
     },
 ];
 
@@ -123,11 +144,13 @@ fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportEr
     if lines.is_empty() {
         return Ok(None);
     }
+    let held_out = held_out(plan, curve);
     let (width, height) = (f64::from(plan.size.0), f64::from(plan.size.1));
     let (left, right, top, bottom) = (62.0, width - 14.0, 28.0, height - 48.0);
-    let values = lines.iter().flat_map(|(_, points)| points.iter().map(|&(_, value)| value));
+    let drawn = || lines.iter().map(|(_, points)| points).chain(held_out.iter().map(|h| &h.2));
+    let values = drawn().flatten().map(|&(_, value)| value);
     let y = Axis::around(values.chain(plan.holds.iter().copied()), (bottom, top), 4);
-    let steps = lines.iter().flat_map(|(_, points)| points.iter().map(|&(step, _)| step));
+    let steps = drawn().flatten().map(|&(step, _)| step);
     let x = Axis::within(steps.chain([0.0]), (left, right), if width > 500.0 { 9 } else { 5 });
     // A line that stands alone needs no dashes.
     let class = if plan.lines.len() > 1 { "lines" } else { "points" };
@@ -152,17 +175,31 @@ fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportEr
                 canvas.line(&pixels(points), look.ink, 2.25, 1.0)?;
             }
         }
+        for (_, line, points) in &held_out {
+            let look = Series::points(line.look);
+            let points: Points =
+                points.iter().map(|&(step, value)| (x.at(step), y.at(value))).collect();
+            canvas.line(&points, look.ink, 1.5, 0.7)?;
+            for point in points {
+                canvas.marker(look.marker, point, look.ink)?;
+            }
+        }
         Ok(())
     })?;
     let mut caption = plan.caption.to_owned();
     if is_smoothed {
         caption.push_str(" Faint: as measured; strong: smoothed over a tenth of the steps.");
     }
-    let legend = if plan.lines.len() > 1 {
-        lines.iter().map(|(line, _)| (line.name.to_owned(), Series::lines(line.look))).collect()
-    } else {
-        Vec::new()
-    };
+    let mut legend: Vec<(String, Series)> = Vec::new();
+    if plan.lines.len() > 1 || !held_out.is_empty() {
+        legend
+            .extend(lines.iter().map(|(line, _)| (line.name.to_owned(), Series::lines(line.look))));
+        legend.extend(
+            held_out.iter().map(|(set, line, _)| {
+                (format!("{} on {set}", line.name), Series::points(line.look))
+            }),
+        );
+    }
     Ok(Some(Figure {
         title: plan.title.to_owned(),
         caption,
@@ -170,6 +207,32 @@ fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportEr
         legend,
         svg,
     }))
+}
+
+/// The lines of each held-out set that has values.
+fn held_out<'a>(
+    plan: &Plan,
+    curve: &'a TrainingCurve,
+) -> Vec<(&'a str, &'static HeldOutLine, Points)> {
+    let mut sets: Vec<&str> = curve.held_out.iter().map(|point| point.set.as_str()).collect();
+    sets.sort_unstable();
+    sets.dedup();
+    let mut found = Vec::new();
+    for set in sets {
+        for line in plan.held_out {
+            let points: Points = curve
+                .held_out
+                .iter()
+                .filter(|point| point.set == set)
+                .filter_map(|point| Some((point.step as f64, (line.value)(point)?)))
+                .filter(|&(step, value)| plottable(step) && plottable(value))
+                .collect();
+            if !points.is_empty() {
+                found.push((set, line, points));
+            }
+        }
+    }
+    found
 }
 
 /// The plottable values over their steps, averaged in equal parts where there are too many.
@@ -230,7 +293,9 @@ mod tests {
         let mean = joint.iter().map(|(_, value)| value).sum::<f64>() / 400.0;
         assert!((mean - 4999.5).abs() < 1e-9);
         assert!(points(&steps, |step| step.preference_loss).is_empty());
-        let figures = curve_figures(&TrainingCurve { name: "x".to_owned(), steps }).unwrap();
+        let figures =
+            curve_figures(&TrainingCurve { name: "x".to_owned(), steps, held_out: vec![] })
+                .unwrap();
         let titles: Vec<&str> = figures.iter().map(|figure| figure.title.as_str()).collect();
         assert_eq!(titles, ["Losses", "Critique weight λ(t)", "Learning rate", "Gradient norm"]);
     }
@@ -258,11 +323,13 @@ mod tests {
             learning_rate: 1e-4,
             grad_norm: 3.0,
         }];
-        let figures = curve_figures(&TrainingCurve { name: "x".to_owned(), steps }).unwrap();
+        let figures =
+            curve_figures(&TrainingCurve { name: "x".to_owned(), steps, held_out: vec![] })
+                .unwrap();
         assert_eq!(figures.len(), 5);
         assert!(figures[0].svg.0.contains("<circle"));
         assert!(
-            curve_figures(&TrainingCurve { name: "x".to_owned(), steps: vec![] })
+            curve_figures(&TrainingCurve { name: "x".to_owned(), steps: vec![], held_out: vec![] })
                 .unwrap()
                 .is_empty()
         );

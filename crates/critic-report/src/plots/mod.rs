@@ -5,14 +5,24 @@
 
 mod accuracy;
 mod axis;
+mod calibration;
 mod canvas;
+mod cloud;
 mod critiques;
 mod curves;
+mod domains;
+mod histogram;
 pub(crate) mod palette;
+mod stages;
 
 pub(crate) use accuracy::accuracy_figure;
-pub(crate) use critiques::critiques_figure;
+pub(crate) use calibration::reliability_figure;
+pub(crate) use cloud::length_figure;
+pub(crate) use critiques::critiques_figures;
 pub(crate) use curves::curve_figures;
+pub(crate) use domains::domains_figure;
+pub(crate) use histogram::{Bars, histogram_figure};
+pub(crate) use stages::stages_figure;
 
 use maud::{Markup, html};
 use palette::Series;

@@ -65,6 +65,8 @@ pub(crate) struct Series {
 enum Draws {
     Points,
     Lines,
+    Bars,
+    Dots,
 }
 
 impl Series {
@@ -85,6 +87,16 @@ impl Series {
         }
     }
 
+    /// The look of the `index`-th series of bars.
+    pub(crate) fn bars(index: usize) -> Self {
+        Self { draws: Draws::Bars, ..Self::points(index) }
+    }
+
+    /// The look of the `index`-th cloud of dots.
+    pub(crate) fn dots(index: usize) -> Self {
+        Self { draws: Draws::Dots, ..Self::points(index) }
+    }
+
     /// The mark of the series in a legend.
     pub(crate) fn swatch(self) -> Markup {
         let hex = Ink::hex(self.ink.light);
@@ -95,6 +107,8 @@ impl Series {
                         polyline points="0,6 28,6" fill="none" stroke=(hex) stroke-width="2.5"
                             stroke-dasharray=[self.dashes] {}
                     }
+                    Draws::Bars => { rect x="6" y="1" width="16" height="10" fill=(hex) {} }
+                    Draws::Dots => { circle cx="14" cy="6" r="3" fill=(hex) {} }
                     Draws::Points => @match self.marker {
                         Marker::Circle => { circle cx="14" cy="6" r="4.5" fill=(hex) {} }
                         Marker::Diamond => { polygon points="14,0 20,6 14,12 8,6" fill=(hex) {} }

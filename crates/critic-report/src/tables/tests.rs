@@ -67,7 +67,7 @@ fn the_numbers_are_those_of_the_record() {
     check("filter pair_mean", &["filter pair_mean", "742", "14,210"]);
     check("parsed", &["parsed", "1,204", "0", "–", "–", "–"]);
     check("verdict", &["verdict", "1,204", "1,204", "0", "61.6 %", "58.8 – 64.3 %"]);
-    check("train", &["train", "45 min 13 s", "steps: 240 · tokens per second: 612", "no"]);
+    check("train", &["train", "45 min 13 s", "1,660,356", "612", "steps: 240", "no"]);
     check("train.learning_rate", &["train.learning_rate", "2e-5", "file"]);
     check(
         "training rows left out: equal responses",
@@ -78,7 +78,18 @@ fn the_numbers_are_those_of_the_record() {
 #[test]
 fn a_comparison_tells_points_interval_and_p() {
     let record = fixtures::record();
-    let expected = ["critic-rm m=4", "scalar", "318", "+4.7", "0.0 to +9.6", "34", "19", "0.053"];
+    let expected = [
+        "critic-rm m=4",
+        "scalar",
+        "318",
+        "+4.7",
+        "0.0 to +9.6",
+        "34",
+        "19",
+        "0.053",
+        "0.053",
+        "0.107",
+    ];
     let page = html(&record).unwrap();
     assert_eq!(html_rows(&page, "critic-rm m=4")[1], expected);
     assert_eq!(markdown_rows(&markdown(&record), "critic-rm m=4")[1], expected);

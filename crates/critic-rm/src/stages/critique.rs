@@ -1,11 +1,12 @@
 use super::candidates::{self, Written};
+use super::histograms;
 use super::rounds::Round;
 use super::session::Session;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_method::{CritiqueSettings, READINGS};
-use critic_report::FunnelStep;
 use critic_types::{Candidate, ContentId, FinishReason};
+use std::collections::HashSet;
 
 /// Candidates with the address of how they were made.
 #[derive(Debug)]
@@ -51,16 +52,13 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     let n_cut =
         critiques.iter().filter(|critique| critique.finish_reason == FinishReason::Length).count();
     let n_parsed = critiques.iter().filter(|critique| critique.scores.parsed.is_some()).count();
-    session.records.funnel.push(FunnelStep {
-        label: "pairs".to_owned(),
-        n_pairs: session.train.pairs.len(),
-        n_critiques: None,
-    });
-    session.records.funnel.push(FunnelStep {
-        label: "candidates".to_owned(),
-        n_pairs: session.train.pairs.len(),
-        n_critiques: Some(critiques.len()),
-    });
+    let answered: HashSet<&str> = critiques.iter().map(|one| one.pair_id.as_str()).collect();
+    let n_answered = answered.len();
+    session.records.funnel("pairs", session.train.pairs.len(), None);
+    session.records.funnel("candidates", n_answered, Some(critiques.len()));
+    if let Some(record) = session.records.rounds.last_mut() {
+        record.histograms = histograms::of_candidates(&critiques)?;
+    }
     if let Some(name) = round.critic.remote_name() {
         let round = round.index + 1;
         let note = format!("The critiques of round {round} are by `{name}`, a remote critic.");

@@ -3,8 +3,10 @@ use super::rounds::Round;
 use super::session::Session;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
-use critic_method::filter;
-use critic_report::FunnelStep;
+use critic_eval::Accuracy;
+use critic_method::{FilterReport, filter};
+use critic_report::{FilterRecord, ScoreAgreement};
+use critic_stats::TieRule;
 use critic_store::FilterVerdict;
 use critic_types::{Candidate, ContentId};
 use std::collections::HashSet;
@@ -48,14 +50,19 @@ pub(crate) fn run(
     let n_pairs =
         critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
     let label = format!("filter by {} score", settings.score.as_str());
-    session.records.funnel.push(FunnelStep { label, n_pairs, n_critiques: Some(critiques.len()) });
+    session.records.funnel(label, n_pairs, Some(critiques.len()));
     let agreement = outcome
         .report
         .scores
         .iter()
         .find(|report| report.score == settings.score)
         .and_then(critic_method::ScoreReport::agreement);
-    session.records.filter = Some(outcome.report);
+    let agreements = score_agreement(&outcome.report)?;
+    if let Some(record) = session.records.rounds.last_mut() {
+        let FilterReport { pairs, critiques, by_domain, .. } = outcome.report;
+        record.filter = Some(FilterRecord { pairs, critiques, by_domain });
+        record.score_agreement = agreements;
+    }
     if critiques.is_empty() {
         return Err(Fault::data(anyhow!(
             "no critique agrees with the label by its {} score: use another score (filter.score=verdict), another rule, or more candidates",
@@ -69,4 +76,20 @@ pub(crate) fn run(
     }
     session.finish(&round.name("filter"), &key, started.elapsed().as_secs_f64(), false, facts)?;
     Ok(Survivors { key, critiques })
+}
+
+/// How far each kind of score agrees with the label, from the filter's counts.
+fn score_agreement(report: &FilterReport) -> Result<Vec<ScoreAgreement>> {
+    let agreement = |score: &critic_method::ScoreReport| {
+        let n_below = score.n_pairs - score.n_agree - score.n_ties;
+        let mut pairs = vec![(1.0, 0.0); score.n_agree];
+        pairs.extend(vec![(0.0, 0.0); score.n_ties]);
+        pairs.extend(vec![(0.0, 1.0); n_below]);
+        Ok(ScoreAgreement {
+            kind: score.score,
+            n_pairs: report.pairs.n_seen(),
+            accuracy: Accuracy::of(&pairs, TieRule::Wrong)?,
+        })
+    };
+    report.scores.iter().map(agreement).collect()
 }

@@ -7,6 +7,7 @@ mod estimate;
 mod eval;
 mod filter;
 mod filter_table;
+mod histograms;
 mod model_card;
 mod outage;
 mod pairs;
@@ -18,13 +19,15 @@ mod session;
 mod train;
 mod warmup;
 
-pub(crate) use eval::Results;
+pub(crate) use eval::critique_counts;
 pub(crate) use filter_table::compare_filters;
 pub(crate) use pairs::read_train;
+pub(crate) use report::write as write_report;
 pub(crate) use session::{Session, load_model};
 pub(crate) use train::TrainedModel;
 
 use anyhow::Result;
+use critic_eval::Contestant;
 
 /// The stages in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,8 +42,8 @@ pub(crate) enum Stage {
     Report,
 }
 
-/// Runs every stage up to `last`; gives what was measured, where that was asked for.
-pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<Option<Results>> {
+/// Runs every stage up to `last`; gives who was measured, where that was asked for.
+pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<Option<Vec<Contestant>>> {
     estimate::announce(session, last)?;
     let start = warmup::run(session)?;
     if last < Stage::Critique {
@@ -55,9 +58,10 @@ pub(crate) fn run_to(session: &mut Session, last: Stage) -> Result<Option<Result
         return Ok(None);
     }
     let results = eval::run(session, &predictions)?;
+    let entrants = results.entrants.clone();
     if last == Stage::Report {
         model_card::run(session, &trained, &results, &predictions)?;
-        report::run(session, &results, &predictions)?;
+        report::run(session, results, &predictions)?;
     }
-    Ok(Some(results))
+    Ok(Some(entrants))
 }

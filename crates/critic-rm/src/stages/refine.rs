@@ -6,7 +6,6 @@ use super::session::Session;
 use crate::progress::{Meter, say};
 use anyhow::Result;
 use critic_method::{RefineSettings, Refinement, refine, response_id};
-use critic_report::FunnelStep;
 use critic_store::MetaScore;
 use critic_types::{Candidate, ContentId, Side};
 use std::collections::{BTreeSet, HashSet};
@@ -113,7 +112,7 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
         Refinement::Rank { keep } => format!("ranked, best {keep} of a response"),
         Refinement::Summarize { drafts } => format!("summarized, {drafts} drafts of a response"),
     };
-    session.records.funnel.push(FunnelStep { label, n_pairs, n_critiques: Some(critiques.len()) });
+    session.records.funnel(label, n_pairs, Some(critiques.len()));
     let mut facts = vec![("critiques to train on", critiques.len().to_string())];
     facts.extend(taken);
     session.finish(&round.name("refine"), &key, seconds, n_done > 0, facts)?;

@@ -1,33 +1,33 @@
 use super::eval::Results;
 use super::score::Predictions;
 use super::session::{Session, Split};
+use crate::exit::Fault;
 use crate::progress::say;
-use anyhow::Result;
-use critic_eval::Accuracy;
+use anyhow::{Result, anyhow};
 use critic_report::{
-    DataRecord, ItemRecord, ModelRecord, RunRecord, ScoreAgreement, SettingRecord, SplitRecord,
-    StepPoint, TrainingCurve, html, markdown,
+    DataRecord, HeldOutPoint, ItemRecord, ModelRecord, RunRecord, SettingRecord, SplitRecord,
+    StepPoint, TrainingCurve, csv_files, html, markdown,
 };
-use critic_stats::TieRule;
+use critic_train::StepRecord;
 use critic_types::{PreferencePair, Side, atomic_file};
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
-/// How many pairs the report shows with their critiques.
-const N_ITEMS: usize = 8;
+/// The folder of the tables as CSV files.
+const TABLES: &str = "tables";
 
-/// Writes `report.html`, `report.md` and `run-record.json`.
+/// Writes `report.html`, `report.md`, `tables/*.csv` and `run-record.json`.
 pub(crate) fn run(
     session: &mut Session,
-    results: &Results,
+    results: Results,
     predictions: &[Predictions],
 ) -> Result<()> {
-    let record = record(session, results, predictions)?;
+    let record = record(session, results, predictions);
     let folder = session.folder.path();
     atomic_file::write(&folder.join("run-record.json"), record.to_json()?.as_bytes())?;
-    atomic_file::write(&folder.join("report.md"), markdown(&record).as_bytes())?;
-    let page = folder.join("report.html");
-    atomic_file::write(&page, html(&record)?.as_bytes())?;
-    say(format!("report: {}", page.display()));
+    write(folder, &html(&record)?, &markdown(&record), &csv_files(&record)?)?;
+    say(format!("report: {}", folder.join("report.html").display()));
     say(format!(
         "score a file of your own: critic-rm score FILE.jsonl --model {}",
         folder.display()
@@ -35,7 +35,36 @@ pub(crate) fn run(
     Ok(())
 }
 
-fn record(session: &Session, results: &Results, predictions: &[Predictions]) -> Result<RunRecord> {
+/// Writes a report's page, its Markdown and its tables into a folder; tables of an earlier report that
+/// this one does not have are removed.
+pub(crate) fn write(
+    folder: &Path,
+    page: &str,
+    text: &str,
+    tables: &[(String, String)],
+) -> Result<()> {
+    let of_tables = folder.join(TABLES);
+    let unusable = |error: std::io::Error| {
+        let folder = of_tables.display();
+        Fault::store(anyhow!("{folder} cannot be used for a report's tables: {error}"))
+    };
+    fs::create_dir_all(&of_tables).map_err(unusable)?;
+    for entry in fs::read_dir(&of_tables).map_err(unusable)? {
+        let path = entry.map_err(unusable)?.path();
+        let is_known = tables.iter().any(|(name, _)| path.file_name() == Some(name.as_ref()));
+        if path.extension().is_some_and(|extension| extension == "csv") && !is_known {
+            fs::remove_file(&path).map_err(unusable)?;
+        }
+    }
+    for (name, table) in tables {
+        atomic_file::write(&of_tables.join(name), table.as_bytes())?;
+    }
+    atomic_file::write(&folder.join("report.md"), text.as_bytes())?;
+    atomic_file::write(&folder.join("report.html"), page.as_bytes())?;
+    Ok(())
+}
+
+fn record(session: &Session, results: Results, predictions: &[Predictions]) -> RunRecord {
     let base = &session.base;
     let split = |split: &Split| SplitRecord {
         file: split.file.clone(),
@@ -49,21 +78,10 @@ fn record(session: &Session, results: &Results, predictions: &[Predictions]) -> 
     });
     let training = session.records.training.iter().map(|(name, steps)| TrainingCurve {
         name: name.clone(),
-        steps: steps
-            .iter()
-            .map(|step| StepPoint {
-                step: step.step + 1,
-                critique_weight: step.critique_weight,
-                critique_loss: step.critique_loss,
-                preference_loss: step.preference_loss,
-                joint_loss: step.joint_loss,
-                accuracy: step.accuracy,
-                learning_rate: step.learning_rate,
-                grad_norm: step.grad_norm,
-            })
-            .collect(),
+        steps: steps.iter().map(step).collect(),
+        held_out: steps.iter().flat_map(held_out).collect(),
     });
-    Ok(RunRecord {
+    RunRecord {
         format_version: RunRecord::FORMAT_VERSION,
         title: format!("Critic-RM on {}", session.train.file),
         command: session.command.clone(),
@@ -76,40 +94,55 @@ fn record(session: &Session, results: &Results, predictions: &[Predictions]) -> 
         data: DataRecord { train: split(&session.train), eval: Some(split(&session.eval)) },
         settings: settings.collect(),
         stages: session.records.stages.clone(),
-        funnel: session.records.funnel.clone(),
-        score_agreement: score_agreement(session)?,
-        contestants: results.contestants.clone(),
-        comparisons: results.comparisons.clone(),
+        rounds: session.records.rounds.clone(),
         training: training.collect(),
-        items: items(session, predictions),
+        items: items(session, &results, predictions),
+        contestants: results.contestants,
+        comparisons: results.comparisons,
+        diagnostics: results.diagnostics,
+        critique_studies: results.studies,
+        main: results.main,
         notes: session.records.notes.clone(),
-    })
+    }
 }
 
-/// How far each kind of score agrees with the label, from the filter's counts.
-fn score_agreement(session: &Session) -> Result<Vec<ScoreAgreement>> {
-    let Some(report) = &session.records.filter else { return Ok(Vec::new()) };
-    let agreement = |score: &critic_method::ScoreReport| {
-        let n_below = score.n_pairs - score.n_agree - score.n_ties;
-        let mut pairs = vec![(1.0, 0.0); score.n_agree];
-        pairs.extend(vec![(0.0, 0.0); score.n_ties]);
-        pairs.extend(vec![(0.0, 1.0); n_below]);
-        Ok(ScoreAgreement {
-            kind: score.score,
-            n_pairs: report.pairs.n_seen(),
-            accuracy: Accuracy::of(&pairs, TieRule::Wrong)?,
-        })
+fn step(step: &StepRecord) -> StepPoint {
+    StepPoint {
+        step: step.step + 1,
+        critique_weight: step.critique_weight,
+        critique_loss: step.critique_loss,
+        preference_loss: step.preference_loss,
+        joint_loss: step.joint_loss,
+        accuracy: step.accuracy,
+        learning_rate: step.learning_rate,
+        grad_norm: step.grad_norm,
+    }
+}
+
+fn held_out(step: &StepRecord) -> Vec<HeldOutPoint> {
+    let point = |found: &critic_train::EvaluationRecord| HeldOutPoint {
+        set: found.set.clone(),
+        step: step.step + 1,
+        preference_loss: found.preference_loss,
+        critique_loss: found.critique_loss,
+        accuracy: found.accuracy,
     };
-    report.scores.iter().map(agreement).collect()
+    step.evaluations.iter().map(point).collect()
 }
 
-/// A handful of pairs of every domain: right and wrong ones, those with the widest margins first.
-fn items(session: &Session, predictions: &[Predictions]) -> Vec<ItemRecord> {
+/// Every held-out pair that the main model scored, with the numbers of every contestant.
+fn items(session: &Session, results: &Results, predictions: &[Predictions]) -> Vec<ItemRecord> {
     let Some(critic) = Predictions::main(predictions) else { return Vec::new() };
     let scored = critic.at(critic.n_critiques);
     let item = |pair: &PreferencePair| {
         let chosen = scored.get(&(pair.id.clone(), Side::Chosen))?.clone();
         let rejected = scored.get(&(pair.id.clone(), Side::Rejected))?.clone();
+        let mut rewards = BTreeMap::new();
+        for entrant in &results.entrants {
+            if let Ok(Some((chosen, rejected))) = entrant.rewards(pair) {
+                rewards.insert(entrant.name.clone(), [chosen, rejected]);
+            }
+        }
         Some(ItemRecord {
             pair_id: pair.id.clone(),
             domain: pair.domain.clone(),
@@ -119,26 +152,8 @@ fn items(session: &Session, predictions: &[Predictions]) -> Vec<ItemRecord> {
             correct: chosen.mean.value() > rejected.mean.value(),
             chosen_prediction: chosen,
             rejected_prediction: rejected,
+            rewards,
         })
     };
-    let mut groups: BTreeMap<(bool, Option<String>), Vec<ItemRecord>> = BTreeMap::new();
-    for item in session.eval.pairs.iter().filter_map(item) {
-        groups.entry((!item.correct, item.domain.clone())).or_default().push(item);
-    }
-    let margin = |item: &ItemRecord| {
-        (item.chosen_prediction.mean.value() - item.rejected_prediction.mean.value()).abs()
-    };
-    for group in groups.values_mut() {
-        group.sort_by(|a, b| margin(b).total_cmp(&margin(a)));
-    }
-    let mut items = Vec::new();
-    for rank in 0.. {
-        let before = items.len();
-        items.extend(groups.values().filter_map(|group| group.get(rank)).cloned());
-        if items.len() == before || items.len() >= N_ITEMS {
-            break;
-        }
-    }
-    items.truncate(N_ITEMS);
-    items
+    session.eval.pairs.iter().filter_map(item).collect()
 }

@@ -8,6 +8,7 @@ use crate::progress::say;
 use crate::settings::RoundStart;
 use anyhow::Result;
 use critic_model::sources::{LoadedModel, load_folder};
+use critic_report::RoundRecord;
 use std::rc::Rc;
 
 /// One round: critiques by a model, and what is trained on them.
@@ -55,6 +56,11 @@ pub(crate) fn run(
         let until = if is_last { last } else { Stage::Train };
         // Who asks for critiques alone gets them even where no method would read them.
         let critiques = if writer.is_some() || until < Stage::Train {
+            session.records.rounds.push(RoundRecord {
+                round: round.index + 1,
+                critic: critic_name(session, &round, earlier.last()),
+                ..RoundRecord::default()
+            });
             match critiques(session, &round, &methods, until)? {
                 Some(critiques) => critiques,
                 None => return Ok(None),
@@ -66,9 +72,13 @@ pub(crate) fn run(
             return Ok(None);
         }
         for method in methods.iter().filter(|method| is_last || writer_is(&writer, method)) {
+            let is_writer = writer_is(&writer, method);
             let mut method = method.clone();
             if !is_last {
                 method.name = format!("{}-round-{}", method.name, round.index + 1);
+            }
+            if let (true, Some(record)) = (is_writer, session.records.rounds.last_mut()) {
+                record.trained = Some(method.name.clone());
             }
             let data = critiques.of(method.critiques, session);
             trained.push(train::run(session, &method, &from, data)?);
@@ -89,6 +99,18 @@ pub(crate) fn run(
 
 fn writer_is(writer: &Option<Method>, method: &Method) -> bool {
     writer.as_ref().is_some_and(|writer| writer.name == method.name)
+}
+
+/// Who writes a round's critiques, as the report names it.
+fn critic_name(session: &Session, round: &Round, trained: Option<&TrainedModel>) -> String {
+    match (round.critic.remote_name(), trained) {
+        (Some(name), _) => format!("{name} (remote)"),
+        (None, Some(model)) => model.name.clone(),
+        (None, None) if session.resolved.settings.warmup.data.as_os_str().is_empty() => {
+            session.base.identity.name.clone()
+        }
+        (None, None) => format!("{} after warm-up", session.base.identity.name),
+    }
 }
 
 /// The critiques of a round that some method trains on.
@@ -117,7 +139,6 @@ fn critiques(
     until: Stage,
 ) -> Result<Option<Critiques>> {
     let uses = |source| methods.iter().any(|method| method.critiques == source);
-    session.records.funnel.clear();
     let candidates = critique::run(session, round)?;
     if until < Stage::Filter {
         return Ok(None);

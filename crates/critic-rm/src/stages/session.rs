@@ -5,7 +5,7 @@ use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
 use anyhow::{Context, Result};
 use critic_model::sources::{LoadedModel, ModelRef, load};
-use critic_report::{Fact, FunnelStep, StageRecord};
+use critic_report::{Fact, FunnelStep, RoundRecord, StageRecord};
 use critic_store::Store;
 use critic_text::Prompts;
 use critic_train::StepRecord;
@@ -50,10 +50,18 @@ pub(crate) struct Split {
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) stages: Vec<StageRecord>,
-    pub(crate) funnel: Vec<FunnelStep>,
-    pub(crate) filter: Option<critic_method::FilterReport>,
+    pub(crate) rounds: Vec<RoundRecord>,
     pub(crate) training: Vec<(String, Vec<StepRecord>)>,
     pub(crate) notes: Vec<String>,
+}
+
+impl Records {
+    /// Adds a step to the funnel of the round that is worked on.
+    pub(crate) fn funnel(&mut self, label: impl Into<String>, n_pairs: usize, n: Option<usize>) {
+        if let Some(round) = self.rounds.last_mut() {
+            round.funnel.push(FunnelStep { label: label.into(), n_pairs, n_critiques: n });
+        }
+    }
 }
 
 impl Session {

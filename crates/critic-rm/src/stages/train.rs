@@ -8,7 +8,6 @@ use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
 use critic_model::sources::{LoadedModel, load_path, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
-use critic_report::FunnelStep;
 use critic_stats::MarginUse;
 use critic_text::Prompts;
 use critic_train::{
@@ -148,11 +147,8 @@ pub(crate) fn run(
     data: TrainingData,
 ) -> Result<TrainedModel> {
     if method.reads_critiques() {
-        session.records.funnel.push(FunnelStep {
-            label: format!("{} is trained on", method.name),
-            n_pairs: data.pairs.len(),
-            n_critiques: Some(data.n_critiques()),
-        });
+        let label = format!("{} is trained on", method.name);
+        session.records.funnel(label, data.pairs.len(), Some(data.n_critiques()));
     }
     train(session, method, start, data, Heads::Both)
 }

@@ -11,6 +11,7 @@ use crate::cli::ContestArgs;
 use crate::commands::score::model_path;
 use crate::exit::Fault;
 use crate::progress::{Cancel, answer, say};
+use crate::stages::critique_counts;
 use anyhow::{Result, anyhow};
 use contestant::{Conduct, Entrant, Kind, Sampled};
 use critic_data::{ReadOptions, read_pairs};
@@ -205,16 +206,6 @@ fn told(entrant: &Entrant, sampled: &Sampled) -> Option<String> {
         }
         Kind::Reward { .. } | Kind::Implicit { .. } => None,
     }
-}
-
-/// 0, the powers of two up to the most, and the most.
-fn critique_counts(most: usize) -> Vec<usize> {
-    let powers = std::iter::successors(Some(1usize), |m| m.checked_mul(2));
-    let mut ms: Vec<usize> = std::iter::once(0).chain(powers.take_while(|&m| m <= most)).collect();
-    if ms.last() != Some(&most) {
-        ms.push(most);
-    }
-    ms
 }
 
 fn entrants(args: &ContestArgs) -> Result<Vec<Entrant>> {

@@ -126,7 +126,7 @@ fn run(point: &Point, study: &Path, command: &str, cancel: &Cancel) -> Result<ou
     };
     let taken = RunFolder::open(&folder, &resolved)?.sharing(study);
     let mut session = Session::open_in(taken, resolved, command.to_owned(), cancel.clone())?;
-    let results = stages::run_to(&mut session, Stage::Report)?
+    let contestants = stages::run_to(&mut session, Stage::Report)?
         .ok_or_else(|| anyhow!("{} ended before its results", point.name()))?;
     let stages = session.records.stages.iter();
     Ok(outcome::Run {
@@ -135,7 +135,7 @@ fn run(point: &Point, study: &Path, command: &str, cancel: &Cancel) -> Result<ou
         run: StudyRun {
             configuration: point.configuration.name(),
             seed: point.seed,
-            contestants: results.entrants,
+            contestants,
             pairs: session.eval.pairs,
         },
     })
