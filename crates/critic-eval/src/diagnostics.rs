@@ -3,7 +3,7 @@ use crate::{Contestant, EvalError, PredictionScale, StyleFeature};
 use critic_stats::calibration::{Calibration, calibration};
 use critic_stats::correlation::{kendall_tau_b, pearson, spearman};
 use critic_stats::{
-    HistogramBin, MarginSummary, StatsError, Temperature, histogram, margin_summary,
+    HistogramBin, MarginSummary, StatsError, Temperature, margin_histogram, margin_summary,
 };
 use critic_types::{PreferencePair, Side};
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ pub struct Diagnostics {
     pub n_missing: usize,
     /// Chosen − rejected; absent when no pair was scored.
     pub margins: Option<MarginSummary>,
-    /// The margins in bars; empty when no pair was scored.
+    /// The margins in bars that meet at zero; empty when no pair was scored.
     pub margin_histogram: Vec<HistogramBin>,
     /// Absent when no pair was scored or the numbers only order.
     pub calibration: Option<Calibration>,
@@ -50,7 +50,7 @@ pub struct StyleCorrelation {
 
 /// Looks behind a contestant's accuracy.
 ///
-/// `n_bins` bars for the margins and bins of confidence between ½ and 1.
+/// `n_bins` bins of confidence between ½ and 1, and up to about twice as many bars for the margins.
 ///
 /// # Errors
 /// [`EvalError::NotFinite`] for a number that is not finite, [`EvalError::Statistic`] for `n_bins` = 0
@@ -88,7 +88,9 @@ pub fn diagnose(
         n_scored: scored.len(),
         n_missing: pairs.len() - scored.len(),
         margins: defined(margin_summary(&margins)).map_err(failed)?,
-        margin_histogram: defined(histogram(&margins, n_bins)).map_err(failed)?.unwrap_or_default(),
+        margin_histogram: defined(margin_histogram(&margins, 2 * n_bins))
+            .map_err(failed)?
+            .unwrap_or_default(),
         calibration: overall,
         calibration_by_domain,
         style,

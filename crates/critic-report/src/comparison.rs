@@ -1,15 +1,16 @@
 //! Several runs beside each other.
 
 use crate::csv_files::of_sections;
-use crate::format::{ABSENT, duration, size};
+use crate::format::{ABSENT, duration, percent, percent_interval, size};
 use crate::markdown::written;
-use crate::page::{Card, FigureGroup, Page, Part, browser_html};
+use crate::page::{Card, FigureGroup, Page, Part, browser_html, told, unbroken};
 use crate::plots::accuracy_figure;
 use crate::table::{Align, Cell, Table};
 use crate::tables::{Section, accuracy_cells, comparisons};
 use crate::{ItemRecord, ReportError, RunRecord};
 use critic_eval::{
-    Contestant, ContestantResult, CorrectedComparison, PredictionScale, compare_matches, evaluate,
+    Accuracy, Contestant, ContestantResult, CorrectedComparison, PredictionScale, compare_matches,
+    evaluate,
 };
 use critic_stats::{Bootstrap, TieRule};
 use critic_types::{ContentId, PreferencePair, SeedTree, Side};
@@ -88,11 +89,8 @@ impl RunComparison {
         let title = self.title();
         let page = Page {
             title: &title,
-            lead: None,
-            cards: vec![
-                Card::plain("Runs", size(self.names.len())),
-                Card::plain("Held-out pairs in common", size(self.items.len())),
-            ],
+            lead: self.lead(),
+            cards: self.cards(),
             notes: &self.notes,
             parts,
             command: &self.command(),
@@ -114,7 +112,44 @@ impl RunComparison {
     }
 
     fn title(&self) -> String {
-        self.names.join(" · ")
+        format!("Runs side by side: {}", self.names.join(" · "))
+    }
+
+    /// Which runs differ, in a sentence or two.
+    fn lead(&self) -> Option<String> {
+        let told =
+            |one: &CorrectedComparison| format!("{} differs from {}", one.comparison.a, told(one));
+        let differing: Vec<String> =
+            self.tests.iter().filter(|one| one.holm_p < 0.05).map(told).collect();
+        let text = match (self.tests.len(), differing.is_empty()) {
+            (0, _) => return None,
+            (_, true) => {
+                "The contestants that the runs are about are not told apart by these pairs \
+                          (permutation tests, Holm's correction)."
+                    .to_owned()
+            }
+            (_, false) => format!("{}.", differing.join("; ")),
+        };
+        Some(unbroken(&text))
+    }
+
+    /// The accuracy of each run's main contestant.
+    fn cards(&self) -> Vec<Card> {
+        let mut cards = Vec::new();
+        for (name, record) in self.names.iter().zip(&self.records) {
+            let Some(main) = &record.main else { continue };
+            let full = format!("{name}: {main}");
+            let found = self.results.iter().find(|result| result.name == full);
+            if let Some(accuracy) = found.and_then(|result| result.accuracy.as_ref()) {
+                cards.push(Card {
+                    label: full,
+                    value: percent(accuracy.agreement.accuracy),
+                    remark: Some(percent_interval(&accuracy.interval)),
+                });
+            }
+        }
+        cards.push(Card::plain("Held-out pairs in common", size(self.items.len())));
+        cards
     }
 
     fn command(&self) -> String {
@@ -146,13 +181,20 @@ impl RunComparison {
         }
         for who in in_order(self.records.iter().flat_map(|r| r.contestants.iter().map(|c| &c.name)))
         {
-            let mut cells: Vec<Cell> = vec![who.as_str().into()];
-            for name in &self.names {
-                let full = format!("{name}: {who}");
-                let found = self.results.iter().find(|result| result.name == full);
-                cells.extend(accuracy_cells(found.and_then(|result| result.accuracy.as_ref())));
+            let found: Vec<Option<&Accuracy>> = self
+                .names
+                .iter()
+                .map(|name| {
+                    let full = format!("{name}: {who}");
+                    let found = self.results.iter().find(|result| result.name == full);
+                    found.and_then(|result| result.accuracy.as_ref())
+                })
+                .collect();
+            if found.iter().any(Option::is_some) {
+                let mut cells: Vec<Cell> = vec![who.as_str().into()];
+                cells.extend(found.into_iter().flat_map(accuracy_cells));
+                table.row(cells);
             }
-            table.row(cells);
         }
         table.if_any()
     }

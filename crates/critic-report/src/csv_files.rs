@@ -3,7 +3,7 @@ use crate::tables::{Section, long_tables, sections};
 use crate::{ReportError, RunRecord};
 
 /// Every table of the report as a CSV file, with its name; among them those too long for the page:
-/// every held-out pair and every optimizer step.
+/// every held-out pair, every optimizer step and the bars of the histograms.
 ///
 /// Numbers stand in full precision, shares from 0 to 1; no text is taken for a formula by a spreadsheet.
 ///

@@ -383,6 +383,9 @@ pub(crate) fn items(n: usize) -> Vec<ItemRecord> {
             }
             made.chosen_prediction = prediction(&rewards(1.0));
             made.rejected_prediction = prediction(&rewards(-1.0));
+            let without = |value: f64| Reward::new(value, "made up").ok();
+            made.chosen_prediction.without_critique = without(normal(i, 0.9) + 0.4);
+            made.rejected_prediction.without_critique = without(normal(i, 2.9));
             made.rejected.push_str(&" It is so, and everybody knows it.".repeat(i % 7));
             let both =
                 [&made.chosen_prediction, &made.rejected_prediction].map(|side| side.mean.value());

@@ -60,6 +60,7 @@ pub(crate) fn sections(record: &RunRecord) -> [Section; 6] {
             "critiques",
             "Critiques",
             [
+                critiques::agreement(&record.critique_studies),
                 critiques::worth(&record.critique_studies),
                 critiques::curve(&record.critique_studies),
                 critiques::rounds(record),
@@ -67,7 +68,6 @@ pub(crate) fn sections(record: &RunRecord) -> [Section; 6] {
                 critiques::reasons(&record.rounds),
                 critiques::filter_by_domain(&record.rounds),
                 critiques::score_agreement(&record.rounds),
-                critiques::histograms(&record.rounds),
             ],
         ),
         Section::new(
@@ -86,7 +86,10 @@ pub(crate) fn sections(record: &RunRecord) -> [Section; 6] {
 
 /// The tables that are too long for a page: files only.
 pub(crate) fn long_tables(record: &RunRecord) -> Vec<Table> {
-    [items::all(record), training::steps(&record.training)].into_iter().flatten().collect()
+    [items::all(record), training::steps(&record.training), critiques::histograms(&record.rounds)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn correct_and_ties(accuracy: Option<&Accuracy>) -> [Cell; 2] {

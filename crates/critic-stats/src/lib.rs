@@ -33,7 +33,9 @@ pub use error::StatsError;
 pub use holm::holm;
 pub use interval::{Interval, wilson_interval};
 pub use log_space::{log_sigmoid, log_sum_exp, softplus};
-pub use margins::{HistogramBin, MarginSummary, histogram, margin_summary, shared_histograms};
+pub use margins::{
+    HistogramBin, MarginSummary, histogram, margin_histogram, margin_summary, shared_histograms,
+};
 pub use paired::{PairedDifference, clustered_paired_bootstrap, paired_bootstrap};
 pub use permutation::{PermutationTest, paired_permutation_test};
 pub use preference_loss::{MarginUse, PairLoss, PreferenceLoss};

@@ -111,6 +111,55 @@ pub fn shared_histograms(
     Ok(lists.iter().map(counted).collect())
 }
 
+/// Counts margins in at most about `n_bins` bars whose width is 1, 2 or 5 times a power of ten and which
+/// meet at zero: none holds margins of both signs. A bar holds low < v ≤ high, so that a margin of zero
+/// stands with the negative ones.
+///
+/// # Errors
+/// As [`histogram`].
+///
+/// # Examples
+/// ```
+/// let bars = critic_stats::margin_histogram(&[-1.0, 0.0, 2.9], 4)?;
+/// let counted: Vec<(f64, usize)> = bars.iter().map(|bar| (bar.high, bar.n)).collect();
+/// assert_eq!(counted, [(-1.0, 1), (0.0, 1), (1.0, 0), (2.0, 0), (3.0, 1)]);
+/// # Ok::<(), critic_stats::StatsError>(())
+/// ```
+pub fn margin_histogram(margins: &[f64], n_bins: usize) -> Result<Vec<HistogramBin>, StatsError> {
+    all_finite("margin", margins)?;
+    if n_bins == 0 {
+        return Err(StatsError::NoBins);
+    }
+    if margins.is_empty() {
+        return Err(StatsError::Empty { what: "margins" });
+    }
+    let low = margins.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = margins.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    all_finite("range of margins", &[high - low])?;
+    // Bars narrower than the numbers' own rounding would be as many as there are.
+    let range = (high - low).max(1e-9 * low.abs().max(high.abs()));
+    let width = if range > 0.0 { round_up(range / n_bins as f64) } else { 1.0 };
+    let place = |margin: f64| (margin / width).ceil();
+    let first = place(low);
+    let mut bars: Vec<HistogramBin> = (0..=(place(high) - first) as usize)
+        .map(|i| {
+            let high = first + i as f64;
+            HistogramBin { low: (high - 1.0) * width, high: high * width, n: 0 }
+        })
+        .collect();
+    for &margin in margins {
+        bars[(place(margin) - first) as usize].n += 1;
+    }
+    Ok(bars)
+}
+
+/// The smallest of 1, 2 and 5 times a power of ten that is no smaller.
+fn round_up(width: f64) -> f64 {
+    let power = 10f64.powf(width.log10().floor());
+    let fits = |round: &f64| width <= round * power * (1.0 + 1e-9);
+    [1.0, 2.0, 5.0].into_iter().find(fits).unwrap_or(10.0) * power
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,6 +171,31 @@ mod tests {
         assert!(histogram(&[], 8).is_err() && histogram(&[1.0], 0).is_err());
         assert!(histogram(&[f64::MAX, -f64::MAX], 2).is_err());
         assert!(margin_summary(&[]).is_err() && margin_summary(&[f64::NAN]).is_err());
+    }
+
+    #[test]
+    fn no_bar_holds_margins_of_both_signs() {
+        let bars = margin_histogram(&[-0.31, -0.0, 0.0, 0.02, 0.2, 0.7], 10).unwrap();
+        assert!(bars.iter().all(|bar| bar.high <= 0.0 || bar.low >= 0.0), "{bars:?}");
+        let below: usize = bars.iter().filter(|bar| bar.high <= 0.0).map(|bar| bar.n).sum();
+        assert_eq!((below, bars.iter().map(|bar| bar.n).sum::<usize>()), (3, 6));
+        let alike = margin_histogram(&[0.0; 3], 10).unwrap();
+        assert_eq!(alike, [HistogramBin { low: -1.0, high: 0.0, n: 3 }]);
+        assert_eq!(margin_histogram(&[7.3; 4], 10).unwrap().len(), 1);
+        assert!(margin_histogram(&[], 10).is_err() && margin_histogram(&[1.0], 0).is_err());
+        assert!(margin_histogram(&[f64::NAN], 10).is_err());
+        assert!(margin_histogram(&[f64::MAX, -f64::MAX], 10).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn every_margin_is_in_one_of_a_few_bars(
+            margins in prop::collection::vec(-1e6f64..1e6, 1..50), n_bins in 1usize..40,
+        ) {
+            let bars = margin_histogram(&margins, n_bins).unwrap();
+            prop_assert!(bars.len() <= n_bins + 2, "{} bars", bars.len());
+            prop_assert_eq!(bars.iter().map(|bar| bar.n).sum::<usize>(), margins.len());
+        }
     }
 
     #[test]

@@ -182,7 +182,7 @@
   };
 
   const rewardsPlot = (item) => {
-    const [width, height, left, right] = [640, 66, 76, 14];
+    const [width, height, left, right] = [480, 66, 76, 14];
     const picture = shape("svg", { viewBox: `0 0 ${width} ${height}`, class: "strip", "aria-hidden": "true" });
     const sides = [["chosen", item.c], ["rejected", item.x]];
     const values = sides.flatMap(([, side]) => [side.r, ...side.z.map((critique) => critique[1])]);
@@ -210,7 +210,7 @@
     made.append(node("p", "facts", facts.join(" · ")));
     const critiques = node("ol", "critiques");
     for (const [text, reward, n_tokens, ended] of side.z) {
-      const facts = node("p", "facts", node("strong", "", signed(reward)), " · " + n_tokens + " tokens");
+      const facts = node("p", "facts", node("strong", "", "reward " + signed(reward)), " · " + n_tokens + " tokens");
       if (ended === "length") facts.append(" · cut at the token limit");
       critiques.append(node("li", "", facts, prose(text)));
     }
@@ -244,12 +244,13 @@
     facts.append(" · margin " + signed(margin(row)));
     if (row[DOMAIN] >= 0) facts.append(" · ", node("bdi", "", index.domains[row[DOMAIN]]));
     if (row[WIN] !== null)
-      facts.append(` · ${Math.round(100 * row[WIN])} % of the combinations of two critiques say so too`);
-    if (row[WIN] !== null && !right)
-      facts.lastChild.textContent = ` · ${Math.round(100 * row[WIN])} % of the combinations of two critiques favour the chosen response`;
+      facts.append(` · a critique of each response: the chosen one wins in ${Math.round(100 * row[WIN])} % of all combinations`);
     const turns = item.p.map(([role, text]) => node("div", "turn", node("p", "role", role), prose(text)));
     const made = [head, facts, ...turns];
-    if (item.c.z.length + item.x.z.length > 0) made.push(rewardsPlot(item));
+    if (item.c.z.length + item.x.z.length > 0) {
+      const note = "A dot is the reward after one critique, further right is larger; the line is their mean.";
+      made.push(rewardsPlot(item), node("p", "facts", note));
+    }
     made.push(node("div", "responses", response("chosen", item.c), response("rejected", item.x)));
     if (index.contestants.length > 1) made.push(node("h4", "", "Margins of all contestants"), verdicts(at));
     pane.replaceChildren(...made);

@@ -33,7 +33,7 @@ pub(crate) fn browser_html(main: &str, items: &[ItemRecord]) -> Result<Markup, R
         .map(|chunk| in_script(&chunk.iter().map(texts).collect()))
         .collect::<Result<_, _>>()?;
     Ok(html! {
-        p { "Every held-out pair that " bdi { (main) } " scored, with what it wrote about it." }
+        p { "Every held-out pair that " bdi { (main) } " scored, with what it wrote about both responses and the reward after each critique." }
         noscript { p { "Looking at pairs one by one needs JavaScript; the files beside this page have the numbers." } }
         div.browser #browser hidden {
             form.filters #filters role="search" aria-label="Pairs" {
@@ -46,7 +46,7 @@ pub(crate) fn browser_html(main: &str, items: &[ItemRecord]) -> Result<Markup, R
                     option value="cut" { "a critique was cut" }
                 } }
                 label { span { "Domain" } select #domain { option value="" { "any" } } }
-                label { span { "Beside others" } select #versus { option value="" { "any" } } }
+                label { span { "Against others" } select #versus { option value="" { "any" } } }
                 label { span { "Order" } select #order {
                     option value="wrong" { "most wrong first" }
                     option value="wide" { "largest margin first" }

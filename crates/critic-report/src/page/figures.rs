@@ -69,7 +69,7 @@ fn behind(record: &RunRecord) -> Result<Vec<Figure>, ReportError> {
     for (result, found) in diagnosed.iter().filter(|(_, found)| found.calibration.is_some()) {
         drawn.extend(histogram_figure(&Bars {
             title: &format!("Margins of {}", result.name),
-            caption: "Reward of the chosen response less that of the rejected one, over pairs.",
+            caption: "Reward of the chosen response less that of the rejected one, over pairs; a margin of zero is ranked wrong.",
             unit: "margin, log-odds",
             counted: "pairs",
             series: &[(result.name.clone(), found.margin_histogram.clone())],

@@ -63,13 +63,14 @@ fn lead(record: &RunRecord) -> Option<String> {
         percent(accuracy.agreement.accuracy),
         percent_interval(&accuracy.interval),
     );
+    let own: Vec<&CorrectedComparison> =
+        record.comparisons.iter().filter(|one| one.comparison.a == main.name).collect();
     let differing: Vec<String> =
-        record.comparisons.iter().filter(|one| one.holm_p < 0.05).map(told).collect();
+        own.iter().filter(|one| one.holm_p < 0.05).map(|one| told(one)).collect();
     if !differing.is_empty() {
         text.push_str(&format!(" It differs from {}.", differing.join(", ")));
     }
-    let n_alike = record.comparisons.len() - differing.len();
-    match n_alike {
+    match own.len() - differing.len() {
         0 => {}
         _ if differing.is_empty() => text.push_str(
             " No other contestant is told apart from it by these pairs (permutation tests, Holm's correction).",
@@ -77,11 +78,16 @@ fn lead(record: &RunRecord) -> Option<String> {
         1 => text.push_str(" One other contestant is not told apart from it by these pairs."),
         n => text.push_str(&format!(" {n} others are not told apart from it by these pairs.")),
     }
-    Some(text)
+    Some(unbroken(&text))
+}
+
+/// A text whose intervals are not broken after their dash.
+pub(crate) fn unbroken(text: &str) -> String {
+    text.replace('–', "–\u{2060}")
 }
 
 /// A difference in words.
-fn told(corrected: &CorrectedComparison) -> String {
+pub(crate) fn told(corrected: &CorrectedComparison) -> String {
     let p = p_value(corrected.holm_p);
     format!(
         "{} by {} points ({}; corrected p {}{p})",

@@ -31,16 +31,31 @@ pub(crate) fn accuracy_figure(
     let bottom = TOP + ROW * rows.len() as f64;
     let ends = rows.iter().flat_map(|(_, a)| [a.interval.low, a.interval.high]).chain([0.5]);
     let axis = Axis::around(ends.map(|share| 100.0 * share), (left, right), 6);
-    let caption = "Pairwise accuracy on the held-out pairs with its 95\u{a0}% Wilson interval. \
-                   The dashed line is a coin."
-        .to_owned();
+    let mut caption =
+        "How often the chosen response of a held-out pair has the larger reward, with \
+                       its 95\u{a0}% Wilson interval. The dashed line is chance."
+            .to_owned();
+    if rows.iter().any(|(result, _)| result.n_critiques.is_some()) {
+        caption.push_str(
+            " m is how many critiques a reward is the mean over; m=0 reads it without any.",
+        );
+    }
+    let has = |name: &str| rows.iter().any(|(result, _)| result.name == name);
+    if has("length") {
+        caption.push_str(" length, a control, prefers the longer response.");
+    }
+    if has("bag of words") {
+        caption.push_str(
+            " bag of words, a control, weighs words by the training pairs and knows no order.",
+        );
+    }
     let description = format!("{caption} {}", spoken(&rows));
     let size = (WIDTH as u32, (bottom + 48.0) as u32);
     let svg = draw("accuracy by contestant", "points", &description, size, |canvas| {
         axis.draw_below(canvas, (TOP - 4.0, bottom), "accuracy, %")?;
         let coin = axis.at(50.0);
         canvas.dashes((coin, TOP - 4.0), (coin, bottom))?;
-        canvas.label("coin", (coin, TOP - 14.0), Anchor::Center)?;
+        canvas.label("chance", (coin, TOP - 14.0), Anchor::Center)?;
         for (i, (result, accuracy)) in rows.iter().enumerate() {
             let y = TOP + ROW * (i as f64 + 0.5);
             let look = Series::points(family_index(contestants, &result.family));

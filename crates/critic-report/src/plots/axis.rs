@@ -1,4 +1,4 @@
-use super::canvas::{Anchor, Canvas, FONT_SIZE};
+use super::canvas::{Anchor, Canvas, FONT_SIZE, fitted};
 use super::palette::{AXIS, GRID};
 use crate::ReportError;
 use crate::format::count;
@@ -94,7 +94,12 @@ impl Axis {
         }
         let (left, right) = self.pixels;
         canvas.line(&[(left, bottom), (right, bottom)], AXIS, 1.0, 1.0)?;
-        canvas.label(title, (0.5 * (left + right), bottom + 15.0 + 1.5 * FONT_SIZE), Anchor::Center)
+        let title = fitted(title, right - left);
+        canvas.label(
+            &title,
+            (0.5 * (left + right), bottom + 15.0 + 1.5 * FONT_SIZE),
+            Anchor::Center,
+        )
     }
 
     /// Grid lines and ticks' labels of a vertical axis between `left` and `right`.

@@ -44,11 +44,11 @@ pub(crate) fn critiques_figures(
             .collect();
         if domains.len() > 1 {
             let n_more = first.study.domains.len().saturating_sub(MAX_CURVES);
-            let mut caption = format!("The same by domain, {}.", first.family);
+            let mut caption = format!("{}, the expected accuracy in each domain.", first.family);
             if n_more > 0 {
                 caption.push_str(&format!(" {n_more} more domains stand in the table."));
             }
-            figures.extend(figure("By domain", &caption, &domains)?);
+            figures.extend(figure("The same by domain", &caption, &domains)?);
         }
     }
     Ok(figures)

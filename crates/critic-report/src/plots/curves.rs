@@ -49,7 +49,7 @@ const PLANS: [Plan; 5] = [
         title: "Losses",
         unit: "nats",
         caption: "Critique loss in nats per token, preference loss in nats per pair, and the joint \
-                  loss that was minimized. An undecided model has a preference loss of ln 2 ≈ 0.693.",
+                  loss that was minimized. An undecided model has a preference loss of ln 2 = 0.693.",
         size: WIDE,
         holds: &[0.0],
         noisy: true,
@@ -186,7 +186,13 @@ fn figure(plan: &Plan, curve: &TrainingCurve) -> Result<Option<Figure>, ReportEr
         }
         Ok(())
     })?;
-    let mut caption = plan.caption.to_owned();
+    let mut caption = match (plan.lines.len(), lines.as_slice()) {
+        (2.., [(alone, _)]) => format!("The {} alone, in {}.", alone.name, plan.unit),
+        _ => plan.caption.to_owned(),
+    };
+    if !held_out.is_empty() {
+        caption.push_str(" Points: pairs that training looks at and does not learn from.");
+    }
     if is_smoothed {
         caption.push_str(" Faint: as measured; strong: smoothed over a tenth of the steps.");
     }

@@ -44,7 +44,7 @@ pub(crate) fn domains_figure(
         .flat_map(|(_, accuracy)| [100.0 * accuracy.interval.low, 100.0 * accuracy.interval.high]);
     let axis = Axis::around(ends.chain([50.0]), (left, WIDTH - 16.0), 8);
     let caption = "Accuracy in each domain with its 95\u{a0}% Wilson interval, of each family's \
-                   contestant with the most critiques. The dashed line is a coin."
+                   contestant with the most critiques. The dashed line is chance."
         .to_owned();
     let size = (WIDTH as u32, (bottom + 48.0) as u32);
     let svg = draw("accuracy by domain", "points", &caption, size, |canvas| {

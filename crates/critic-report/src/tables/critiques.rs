@@ -2,51 +2,74 @@ use super::{accuracy_cells, correct_and_ties};
 use crate::format::{number, points, points_interval, signed};
 use crate::table::{Cell, Table};
 use crate::{RoundRecord, RunRecord, StudyRecord};
+use critic_eval::CritiqueFindings;
 
-/// What several critiques of a response are worth.
-pub(super) fn worth(studies: &[StudyRecord]) -> Option<Table> {
+/// How far the critiques of a response say the same.
+pub(super) fn agreement(studies: &[StudyRecord]) -> Option<Table> {
     let mut table = Table::new(
-        "critique-worth",
-        "What several critiques are worth: correlation of the rewards after two critiques of a response, \
-         share of the variance that lies between responses, how many independent critiques they are worth, \
-         and what averaging gains over a single one, with and without repeated critiques (points)",
+        "critique-agreement",
+        "Do the critiques of a response agree? Correlation of the rewards after two of them; share of the \
+         rewards' variance that lies between responses (intraclass correlation; 1: critiques change \
+         nothing); how many independent critiques the most of a response are worth",
         &[
             "model",
             "domain",
             "#pairs",
             "#missing",
-            "#failed",
+            "#failed critiques",
             "#correlation",
             "#intraclass correlation",
-            "#effective critiques",
-            "#distinct",
-            "#gain",
-            "~gain interval",
-            "#gain of distinct",
+            "#independent critiques",
         ],
     );
-    for record in studies {
-        let study = &record.study;
-        let domains = study.domains.iter().map(|(domain, found)| (domain.as_str(), found));
-        for (domain, found) in std::iter::once(("all", &study.overall)).chain(domains) {
-            let duplicates = found.duplicates.as_ref();
-            table.row([
-                record.family.as_str().into(),
-                domain.into(),
-                Cell::count(found.n_pairs),
-                Cell::count(found.n_missing),
-                Cell::count(found.n_failed),
-                Cell::number(found.correlation.map(|r| r.mean), |r| signed(r, 2)),
-                Cell::number(found.variance.map(|v| v.intraclass_correlation), |r| signed(r, 2)),
-                Cell::number(found.effective_critiques, |n| format!("{n:.2}")),
-                Cell::percent(duplicates.map(|report| report.distinct_share)),
-                Cell::number(duplicates.map(|report| report.gain), points),
-                Cell::interval(duplicates.map(|report| &report.gain_interval), points_interval),
-                Cell::number(duplicates.map(|report| report.gain_distinct), points),
-            ]);
-        }
+    for (model, domain, found) in findings(studies) {
+        table.row([
+            model,
+            domain,
+            Cell::count(found.n_pairs),
+            Cell::count(found.n_missing),
+            Cell::count(found.n_failed),
+            Cell::number(found.correlation.map(|r| r.mean), |r| signed(r, 2)),
+            Cell::number(found.variance.map(|v| v.intraclass_correlation), |r| signed(r, 2)),
+            Cell::number(found.effective_critiques, |n| format!("{n:.2}")),
+        ]);
     }
     table.if_any()
+}
+
+/// What averaging over several critiques gains.
+pub(super) fn worth(studies: &[StudyRecord]) -> Option<Table> {
+    let mut table = Table::new(
+        "critique-worth",
+        "What averaging gains over a single critique, in percentage points: over all critiques, and when \
+         repeated ones count once",
+        &["model", "domain", "#distinct critiques", "#gain", "~gain interval", "#gain of distinct"],
+    );
+    for (model, domain, found) in findings(studies) {
+        let Some(duplicates) = &found.duplicates else { continue };
+        table.row([
+            model,
+            domain,
+            Cell::percent(duplicates.distinct_share),
+            Cell::number(duplicates.gain, points),
+            Cell::interval(Some(&duplicates.gain_interval), points_interval),
+            Cell::number(duplicates.gain_distinct, points),
+        ]);
+    }
+    table.if_any()
+}
+
+/// The findings of every model, over all pairs and in each domain, with their names.
+fn findings(studies: &[StudyRecord]) -> Vec<(Cell, Cell, &CritiqueFindings)> {
+    let mut found: Vec<(Cell, Cell, &CritiqueFindings)> = Vec::new();
+    for record in studies {
+        let family = record.family.as_str();
+        found.push((family.into(), "all".into(), &record.study.overall));
+        for (domain, findings) in &record.study.domains {
+            found.push((family.into(), domain.as_str().into(), findings));
+        }
+    }
+    found
 }
 
 /// Accuracy at each m.
@@ -56,23 +79,19 @@ pub(super) fn curve(studies: &[StudyRecord]) -> Option<Table> {
         "Expected accuracy over m critiques, over the same pairs at every m; gain over the first m in points",
         &["model", "domain", "#m", "#pairs", "#accuracy", "~interval", "#gain", "~gain interval"],
     );
-    for record in studies {
-        let study = &record.study;
-        let domains = study.domains.iter().map(|(domain, found)| (domain.as_str(), found));
-        for (domain, found) in std::iter::once(("all", &study.overall)).chain(domains) {
-            let Some(curve) = &found.curve else { continue };
-            for point in &curve.points {
-                table.row([
-                    record.family.as_str().into(),
-                    domain.into(),
-                    Cell::count(point.m),
-                    Cell::count(curve.n_items),
-                    Cell::percent(point.accuracy),
-                    Cell::percents(Some(&point.interval)),
-                    Cell::number(point.gain, points),
-                    Cell::interval(Some(&point.gain_interval), points_interval),
-                ]);
-            }
+    for (model, domain, found) in findings(studies) {
+        let Some(curve) = &found.curve else { continue };
+        for point in &curve.points {
+            table.row([
+                model.clone(),
+                domain.clone(),
+                Cell::count(point.m),
+                Cell::count(curve.n_items),
+                Cell::percent(point.accuracy),
+                Cell::percents(Some(&point.interval)),
+                Cell::number(point.gain, points),
+                Cell::interval(Some(&point.gain_interval), points_interval),
+            ]);
         }
     }
     table.if_any()

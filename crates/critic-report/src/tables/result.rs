@@ -7,7 +7,11 @@ use critic_eval::{Accuracy, ContestantResult, CorrectedComparison};
 pub(super) fn contestants(results: &[ContestantResult]) -> Option<Table> {
     let mut table = Table::new(
         "contestants",
-        format!("Contestants on held-out pairs{}", tie_remark(results)),
+        format!(
+            "Contestants on held-out pairs{}. The mean margin is in each contestant's own unit; nats per \
+             pair are −ln σ(margin), 0.693 for an undecided model",
+            tie_remark(results)
+        ),
         &[
             "contestant",
             "#pairs",
@@ -44,9 +48,9 @@ pub(super) fn contestants(results: &[ContestantResult]) -> Option<Table> {
 pub(crate) fn comparisons(comparisons: &[CorrectedComparison]) -> Option<Table> {
     let mut table = Table::new(
         "comparisons",
-        "Paired comparisons: difference of accuracy in percentage points with its bootstrap interval \
-         over prompts, exact McNemar test, permutation test over prompts, and the latter after Holm's \
-         correction for looking several times",
+        "Who differs, on the same pairs: difference of accuracy in percentage points with its bootstrap \
+         interval over prompts, p-values of McNemar's exact test and of a permutation test over prompts, \
+         and the latter after Holm's correction for looking several times",
         &[
             "first",
             "second",
