@@ -1,7 +1,7 @@
 //! Run records to an HTML page.
 //!
 //! A [`RunRecord`] is what a run knows about itself; [`html`], [`markdown`] and [`csv_files`] are pure
-//! functions of it, [`RunComparison`] sets several beside each other.
+//! functions of it, [`RunComparison`] sets several beside each other, [`StudyReport`] those of a study.
 //! The page is one file that loads nothing: its style, its plots and the data of its browser of items
 //! stand in it, it reads in light and dark and prints. Markdown and CSV have the same tables.
 //! Texts from data are untrusted and reach the page only as text.
@@ -16,6 +16,7 @@ mod markdown;
 mod page;
 mod plots;
 mod run_record;
+mod study;
 mod table;
 mod tables;
 
@@ -29,6 +30,7 @@ pub use run_record::{
     ModelRecord, RoundRecord, RunRecord, ScoreAgreement, SettingRecord, SplitRecord, StageRecord,
     StepPoint, StudyRecord, TrainingCurve,
 };
+pub use study::{StudyFailure, StudyReport, StudyRunRecord};
 
 #[cfg(test)]
 mod fixtures;

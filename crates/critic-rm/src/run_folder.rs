@@ -80,6 +80,11 @@ impl RunFolder {
         self
     }
 
+    /// Whether the run is one of a study.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

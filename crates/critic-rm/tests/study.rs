@@ -81,8 +81,7 @@ fn runs_share_critiques_and_trainings_and_are_set_beside_each_other() {
         };
         rows.iter().find(is_it).unwrap_or_else(|| panic!("no {configuration} {contestant}"))
     };
-    let (paper, constant) =
-        ("critique_weight paper beta 0.9", "critique_weight constant weight 0.5");
+    let (paper, constant) = ("paper beta 0.9", "constant weight 0.5");
     for configuration in [paper, constant] {
         let of_m = row(configuration, "critic-rm m=2");
         assert_eq!((&of_m["n_pairs"], of_m["by_seed"].as_object().unwrap().len()), (&6.into(), 2));
@@ -95,14 +94,16 @@ fn runs_share_critiques_and_trainings_and_are_set_beside_each_other() {
     assert_eq!(same["against_first"]["difference"], 0.0);
     assert_eq!(same["by_seed"], row(paper, "scalar")["by_seed"]);
     assert_eq!(result["runs"].as_array().unwrap().len(), 4);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("Accuracy by configuration") && page.contains(constant));
+    let differences = std::fs::read_to_string(out.join("tables/differences.csv")).unwrap();
+    // Four readings of critic-rm and scalar, against the paper's weight.
+    assert_eq!(differences.lines().count(), 1 + 4, "{differences}");
 
     // Seeds differ, in training and so in rewards.
     let record =
         |run: &str| std::fs::read(out.join("runs").join(run).join("run-record.json")).unwrap();
-    assert_ne!(
-        record("critique-weight-paper-beta-0.9-seed-0"),
-        record("critique-weight-paper-beta-0.9-seed-1")
-    );
+    assert_ne!(record("paper-beta-0.9-seed-0"), record("paper-beta-0.9-seed-1"));
 
     // The same command again makes nothing anew.
     let again = study(&recipe, &out, &[]);

@@ -1,18 +1,7 @@
 use super::Figure;
-use super::axis::Axis;
-use super::canvas::{Anchor, draw, fitted, text_width};
-use super::palette::{Series, TEXT};
+use super::shares::{SharePoint, share_figure};
 use crate::ReportError;
-use crate::format::percent;
 use critic_eval::{Accuracy, ContestantResult};
-
-const WIDTH: f64 = 940.0;
-const ROW: f64 = 30.0;
-const TOP: f64 = 30.0;
-/// Room for the longest name.
-const LABELS: (f64, f64) = (70.0, 240.0);
-/// Room for the numbers at the right.
-const NUMBERS: f64 = 180.0;
 
 /// Accuracy of every contestant that has one, as a point on its interval; absent when none has.
 pub(crate) fn accuracy_figure(
@@ -25,12 +14,6 @@ pub(crate) fn accuracy_figure(
     if rows.is_empty() {
         return Ok(None);
     }
-    let widest = rows.iter().map(|(result, _)| text_width(&result.name)).fold(0.0, f64::max);
-    let left = widest.clamp(LABELS.0, LABELS.1) + 16.0;
-    let right = WIDTH - NUMBERS;
-    let bottom = TOP + ROW * rows.len() as f64;
-    let ends = rows.iter().flat_map(|(_, a)| [a.interval.low, a.interval.high]).chain([0.5]);
-    let axis = Axis::around(ends.map(|share| 100.0 * share), (left, right), 6);
     let mut caption =
         "How often the chosen response of a held-out pair has the larger reward, with \
                        its 95\u{a0}% Wilson interval. The dashed line is chance."
@@ -49,33 +32,16 @@ pub(crate) fn accuracy_figure(
             " bag of words, a control, weighs words by the training pairs and knows no order.",
         );
     }
-    let description = format!("{caption} {}", spoken(&rows));
-    let size = (WIDTH as u32, (bottom + 48.0) as u32);
-    let svg = draw("accuracy by contestant", "points", &description, size, |canvas| {
-        axis.draw_below(canvas, (TOP - 4.0, bottom), "accuracy, %")?;
-        let coin = axis.at(50.0);
-        canvas.dashes((coin, TOP - 4.0), (coin, bottom))?;
-        canvas.label("chance", (coin, TOP - 14.0), Anchor::Center)?;
-        for (i, (result, accuracy)) in rows.iter().enumerate() {
-            let y = TOP + ROW * (i as f64 + 0.5);
-            let look = Series::points(family_index(contestants, &result.family));
-            let (low, high) = (accuracy.interval.low, accuracy.interval.high);
-            let (from, to) = (axis.at(100.0 * low), axis.at(100.0 * high));
-            canvas.line(&[(from, y), (to, y)], look.ink, 2.0, 1.0)?;
-            for end in [from, to] {
-                canvas.line(&[(end, y - 4.0), (end, y + 4.0)], look.ink, 2.0, 1.0)?;
-            }
-            let share = accuracy.agreement.accuracy;
-            canvas.marker(look.marker, (axis.at(100.0 * share), y), look.ink)?;
-            canvas.text(&fitted(&result.name, LABELS.1), (left - 12.0, y), Anchor::Right, TEXT)?;
-            canvas.text(&percent(share), (right + 64.0, y), Anchor::Right, TEXT)?;
-            let interval = format!("{:.1} – {:.1}", 100.0 * low, 100.0 * high);
-            canvas.label(&interval, (right + 74.0, y), Anchor::Left)?;
-        }
-        Ok(())
-    })?;
-    let title = "Accuracy by contestant".to_owned();
-    Ok(Some(Figure { title, caption, is_wide: true, legend: Vec::new(), svg }))
+    let points: Vec<SharePoint> = rows
+        .iter()
+        .map(|(result, accuracy)| SharePoint {
+            name: result.name.clone(),
+            series: family_index(contestants, &result.family),
+            share: accuracy.agreement.accuracy,
+            interval: accuracy.interval,
+        })
+        .collect();
+    share_figure("Accuracy by contestant", caption, &points).map(Some)
 }
 
 /// The place of a family among those of all contestants, in the order of their first appearance.
@@ -87,14 +53,4 @@ pub(crate) fn family_index(contestants: &[ContestantResult], family: &str) -> us
         }
     }
     families.iter().position(|&known| known == family).unwrap_or(0)
-}
-
-fn spoken(rows: &[(&ContestantResult, Accuracy)]) -> String {
-    let parts: Vec<String> = rows
-        .iter()
-        .map(|(result, accuracy)| {
-            format!("{}: {}", result.name, percent(accuracy.agreement.accuracy))
-        })
-        .collect();
-    parts.join(", ")
 }

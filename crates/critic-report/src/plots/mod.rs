@@ -13,6 +13,7 @@ mod curves;
 mod domains;
 mod histogram;
 pub(crate) mod palette;
+mod shares;
 mod stages;
 
 pub(crate) use accuracy::accuracy_figure;
@@ -22,6 +23,7 @@ pub(crate) use critiques::critiques_figures;
 pub(crate) use curves::curve_figures;
 pub(crate) use domains::domains_figure;
 pub(crate) use histogram::{Bars, histogram_figure};
+pub(crate) use shares::{SharePoint, share_figure};
 pub(crate) use stages::stages_figure;
 
 use maud::{Markup, html};

@@ -69,7 +69,10 @@ pub(crate) fn run(session: &mut Session, predictions: &[Predictions]) -> Result<
     let matches = main.map_or_else(Vec::new, |main| matches(main, &entrants, pairs));
     let comparisons = compare_matches(&matches, pairs, TieRule::Wrong, &bootstrap)?;
     let main = main.map(|main| main.name.clone());
-    tell(&contestants);
+    // A study answers for all its runs.
+    if !session.folder.is_shared() {
+        tell(&contestants);
+    }
     Ok(Results { entrants, contestants, comparisons, diagnostics, studies, main })
 }
 

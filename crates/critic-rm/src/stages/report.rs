@@ -28,10 +28,12 @@ pub(crate) fn run(
     atomic_file::write(&folder.join("run-record.json"), record.to_json()?.as_bytes())?;
     write(folder, &html(&record)?, &markdown(&record), &csv_files(&record)?)?;
     say(format!("report: {}", folder.join("report.html").display()));
-    say(format!(
-        "score a file of your own: critic-rm score FILE.jsonl --model {}",
-        folder.display()
-    ));
+    if !session.folder.is_shared() {
+        say(format!(
+            "score a file of your own: critic-rm score FILE.jsonl --model {}",
+            folder.display()
+        ));
+    }
     Ok(())
 }
 

@@ -11,8 +11,7 @@ use crate::settings::{Overrides, Resolved, StudyLayers, resolve_in_study};
 use crate::stages::{self, Session, Stage};
 use anyhow::{Context, Result, anyhow};
 use critic_eval::StudyRun;
-use critic_types::SeedTree;
-use outcome::{Failure, Outcome};
+use critic_report::{StudyFailure, StudyRunRecord};
 use recipe::{Configuration, Recipe, Values};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -73,7 +72,7 @@ pub(crate) fn study(args: &StudyArgs) -> Result<()> {
             Ok(done) => runs.push(done),
             Err(error) if Fault::is_of_one_run(&error) => {
                 say(format!("this run cannot be made: {error:#}"));
-                failures.push(Failure { run: point.name(), reason: format!("{error:#}") });
+                failures.push(StudyFailure { run: point.name(), reason: format!("{error:#}") });
             }
             Err(error) => return Err(error),
         }
@@ -86,9 +85,9 @@ pub(crate) fn study(args: &StudyArgs) -> Result<()> {
             failures.first().map_or("", |failure| failure.reason.as_str())
         )));
     }
-    let outcome = Outcome::new(&recipe, runs, failures, command, SeedTree::new(0))?;
-    answer(outcome.terminal());
-    outcome.write(&folder)
+    let report = outcome::report(&recipe, runs, failures, command)?;
+    answer(outcome::terminal(&report));
+    outcome::write(&report, &folder)
 }
 
 /// The runs, each with its settings, so that a wrong one is found before the first is made.
@@ -118,7 +117,12 @@ fn points(recipe: &Recipe, run_file: Option<&Path>, overrides: &Overrides) -> Re
 }
 
 /// Makes one run up to its report; what it shares with earlier ones is taken from them.
-fn run(point: &Point, study: &Path, command: &str, cancel: &Cancel) -> Result<outcome::Run> {
+fn run(
+    point: &Point,
+    study: &Path,
+    command: &str,
+    cancel: &Cancel,
+) -> Result<(StudyRunRecord, StudyRun)> {
     let folder = point.folder(study);
     let resolved = Resolved {
         settings: point.resolved.settings.clone(),
@@ -128,17 +132,17 @@ fn run(point: &Point, study: &Path, command: &str, cancel: &Cancel) -> Result<ou
     let mut session = Session::open_in(taken, resolved, command.to_owned(), cancel.clone())?;
     let contestants = stages::run_to(&mut session, Stage::Report)?
         .ok_or_else(|| anyhow!("{} ended before its results", point.name()))?;
+    let configuration = point.configuration.name();
     let stages = session.records.stages.iter();
-    Ok(outcome::Run {
+    let report = folder.join("report.html");
+    let record = StudyRunRecord {
+        configuration: configuration.clone(),
+        seed: point.seed,
         seconds: stages.map(|stage| (stage.name.clone(), stage.seconds)).collect(),
-        report: folder.join("report.html"),
-        run: StudyRun {
-            configuration: point.configuration.name(),
-            seed: point.seed,
-            contestants,
-            pairs: session.eval.pairs,
-        },
-    })
+        report: report.strip_prefix(study).unwrap_or(&report).display().to_string(),
+    };
+    let pairs = session.eval.pairs;
+    Ok((record, StudyRun { configuration, seed: point.seed, contestants, pairs }))
 }
 
 /// The command that goes on with the study.

@@ -139,14 +139,18 @@ pub(super) struct Configuration {
 }
 
 impl Configuration {
-    /// As a reader knows it: `critique_weight paper beta 0.9`.
+    /// As a reader knows it: `train_share 0.5`, and for a table that says its kind `paper beta 0.9`.
     pub(super) fn name(&self) -> String {
         if self.settings.is_empty() {
             return "as set".to_owned();
         }
         let named = |(key, value): &(String, Value)| {
-            let key = key.rsplit('.').next().unwrap_or(key);
-            format!("{key} {}", in_words(value))
+            let last = key.rsplit('.').next().unwrap_or(key);
+            match value {
+                Value::Table(table) if table.contains_key("kind") => in_words(value),
+                _ if last.len() < 2 => format!("{key} {}", in_words(value)),
+                _ => format!("{last} {}", in_words(value)),
+            }
         };
         self.settings.iter().map(named).collect::<Vec<_>>().join(", ")
     }
@@ -238,7 +242,7 @@ mod tests {
             .iter()
             .map(Configuration::name)
             .collect();
-        assert_eq!(names, ["b 1, c x", "b 1, c k n 0.5", "b 2, c x", "b 2, c k n 0.5"]);
+        assert_eq!(names, ["a.b 1, c x", "a.b 1, k n 0.5", "a.b 2, c x", "a.b 2, k n 0.5"]);
     }
 
     #[test]
