@@ -176,6 +176,7 @@ pub(crate) struct TrainSettings {
     activations: Activations,
     learning_rate: LearningRate,
     reward_head_learning_rate: f64,
+    head_warmup_steps: usize,
     weight_decay: f64,
     beta1: f64,
     beta2: f64,
@@ -222,6 +223,7 @@ impl TrainSettings {
             evaluation: self.evaluation,
             keep_checkpoints: self.keep_checkpoints,
             lora: self.lora.clone(),
+            head_warmup_steps: self.head_warmup_steps,
         }
     }
 
@@ -245,6 +247,7 @@ impl TrainSettings {
             preference: PreferenceLoss::default(),
             critique_dropout: 0.0,
             evaluation: EvaluationConfig::default(),
+            head_warmup_steps: 0,
             ..self.config()
         }
     }

@@ -59,6 +59,15 @@ pub struct TrainConfig {
     /// Adapters that are trained in place of the decoder; absent, everything is trained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lora: Option<LoraConfig>,
+    /// Steps before all others in which the reward head alone learns the preference, at its full rate.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub head_warmup_steps: usize,
+}
+
+/// What is zero is not written, so that the addresses of trainings stay what they were.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(n: &usize) -> bool {
+    *n == 0
 }
 
 impl TrainConfig {

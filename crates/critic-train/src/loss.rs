@@ -24,6 +24,8 @@ pub struct LossWeights {
     pub preference: f64,
     /// The loss of a pair of rewards; Bradley–Terry when neutral.
     pub pair_loss: PreferenceLoss,
+    /// Whether gradients end at the hidden states: the reward head alone has one.
+    pub head_only: bool,
 }
 
 impl LossWeights {
@@ -44,7 +46,14 @@ impl LossWeights {
             critique: share(critique_weight, n_critique_tokens),
             preference: share(preference, n_pairs),
             pair_loss: PreferenceLoss::default(),
+            head_only: false,
         }
+    }
+
+    /// The weights of a step of so many pairs that trains the reward head alone.
+    pub fn of_head(pair_loss: PreferenceLoss, n_pairs: usize) -> Self {
+        let weights = Self::new(JointForm::Additive, 0.0, 0, n_pairs);
+        Self { pair_loss, head_only: true, ..weights }
     }
 }
 
@@ -176,9 +185,9 @@ impl JointLoss {
             };
         }
         preference(parameters, forest, weights, rewarded, grad_rewarded, gradients, &mut sums)?;
-        if weights.critique != 0.0 && !targets.is_empty()
-            || weights.preference != 0.0 && sums.n_comparisons > 0
-        {
+        let is_read = weights.critique != 0.0 && !targets.is_empty()
+            || weights.preference != 0.0 && sums.n_comparisons > 0;
+        if is_read && !weights.head_only {
             self.pass.backward(parameters, &batch, &self.grad_hidden, gradients)?;
         }
         Ok(sums)

@@ -105,8 +105,12 @@ impl<'a> Trainer<'a> {
         self.pairs.len().div_ceil(self.config.pairs_per_step)
     }
 
-    /// Optimizer steps in all.
+    /// Optimizer steps in all, those of the reward head alone included.
     pub fn n_steps(&self) -> usize {
+        self.config.head_warmup_steps + self.n_joint_steps()
+    }
+
+    fn n_joint_steps(&self) -> usize {
         self.steps_per_epoch() * self.config.epochs
     }
 
@@ -191,10 +195,10 @@ impl<'a> Trainer<'a> {
         self.checkpoints.clear();
     }
 
-    /// The pairs of a step, in the order of its epoch.
-    fn step_pairs(&self, step: usize) -> Vec<&TrainPair> {
+    /// The pairs of a step, in the order of its epoch, which `draws` decides.
+    fn step_pairs(&self, step: usize, draws: &SeedTree) -> Vec<&TrainPair> {
         let (epoch, within) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
-        let order = batches::epoch_order(self.pairs, &self.seed.child("order").index(epoch as u64));
+        let order = batches::epoch_order(self.pairs, &draws.index(epoch as u64));
         let start = within * self.config.pairs_per_step;
         let end = (start + self.config.pairs_per_step).min(order.len());
         order[start..end].iter().map(|&pair| &self.pairs[pair]).collect()
@@ -204,20 +208,30 @@ impl<'a> Trainer<'a> {
     fn step(&self, progress: &mut Progress) -> Result<StepRecord, TrainError> {
         let started = Instant::now();
         let step = progress.records.len();
-        let epoch = step / self.steps_per_epoch();
-        let critique_weight =
-            self.config.critique_weight.at(step, self.config.epochs, self.steps_per_epoch());
-        let forests =
-            batches::forests(&self.step_pairs(step), self.config, &self.seed.child("draw"), epoch)?;
+        // The schedules of the joint steps know nothing of those before them.
+        let joint_step = step.checked_sub(self.config.head_warmup_steps);
+        let (place, draws) = match joint_step {
+            Some(joint_step) => (joint_step, self.seed),
+            None => (step, self.seed.child("head")),
+        };
+        let epoch = place / self.steps_per_epoch();
+        let critique_weight = joint_step.map_or(0.0, |step| {
+            self.config.critique_weight.at(step, self.config.epochs, self.steps_per_epoch())
+        });
+        let step_pairs = self.step_pairs(place, &draws.child("order"));
+        let forests = batches::forests(&step_pairs, self.config, &draws.child("draw"), epoch)?;
         let n_critique_tokens = forests.iter().map(|forest| forest.targets.len()).sum();
         let n_pairs = forests
             .iter()
             .flat_map(|forest| &forest.comparisons)
             .filter(|pair| !pair.is_empty())
             .count();
-        let weights = LossWeights {
-            pair_loss: self.config.preference,
-            ..LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs)
+        let weights = match joint_step {
+            None => LossWeights::of_head(self.config.preference, n_pairs),
+            Some(_) => LossWeights {
+                pair_loss: self.config.preference,
+                ..LossWeights::new(self.config.joint, critique_weight, n_critique_tokens, n_pairs)
+            },
         };
 
         let mut sums = LossSums::default();
@@ -237,17 +251,19 @@ impl<'a> Trainer<'a> {
                 step,
             });
         }
-        if step == 0 {
+        if step == 0 || joint_step == Some(0) {
             check_gradients(backend.as_ref(), weights)?;
         }
-        let rate_share = self.config.learning_rate.share(step, self.n_steps());
+        let rate_share = joint_step
+            .map_or(1.0, |step| self.config.learning_rate.share(step, self.n_joint_steps()));
+        let decoder_share = if weights.head_only { 0.0 } else { rate_share };
         let grad_norm = backend.step(self.config, rate_share, step)?;
         let mean = |sum: f64, count: usize| (count > 0).then(|| sum / count as f64);
         Ok(StepRecord {
             step,
             epoch,
             critique_weight,
-            learning_rate: self.config.learning_rate.peak * rate_share,
+            learning_rate: self.config.learning_rate.peak * decoder_share,
             critique_loss: mean(sums.critique_nats, sums.n_critique_tokens),
             preference_loss: mean(sums.preference_nats, sums.n_pairs),
             joint_loss,
@@ -270,7 +286,7 @@ fn check_gradients(backend: &dyn Backend, weights: LossWeights) -> Result<(), Tr
         REWARD_HEAD => weights.preference != 0.0,
         // Tied to the embedding it is no parameter of its own.
         "lm_head.weight" => weights.critique != 0.0,
-        _ => true,
+        _ => !weights.head_only,
     };
     let mut without = backend.without_gradient()?.into_iter();
     match without.find(|(name, _)| is_expected(name)) {

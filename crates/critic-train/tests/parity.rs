@@ -313,6 +313,7 @@ fn check_steps(name: &str) {
         evaluation: EvaluationConfig::default(),
         keep_checkpoints: 1,
         lora: None,
+        head_warmup_steps: 0,
     };
     let whole = forest(&case.expected, true);
     let weights = LossWeights::new(

@@ -62,7 +62,9 @@ impl Backend for Composed {
         if weights.preference != 0.0 && sums.n_comparisons > 0 {
             pass.backward_rewards(rewarded, &slopes, &mut self.gradients)?;
         }
-        pass.backward(&mut self.gradients)?;
+        if !weights.head_only {
+            pass.backward(&mut self.gradients)?;
+        }
         Ok(sums)
     }
 

@@ -32,6 +32,7 @@ pub(crate) fn config() -> TrainConfig {
         evaluation: EvaluationConfig::default(),
         keep_checkpoints: 1,
         lora: None,
+        head_warmup_steps: 0,
     }
 }
 
@@ -155,6 +156,54 @@ fn stop_and_resume_equals_a_straight_run_to_the_bit() {
             assert_eq!(finished(run(folder.path(), None)), expected);
         }
     }
+}
+
+#[test]
+fn the_head_learns_alone_first_and_the_joint_schedule_follows() {
+    let config = TrainConfig { head_warmup_steps: 7, ..config() };
+    let start = base();
+    let (weights, head) = start.into_weights();
+    for device in [None, Some(Device::Cpu)] {
+        let folder = tempfile::tempdir().unwrap();
+        // Stopped after the head's last step, its weights stand in the checkpoint.
+        let run = |stop| train_on(device.clone(), &config, &pairs(6), folder.path(), stop).unwrap();
+        assert!(matches!(run(Some(3)), Ended::Interrupted { n_steps: 3 }));
+        assert!(matches!(run(Some(4)), Ended::Interrupted { n_steps: 7 }));
+        let mut saved = BTreeMap::new();
+        for entry in walk(folder.path()) {
+            if entry.ends_with("weights.safetensors") {
+                read_arrays(&entry, &mut saved).unwrap();
+            }
+        }
+        assert!(!saved.is_empty());
+        for (name, weight) in &saved {
+            match name.as_str() {
+                REWARD_HEAD => assert_ne!(weight.values(), head.values()),
+                name => assert_eq!(weight.values(), weights[name].values(), "{name}"),
+            }
+        }
+        let (resumed, records) = finished(run(None));
+        assert_eq!(records.len(), 7 + 9);
+        assert!(records[..7].iter().all(|r| (r.critique_weight, r.learning_rate) == (0.0, 0.0)));
+        assert!(records[6].preference_loss < records[0].preference_loss);
+        let plain = TrainConfig { head_warmup_steps: 0, ..config.clone() };
+        let other = tempfile::tempdir().unwrap();
+        let (_, of_plain) =
+            finished(train_on(device.clone(), &plain, &pairs(6), other.path(), None).unwrap());
+        for (joint, plain) in records[7..].iter().zip(&of_plain) {
+            assert_eq!(joint.critique_weight, plain.critique_weight);
+            assert_eq!(joint.learning_rate, plain.learning_rate);
+        }
+        let other = tempfile::tempdir().unwrap();
+        let straight = train_on(device, &config, &pairs(6), other.path(), None).unwrap();
+        assert_eq!(finished(straight), (resumed, records));
+    }
+}
+
+/// Every file below a folder.
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
 fn with_lora() -> TrainConfig {
