@@ -1,3 +1,4 @@
+use super::room::Room;
 use half::bf16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
@@ -132,12 +133,15 @@ impl Kept {
                 let Rounded { parts, log_sum_exp } = &mut layers[layer_idx];
                 log_sum_exp.clone_from(&at_work.log_sum_exp);
                 for (kept, part) in parts.iter_mut().zip(at_work.parts()) {
-                    kept.resize(part.len(), bf16::ZERO);
+                    kept.fit(part.len());
                     let chunks = kept.par_chunks_mut(CHUNK).zip(part.par_chunks(CHUNK));
                     chunks.for_each(|(to, from)| to.convert_from_f32_slice(from));
                 }
             }
-            Self::Recompute { at_work, inputs } => inputs[layer_idx].clone_from(&at_work.input),
+            Self::Recompute { at_work, inputs } => {
+                inputs[layer_idx].fit(at_work.input.len());
+                inputs[layer_idx].copy_from_slice(&at_work.input);
+            }
         }
     }
 
@@ -150,7 +154,7 @@ impl Kept {
                 let Rounded { parts, log_sum_exp } = &layers[layer_idx];
                 at_work.log_sum_exp.clone_from(log_sum_exp);
                 for (kept, part) in parts.iter().zip(at_work.parts()) {
-                    part.resize(kept.len(), 0.0);
+                    part.fit(kept.len());
                     let chunks = part.par_chunks_mut(CHUNK).zip(kept.par_chunks(CHUNK));
                     chunks.for_each(|(to, from)| from.convert_to_f32_slice(to));
                 }

@@ -3,6 +3,7 @@ use super::kept::LayerActivations;
 use super::parameters::{LayerIds, Parameters, ProjectionIds};
 use super::pass::Batch;
 use super::projection::AdapterScratch;
+use super::room::Room;
 use crate::error::ModelError;
 use critic_kernels::linear::Update;
 use critic_kernels::{attention, gated, rms_norm, rope};
@@ -45,7 +46,7 @@ impl Layer<'_> {
         x: &[f32],
         out: &mut Vec<f32>,
     ) -> Result<(), ModelError> {
-        out.resize(x.len(), 0.0);
+        out.fit(x.len());
         let eps = self.parameters.config().rms_norm_eps;
         Ok(rms_norm::forward(x, &self.parameters.norm(weight), eps, out)?)
     }
@@ -74,7 +75,7 @@ impl Layer<'_> {
     ) -> Result<(), ModelError> {
         std::mem::swap(grad, room);
         grad.clear();
-        grad.resize(x.len(), 0.0);
+        grad.fit(x.len());
         self.backward_norm(weight, x, room, grad, gradients)
     }
 
@@ -89,7 +90,7 @@ impl Layer<'_> {
     ) -> Result<&'b [f32], ModelError> {
         let Some(norm) = post_norm else { return Ok(grad_stream) };
         room.clear();
-        room.resize(x.len(), 0.0);
+        room.fit(x.len());
         self.backward_norm(norm, x, grad_stream, room, gradients)?;
         Ok(room)
     }
@@ -138,8 +139,8 @@ impl Layer<'_> {
         let (positions, table) = (batch.positions, parameters.rope.at(shape.window));
         rope::forward_in_place(&mut kept.q, positions, config.n_heads, table)?;
         rope::forward_in_place(&mut kept.k, positions, config.n_kv_heads, table)?;
-        kept.attended.resize(kept.q.len(), 0.0);
-        kept.log_sum_exp.resize(self.n_tokens() * config.n_heads, 0.0);
+        kept.attended.fit(kept.q.len());
+        kept.log_sum_exp.fit(self.n_tokens() * config.n_heads);
         attention::forward(
             &shape,
             batch.runs,
@@ -166,7 +167,7 @@ impl Layer<'_> {
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
         let Scratch { inner, normed_out, .. } = scratch;
-        inner.resize(kept.gate.len(), 0.0);
+        inner.fit(kept.gate.len());
         let activation = self.parameters.config().variant.activation;
         gated::forward(activation, &kept.gate, &kept.up, inner)?;
         let (down, norm) = (self.ids.down, self.ids.feed_forward_post_norm);
@@ -208,9 +209,9 @@ impl Layer<'_> {
         let grad_out = self.before_join(norm, x, grad_stream, room, gradients)?;
         self.backward_input(ids.o, grad_out, grad_attended, Update::Write)?;
         self.backward_weight(ids.o, grad_out, &kept.attended, gradients)?;
-        grad_q.resize(kept.q.len(), 0.0);
-        grad_k.resize(kept.k.len(), 0.0);
-        grad_v.resize(kept.v.len(), 0.0);
+        grad_q.fit(kept.q.len());
+        grad_k.fit(kept.k.len());
+        grad_v.fit(kept.v.len());
         attention::backward(
             &shape,
             batch.runs,

@@ -14,6 +14,7 @@ mod lora;
 mod parameters;
 mod pass;
 mod projection;
+mod room;
 
 pub use gradients::Gradients;
 pub use kept::Activations;

@@ -3,6 +3,7 @@ use super::kept::{Activations, Kept};
 use super::layer::{Layer, Scratch};
 use super::parameters::Parameters;
 use super::projection::AdapterScratch;
+use super::room::Room;
 use crate::decoder::embed;
 use crate::error::ModelError;
 use critic_kernels::attention::QueryRun;
@@ -63,7 +64,7 @@ impl Pass {
     ) -> Result<&[f32], ModelError> {
         let (config, n) = (parameters.config(), batch.tokens.len());
         let d = config.d_model;
-        self.stream.resize(n * d, 0.0);
+        self.stream.fit(n * d);
         embed(parameters.values(parameters.embedding), config, batch.tokens, &mut self.stream)?;
         for (layer_idx, ids) in parameters.layers.iter().enumerate() {
             let layer = Layer { parameters, ids, layer_idx, batch, adapters: &self.adapters };
@@ -78,7 +79,7 @@ impl Pass {
             let found = self.stream.chunks_exact(d).nth(row);
             self.read.extend_from_slice(found.ok_or(ModelError::NoSuchRow { row, n_rows: n })?);
         }
-        self.hidden.resize(self.read.len(), 0.0);
+        self.hidden.fit(self.read.len());
         let norm = parameters.norm(parameters.norm);
         rms_norm::forward(&self.read, &norm, config.rms_norm_eps, &mut self.hidden)?;
         Ok(&self.hidden)
@@ -102,7 +103,7 @@ impl Pass {
         let config = parameters.config();
         let d = config.d_model;
         self.grad_read.clear();
-        self.grad_read.resize(self.read.len(), 0.0);
+        self.grad_read.fit(self.read.len());
         rms_norm::backward(
             &self.read,
             &parameters.norm(parameters.norm),
@@ -112,7 +113,7 @@ impl Pass {
             gradients.add_to(parameters.norm),
         )?;
         self.grad_stream.clear();
-        self.grad_stream.resize(self.stream.len(), 0.0);
+        self.grad_stream.fit(self.stream.len());
         for (&row, grad) in batch.read.iter().zip(self.grad_read.chunks_exact(d)) {
             add(&mut self.grad_stream[row * d..][..d], grad);
         }

@@ -2,6 +2,7 @@ use super::dropout::Mask;
 use super::gradients::Gradients;
 use super::layer::Layer;
 use super::parameters::{AdapterIds, ProjectionIds};
+use super::room::Room;
 use crate::decoder::add_bias;
 use crate::error::ModelError;
 use critic_kernels::Precision;
@@ -30,7 +31,7 @@ impl Layer<'_> {
         out: &mut Vec<f32>,
     ) -> Result<(), ModelError> {
         let sizes @ [n, _, n_out] = self.sizes(projection);
-        out.resize(n * n_out, 0.0);
+        out.fit(n * n_out);
         let weight = self.parameters.matrix(projection.weight);
         linear::forward(sizes, x, weight, out, Update::Write)?;
         if let Some(bias) = projection.bias {
@@ -62,7 +63,7 @@ impl Layer<'_> {
         update: Update,
     ) -> Result<(), ModelError> {
         let sizes @ [n, n_in, _] = self.sizes(projection);
-        grad_x.resize(n * n_in, 0.0);
+        grad_x.fit(n * n_in);
         let weight = self.parameters.matrix(projection.weight);
         linear::backward_input(sizes, grad_y, weight, grad_x, update)?;
         let Some(adapter) = projection.adapter else { return Ok(()) };
@@ -73,7 +74,7 @@ impl Layer<'_> {
         let Some(mask) = self.mask(adapter) else {
             return Ok(linear::backward_input(sizes, &scratch.grad_inner, a, grad_x, Update::Add)?);
         };
-        scratch.dropped.resize(grad_x.len(), 0.0);
+        scratch.dropped.fit(grad_x.len());
         let grad_dropped = &mut scratch.dropped;
         linear::backward_input(sizes, &scratch.grad_inner, a, grad_dropped, Update::Write)?;
         mask.add(grad_dropped, grad_x);
@@ -149,14 +150,14 @@ impl Layer<'_> {
         let AdapterScratch { dropped, inner, .. } = scratch;
         let x = match self.mask(adapter) {
             Some(mask) => {
-                dropped.resize(x.len(), 0.0);
+                dropped.fit(x.len());
                 mask.write(x, dropped);
                 dropped
             }
             None => x,
         };
         let rank = self.rank(adapter);
-        inner.resize(n * rank, 0.0);
+        inner.fit(n * rank);
         let a = self.parameters.matrix(adapter.a);
         linear::forward([n, n_in, rank], x, a, inner, Update::Write)?;
         scale(inner, self.parameters.adapter_scale());
@@ -173,7 +174,7 @@ impl Layer<'_> {
     ) -> Result<(), ModelError> {
         let rank = self.rank(adapter);
         let grad_inner = &mut scratch.grad_inner;
-        grad_inner.resize(n * rank, 0.0);
+        grad_inner.fit(n * rank);
         let b = self.parameters.matrix(adapter.b);
         linear::backward_input([n, rank, n_out], grad_y, b, grad_inner, Update::Write)?;
         scale(grad_inner, self.parameters.adapter_scale());
