@@ -4,6 +4,7 @@ mod cli;
 mod commands;
 mod exit;
 mod journal;
+mod memory;
 mod methods;
 mod metrics;
 mod progress;

@@ -195,6 +195,8 @@ pub(crate) struct TrainSettings {
     /// Root of training's own draws in place of the run's: first reward head, order, which critiques.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) seed: Option<u64>,
+    /// Whether a training that the machine's memory cannot hold is refused.
+    pub(crate) check_memory: bool,
     /// Whether pairs that the filter drops are trained on without critique.
     pub(crate) keep_unfiltered_pairs: bool,
 }

@@ -204,10 +204,12 @@ impl<'a> Trainer<'a> {
         order[start..end].iter().map(|&pair| &self.pairs[pair]).collect()
     }
 
-    /// One optimizer step: forests under the token budget, gradients summed, one update.
-    fn step(&self, progress: &mut Progress) -> Result<StepRecord, TrainError> {
-        let started = Instant::now();
-        let step = progress.records.len();
+    pub(crate) fn config(&self) -> &TrainConfig {
+        self.config
+    }
+
+    /// The forests of a step, and its place among the joint steps; none while the head learns alone.
+    fn step_forests(&self, step: usize) -> Result<StepForests, TrainError> {
         // The schedules of the joint steps know nothing of those before them.
         let joint_step = step.checked_sub(self.config.head_warmup_steps);
         let (place, draws) = match joint_step {
@@ -215,11 +217,25 @@ impl<'a> Trainer<'a> {
             None => (step, self.seed.child("head")),
         };
         let epoch = place / self.steps_per_epoch();
+        let pairs = self.step_pairs(place, &draws.child("order"));
+        let forests = batches::forests(&pairs, self.config, &draws.child("draw"), epoch)?;
+        Ok(StepForests { joint_step, epoch, forests })
+    }
+
+    /// Tokens of the largest forest of a step.
+    pub(crate) fn largest_pack(&self, step: usize) -> Result<usize, TrainError> {
+        let StepForests { forests, .. } = self.step_forests(step)?;
+        Ok(forests.iter().map(TrainingForest::n_tokens).max().unwrap_or(0))
+    }
+
+    /// One optimizer step: forests under the token budget, gradients summed, one update.
+    fn step(&self, progress: &mut Progress) -> Result<StepRecord, TrainError> {
+        let started = Instant::now();
+        let step = progress.records.len();
+        let StepForests { joint_step, epoch, forests } = self.step_forests(step)?;
         let critique_weight = joint_step.map_or(0.0, |step| {
             self.config.critique_weight.at(step, self.config.epochs, self.steps_per_epoch())
         });
-        let step_pairs = self.step_pairs(place, &draws.child("order"));
-        let forests = batches::forests(&step_pairs, self.config, &draws.child("draw"), epoch)?;
         let n_critique_tokens = forests.iter().map(|forest| forest.targets.len()).sum();
         let n_pairs = forests
             .iter()
@@ -275,6 +291,14 @@ impl<'a> Trainer<'a> {
             evaluations: Vec::new(),
         })
     }
+}
+
+/// What a step trains on.
+struct StepForests {
+    /// From 0, after the steps of the head alone.
+    joint_step: Option<usize>,
+    epoch: usize,
+    forests: Vec<TrainingForest>,
 }
 
 /// Every parameter on the path of the first step's loss must have a finite gradient that is not all zeros.

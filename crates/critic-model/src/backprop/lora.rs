@@ -20,6 +20,21 @@ pub enum TargetModule {
     DownProj,
 }
 
+impl TargetModule {
+    /// The name of its weights in a layer, and in PEFT's `target_modules`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::QProj => "q_proj",
+            Self::KProj => "k_proj",
+            Self::VProj => "v_proj",
+            Self::OProj => "o_proj",
+            Self::GateProj => "gate_proj",
+            Self::UpProj => "up_proj",
+            Self::DownProj => "down_proj",
+        }
+    }
+}
+
 /// Low-rank adapters in place of full training (LoRA, Hu et al. 2021; the arithmetic is PEFT's).
 ///
 /// y = x·Wᵀ + b + scale · (dropout(x)·Aᵀ)·Bᵀ with W and b as they were; A starts uniform in ±1/√n_in and

@@ -1,4 +1,5 @@
 use crate::cli::RemoteArgs;
+use crate::memory;
 use crate::progress::answer;
 use anyhow::Result;
 use critic_model::sources::{Cache, catalogue};
@@ -16,7 +17,7 @@ pub(crate) fn doctor(args: &RemoteArgs) -> Result<()> {
     line(true, "processor", processor());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     line(true, "threads", format!("{threads} (RAYON_NUM_THREADS sets fewer)"));
-    match available_memory() {
+    match memory::available() {
         Some(bytes) => {
             let gigabytes = bytes as f64 / 1e9;
             let advice = if gigabytes < 6.0 {
@@ -78,13 +79,6 @@ fn processor() -> String {
         std::env::consts::ARCH,
         format!("{:?}", critic_kernels::isa::active()).to_lowercase()
     )
-}
-
-/// Bytes of memory that a program can have, on Linux.
-fn available_memory() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
 }
 
 fn tempfile_in(folder: &std::path::Path) -> std::io::Result<()> {

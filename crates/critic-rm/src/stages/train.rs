@@ -1,11 +1,13 @@
 use super::refine::Refined;
 use super::session::Session;
 use crate::exit::Fault;
+use crate::memory;
 use crate::methods::Method;
 use crate::metrics::Metrics;
 use crate::progress::{Meter, say};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
+use critic_model::composed::TrainDevice;
 use critic_model::sources::{LoadedModel, load_path, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_stats::MarginUse;
@@ -237,6 +239,7 @@ pub(super) fn train(
         }
         None => trainer,
     };
+    check_memory(session, name, &trainer, start)?;
     let mut meter: Option<Meter> = None;
     let mut first_step = None;
     let cancel = session.cancel.clone();
@@ -300,6 +303,43 @@ pub(super) fn train(
         facts,
     )?;
     Ok(trained)
+}
+
+/// Says what the training will hold in memory, and refuses one that the machine cannot hold.
+fn check_memory(
+    session: &Session,
+    name: &str,
+    trainer: &Trainer<'_>,
+    start: &LoadedModel,
+) -> Result<()> {
+    let settings = &session.resolved.settings.train;
+    if settings.device != TrainDevice::Cpu {
+        return Ok(());
+    }
+    let found = trainer.memory(&start.config)?;
+    let gigabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e9);
+    let available = memory::available();
+    say(format!(
+        "training {name} holds about {} GB of memory: weights {}, gradients {}, moments {}, activations {}, logits {}{}",
+        gigabytes(found.total()),
+        gigabytes(found.weights),
+        gigabytes(found.gradients),
+        gigabytes(found.moments),
+        gigabytes(found.activations),
+        gigabytes(found.logits),
+        available.map_or_else(String::new, |bytes| format!("; {} GB are free", gigabytes(bytes))),
+    ));
+    match available {
+        Some(available) if settings.check_memory && found.total() > available => {
+            Err(Fault::config(anyhow!(
+                "training {name} wants about {} GB and {} GB are free: adapters need neither gradients nor moments of the decoder ([train.lora]), train.activations=recompute keeps the least, a smaller train.tokens_per_pack (now {}) makes packs smaller; or close other programs. --set train.check_memory=false tries it all the same",
+                gigabytes(found.total()),
+                gigabytes(available),
+                settings.config().tokens_per_pack
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Pairs as tokens; those that cannot be rendered or do not fit are told and left out.

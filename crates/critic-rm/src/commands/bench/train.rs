@@ -57,6 +57,8 @@ pub(super) struct Training {
     /// Model operations a second over that peak.
     flop_utilisation: f64,
     peak_memory_bytes: Option<u64>,
+    /// What a run says before it trains.
+    estimated_memory_bytes: u64,
     losses: Vec<Losses>,
 }
 
@@ -93,6 +95,7 @@ pub(super) fn measure(args: &TrainArgs) -> Result<Training> {
         peak_flops_per_second: peak,
         flop_utilisation: model_flops / run.seconds / peak,
         peak_memory_bytes: memory::peak_bytes(),
+        estimated_memory_bytes: run.estimated_memory,
         losses: run.records.iter().map(losses).collect(),
     })
 }
@@ -119,6 +122,7 @@ pub(super) struct TrainRun {
     pub(super) records: Vec<StepRecord>,
     /// From the loaded model to the last update.
     seconds: f64,
+    estimated_memory: u64,
 }
 
 impl TrainBench {
@@ -152,6 +156,7 @@ impl TrainBench {
         let seed = SeedTree::new(self.settings.seed).child("train");
         let key = ContentHasher::new("bench").finish();
         let trainer = Trainer::new(config, pairs, seed, key, folder.path(), Duration::MAX)?;
+        let estimated_memory = trainer.memory(&self.decoder)?.total();
         let mut started = None;
         // The weights are read here, so that nothing else holds them while they are trained.
         let start = || {
@@ -164,7 +169,8 @@ impl TrainBench {
         let ended = trainer.run(start, &mut |_| ControlFlow::Continue(()))?;
         match (ended, started) {
             (Ended::Finished { records, .. }, Some(started)) => {
-                Ok(TrainRun { records, seconds: started.elapsed().as_secs_f64() })
+                let seconds = started.elapsed().as_secs_f64();
+                Ok(TrainRun { records, seconds, estimated_memory })
             }
             _ => Err(anyhow!("the training ended before its last step")),
         }
