@@ -10,6 +10,13 @@ use std::path::{Path, PathBuf};
 
 /// Sets finished runs side by side: their accuracies, paired tests, costs and the settings that differ.
 pub(crate) fn compare(args: &ReportArgs) -> Result<()> {
+    let out = args.run.out.clone().unwrap_or_else(|| PathBuf::from("runs/comparison"));
+    if out.join("run.toml").exists() {
+        return Err(Fault::config(anyhow!(
+            "{} is the folder of a run, whose report would be lost: name another with --out",
+            out.display()
+        )));
+    }
     let names = names(&args.compare)?;
     let mut runs = Vec::with_capacity(names.len());
     for (name, path) in names.into_iter().zip(&args.compare) {
@@ -20,13 +27,6 @@ pub(crate) fn compare(args: &ReportArgs) -> Result<()> {
         ReportError::NoCommonPair => Fault::data(error.into()),
         error => error.into(),
     })?;
-    let out = args.run.out.clone().unwrap_or_else(|| PathBuf::from("runs/comparison"));
-    if out.join("run.toml").exists() {
-        return Err(Fault::config(anyhow!(
-            "{} is the folder of a run, whose report would be lost: name another with --out",
-            out.display()
-        )));
-    }
     let text = comparison.markdown();
     stages::write_report(&out, &comparison.html()?, &text, &comparison.csv_files()?)?;
     answer(text);
