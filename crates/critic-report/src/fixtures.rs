@@ -453,7 +453,7 @@ fn diagnostics() -> Vec<Diagnostics> {
 fn study() -> StudyRecord {
     let items = items(120);
     let response = |side: &RewardPrediction| SampledResponse {
-        without_critique: side.without_critique.map(|reward| reward.value()),
+        without_critique: side.without_critique.map(critic_types::Reward::value),
         critiques: side
             .critiques
             .iter()

@@ -144,7 +144,7 @@ fn texts(item: &ItemRecord) -> Value {
             .collect();
         json!({
             "t": response, "r": side.mean.value(), "s": side.std,
-            "w": side.without_critique.map(|reward| reward.value()), "f": side.n_failed, "z": critiques,
+            "w": side.without_critique.map(critic_types::Reward::value), "f": side.n_failed, "z": critiques,
         })
     };
     json!({

@@ -132,7 +132,7 @@ fn matches<'a>(
 /// What a model wrote, as studies of critiques read it.
 fn samples(model: &Predictions) -> Samples {
     let response = |prediction: &critic_types::RewardPrediction| SampledResponse {
-        without_critique: prediction.without_critique.map(|reward| reward.value()),
+        without_critique: prediction.without_critique.map(critic_types::Reward::value),
         critiques: prediction
             .critiques
             .iter()
