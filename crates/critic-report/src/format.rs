@@ -30,7 +30,8 @@ pub(crate) fn size(n: usize) -> String {
 
 /// `0.6321` → `63.2 %`.
 pub(crate) fn percent(share: f64) -> String {
-    written(share, format!("{:.1}\u{a0}%", 100.0 * share))
+    let value = 100.0 * share;
+    written(value, format!("{value:.1}\u{a0}%"))
 }
 
 /// The two ends, `60.1 – 66.1 %`.
@@ -146,5 +147,6 @@ mod tests {
         let shown =
             [percent(f64::NAN), number(f64::INFINITY), duration(f64::NAN), p_value(f64::NAN)];
         assert!(shown.iter().all(|text| text == ABSENT), "{shown:?}");
+        assert_eq!([percent(-1e307), points(1e307)], [ABSENT; 2]);
     }
 }

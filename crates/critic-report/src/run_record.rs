@@ -81,7 +81,7 @@ pub struct ModelRecord {
     pub name: String,
     /// Where its weights came from.
     pub source: String,
-    /// SHA-256 of the weights in hexadecimal, when they are one file.
+    /// What tells its weights from others, in hexadecimal.
     pub digest: Option<String>,
     /// Weights of the decoder and both heads.
     pub n_parameters: u64,

@@ -206,7 +206,7 @@
     const facts = [side.z.length === 1 ? "1 critique" : side.z.length ? side.z.length + " critiques" : "no critique"];
     if (side.s !== null) facts.push("standard deviation " + side.s.toFixed(3));
     if (side.w !== null) facts.push("without critique " + signed(side.w));
-    if (side.f) facts.push(side.f + " failed");
+    if (side.f) facts.push(side.f === 1 ? "1 critique failed" : side.f + " critiques failed");
     made.append(node("p", "facts", facts.join(" · ")));
     const critiques = node("ol", "critiques");
     for (const [text, reward, n_tokens, ended] of side.z) {

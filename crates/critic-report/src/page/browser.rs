@@ -46,13 +46,13 @@ pub(crate) fn browser_html(main: &str, items: &[ItemRecord]) -> Result<Markup, R
                     option value="cut" { "a critique was cut" }
                 } }
                 label { span { "Domain" } select #domain { option value="" { "any" } } }
-                label { span { "Against others" } select #versus { option value="" { "any" } } }
+                label { span { "Against other methods" } select #versus { option value="" { "any" } } }
                 label { span { "Order" } select #order {
                     option value="wrong" { "most wrong first" }
                     option value="wide" { "largest margin first" }
                     option value="close" { "closest first" }
-                    option value="divided" { "critiques most divided first" }
-                    option value="spread" { "widest spread of rewards first" }
+                    option value="divided" { "most divided critiques first" }
+                    option value="spread" { "widest spread first" }
                     option value="data" { "as in the data" }
                 } }
             }

@@ -89,12 +89,12 @@ pub(crate) fn unbroken(text: &str) -> String {
 /// A difference in words.
 pub(crate) fn told(corrected: &CorrectedComparison) -> String {
     let p = p_value(corrected.holm_p);
+    let p = format!("p {}{p}", if p.starts_with('<') { "" } else { "= " }).replace(' ', "\u{a0}");
     format!(
-        "{} by {} points ({}; corrected p {}{p})",
+        "{} by {} points ({}; corrected {p})",
         corrected.comparison.b,
         points(corrected.comparison.difference),
         points_interval(&corrected.clustered.interval),
-        if p.starts_with('<') { "" } else { "= " },
     )
 }
 

@@ -130,7 +130,7 @@ impl Part {
                 @for table in &section.tables {
                     @if table.n_rows() > FOLD_FROM || self.browser.is_some() {
                         details {
-                            summary { (table.caption()) " (" (size(table.n_rows())) " rows)" }
+                            summary { (table.caption()) " (" (rows(table.n_rows())) ")" }
                             (table.to_html())
                         }
                     } @else {
@@ -140,6 +140,10 @@ impl Part {
             }
         }
     }
+}
+
+fn rows(n: usize) -> String {
+    format!("{} row{}", size(n), if n == 1 { "" } else { "s" })
 }
 
 fn cards_html(cards: &[Card]) -> Markup {

@@ -58,6 +58,17 @@ fn lists_of_things_without_content_are_left_out() {
 }
 
 #[test]
+fn the_page_begins_with_the_result_in_words() {
+    let page = html(&fixtures::record()).unwrap().replace(['\u{a0}', '\u{2060}'], " ");
+    for words in [
+        "critic-rm m=4 ranks 222 of 318 held-out pairs as their labels do: 69.8 %",
+        "It differs from length by +14.4 points (+9.7 to +19.3; corrected p &lt; 0.001). One other",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+}
+
+#[test]
 fn hostile_text_stays_text() {
     let ordinary = html(&fixtures::record()).unwrap();
     let page = html(&fixtures::hostile()).unwrap();

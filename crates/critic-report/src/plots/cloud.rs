@@ -35,13 +35,15 @@ pub(crate) fn length_figure(
         return Ok(None);
     }
     let all = || points.iter().flatten();
-    let most = all().map(|&(x, _)| x).fold(1.0, f64::max);
-    let ticks = [1u32, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000]
-        .into_iter()
-        .map(|n| (f64::from(n + 1).log10(), size(n as usize)))
-        .filter(|(at, _)| *at <= most + 0.1)
+    let least = all().map(|&(x, _)| x).fold(f64::INFINITY, f64::min) - 0.1;
+    let most = all().map(|&(x, _)| x).fold(0.0, f64::max) + 0.1;
+    let steps: &[usize] = if most - least < 1.0 { &[1, 2, 3, 5] } else { &[1, 3] };
+    let ticks = (0..6)
+        .flat_map(|power| steps.iter().map(move |step| step * 10usize.pow(power)))
+        .map(|n| ((1.0 + n as f64).log10(), size(n)))
+        .filter(|(at, _)| (least..=most).contains(at))
         .collect();
-    let x = Axis::with_ticks((0.0, most + 0.1), PLOT, ticks);
+    let x = Axis::with_ticks((least, most), PLOT, ticks);
     let y = Axis::around(all().map(|&(_, reward)| reward), (BOTTOM, TOP), 5);
     let mut caption = format!(
         "The reward of every response by {name} against its number of words (logarithmic). A reward \

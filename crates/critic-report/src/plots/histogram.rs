@@ -3,6 +3,7 @@ use super::axis::{Axis, plottable};
 use super::canvas::{Anchor, draw};
 use super::palette::Series;
 use crate::ReportError;
+use crate::format::size;
 use critic_stats::HistogramBin;
 
 const SIZE: (u32, u32) = (450, 270);
@@ -33,7 +34,9 @@ pub(crate) fn histogram_figure(bars: &Bars<'_>) -> Result<Option<Figure>, Report
     }
     let edges = all().flat_map(|bin| [bin.low, bin.high]).chain(bars.splits_at_zero.then_some(0.0));
     let x = Axis::around(edges, PLOT, 6);
-    let y = Axis::around(all().map(|bin| bin.n as f64).chain([0.0]), (BOTTOM, TOP), 4);
+    let mut y = Axis::around(all().map(|bin| bin.n as f64).chain([0.0]), (BOTTOM, TOP), 4);
+    y.ticks.retain(|(n, _)| n.fract() == 0.0);
+    y.ticks.iter_mut().for_each(|(n, label)| *label = size(*n as usize));
     let svg = draw("histogram", "points", bars.caption, SIZE, |canvas| {
         y.draw_left(canvas, PLOT)?;
         x.draw_below(canvas, (BOTTOM, BOTTOM), bars.unit)?;

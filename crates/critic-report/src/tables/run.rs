@@ -11,10 +11,7 @@ pub(super) fn provenance(record: &RunRecord) -> Table {
     let mut fact = |label: &str, value: String| table.row([label.into(), value.into()]);
     fact("model", record.model.name.clone());
     fact("weights from", record.model.source.clone());
-    fact(
-        "SHA-256 of the weights",
-        record.model.digest.clone().unwrap_or_else(|| ABSENT.to_owned()),
-    );
+    fact("digest of the weights", record.model.digest.clone().unwrap_or_else(|| ABSENT.to_owned()));
     let n_parameters = record.model.n_parameters;
     fact("parameters", format!("{} ({})", count(n_parameters), parameters(n_parameters)));
     let mut split = |label: &str, split: &SplitRecord| {

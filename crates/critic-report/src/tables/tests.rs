@@ -65,6 +65,8 @@ fn the_numbers_are_those_of_the_record() {
         &["length", "320", "318", "2", "176", "0", "55.3 %", "49.9 – 60.7 %", "+0.812", "–"],
     );
     check("filter pair_mean", &["filter pair_mean", "742", "14,210"]);
+    check("kept", &["kept", "742", "14,210"]);
+    check("the scores do not agree", &["the scores do not agree", "445", "7,734"]);
     check("parsed", &["parsed", "1,204", "0", "–", "–", "–"]);
     check("verdict", &["verdict", "1,204", "1,204", "0", "61.6 %", "58.8 – 64.3 %"]);
     check("train", &["train", "45 min 13 s", "1,660,356", "612", "steps: 240", "no"]);
@@ -73,6 +75,43 @@ fn the_numbers_are_those_of_the_record() {
         "training rows left out: equal responses",
         &["training rows left out: equal responses", "11"],
     );
+}
+
+#[test]
+fn several_rounds_stand_beside_each_other_and_name_their_rows() {
+    let mut record = fixtures::record();
+    assert!(!markdown(&record).contains("Round by round"));
+    record.rounds.push(fixtures::round(2, "critic-rm-round-1", "critic-rm"));
+    let text = markdown(&record);
+    let expected = [
+        "2",
+        "critic-rm-round-1",
+        "24,080",
+        "5,936",
+        "742",
+        "61.6 %",
+        "critic-rm",
+        "65.7 %",
+        "69.8 %",
+    ];
+    assert_eq!(markdown_rows(&text, "2")[0][..9], expected);
+    for name in ["round 1 · candidates", "round 2 · candidates"] {
+        assert_eq!(markdown_rows(&text, name), [[name, "1,204", "24,080"]]);
+    }
+}
+
+#[test]
+fn what_critiques_are_worth_is_told_for_all_pairs_and_each_domain() {
+    let text = markdown(&fixtures::record());
+    let rows = markdown_rows(&text, "critic-rm");
+    for domain in ["all", "chat", "math", "science"] {
+        // Agreement, worth, and the curve at m = 0, 1, 2 and 4.
+        assert_eq!(rows.iter().filter(|row| row[1] == domain).count(), 6, "{domain}");
+    }
+    let agreement = &rows[0];
+    assert_eq!(agreement[..5], ["critic-rm", "all", "120", "0", "240"]);
+    let independent: f64 = agreement[7].parse().unwrap();
+    assert!((1.0..=4.0).contains(&independent), "{agreement:?}");
 }
 
 #[test]

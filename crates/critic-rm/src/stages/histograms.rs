@@ -7,21 +7,21 @@ use critic_types::{Candidate, ScoreKind, Side};
 
 const N_BARS: usize = 20;
 
-/// A title, a unit, and what is counted of a candidate.
-type Counted<'a> = (&'a str, &'a str, &'a dyn Fn(&Candidate) -> Option<f64>);
-
 /// Lengths and each kind of score of the candidates, of chosen and of rejected responses; a score that no
 /// candidate has is left out.
 pub(super) fn of_candidates(candidates: &[Candidate]) -> Result<Vec<HistogramRecord>> {
-    let length = |one: &Candidate| Some(one.n_tokens as f64);
-    let kinds: [Counted<'_>; 4] = [
-        ("Length of critiques", "tokens", &length),
-        ("Score written in critiques", "score, 1 to 10", &|one| one.scores.get(ScoreKind::Parsed)),
-        ("Expected score", "expected score, 1 to 10", &|one| one.scores.get(ScoreKind::Expected)),
-        ("Verdict", "log-odds of yes against no", &|one| one.scores.get(ScoreKind::Verdict)),
+    let kinds = [
+        (None, "Length of critiques", "tokens"),
+        (Some(ScoreKind::Parsed), "Score written in critiques", "score, 1 to 10"),
+        (Some(ScoreKind::Expected), "Expected score", "expected score, 1 to 10"),
+        (Some(ScoreKind::Verdict), "Verdict", "log-odds of yes against no"),
     ];
     let mut records = Vec::new();
-    for (title, unit, value) in kinds {
+    for (kind, title, unit) in kinds {
+        let value = |one: &Candidate| match kind {
+            Some(kind) => one.scores.get(kind),
+            None => Some(one.n_tokens as f64),
+        };
         let lists: [Vec<f64>; 2] = Side::BOTH.map(|side| {
             let of_side = candidates.iter().filter(|one| one.side == side);
             of_side.filter_map(value).collect()

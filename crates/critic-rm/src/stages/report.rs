@@ -10,6 +10,7 @@ use critic_report::{
 };
 use critic_train::StepRecord;
 use critic_types::{PreferencePair, Side, atomic_file};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -85,7 +86,7 @@ fn record(session: &Session, results: Results, predictions: &[Predictions]) -> R
     });
     RunRecord {
         format_version: RunRecord::FORMAT_VERSION,
-        title: format!("Critic-RM on {}", session.train.file),
+        title: format!("Critic-RM on {}", file_name(&session.train.file)),
         command: session.command.clone(),
         model: ModelRecord {
             name: base.identity.name.clone(),
@@ -106,6 +107,11 @@ fn record(session: &Session, results: Results, predictions: &[Predictions]) -> R
         main: results.main,
         notes: session.records.notes.clone(),
     }
+}
+
+/// What stands in a title of a file, whose path is told elsewhere.
+fn file_name(path: &str) -> Cow<'_, str> {
+    Path::new(path).file_name().map_or(path.into(), |name| name.to_string_lossy())
 }
 
 fn step(step: &StepRecord) -> StepPoint {
