@@ -43,15 +43,21 @@ impl RunFolder {
         Ok((settings::resolve(run_file.as_deref(), &overrides)?, folder))
     }
 
-    /// Makes the folder and takes it.
+    /// Makes the folder and takes it, and writes down the settings.
     pub(crate) fn open(path: &Path, resolved: &Resolved) -> Result<Self> {
-        let denied = |error: std::io::Error| {
-            Fault::store(anyhow!(
-                "the run folder {} cannot be used: {error}; name another with --out",
-                path.display()
-            ))
-        };
+        let folder = Self::take(path)?;
+        let denied = |error| denied(path, error);
         fs::create_dir_all(path.join("checkpoints")).map_err(denied)?;
+        let text = toml::to_string(&resolved.settings)
+            .context("the settings cannot be written as TOML")?;
+        atomic_file::write(&path.join("run.toml"), text.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// Makes the folder and takes it.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        let denied = |error| denied(path, error);
+        fs::create_dir_all(path).map_err(denied)?;
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -64,9 +70,6 @@ impl RunFolder {
                 path.display()
             )));
         }
-        let text = toml::to_string(&resolved.settings)
-            .context("the settings cannot be written as TOML")?;
-        atomic_file::write(&path.join("run.toml"), text.as_bytes())?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -75,11 +78,23 @@ impl RunFolder {
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.path.join("store.sqlite")
+        Self::store_of(&self.path)
+    }
+
+    /// The store of the run in a folder.
+    pub(crate) fn store_of(path: &Path) -> PathBuf {
+        path.join("store.sqlite")
     }
 
     /// The folder of a trained model.
     pub(crate) fn checkpoint(&self, name: &str) -> PathBuf {
         self.path.join("checkpoints").join(name)
     }
+}
+
+fn denied(path: &Path, error: std::io::Error) -> anyhow::Error {
+    Fault::store(anyhow!(
+        "the run folder {} cannot be used: {error}; name another with --out",
+        path.display()
+    ))
 }

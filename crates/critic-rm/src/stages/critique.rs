@@ -25,7 +25,7 @@ fn address(session: &Session, round: &Round) -> Result<ContentId> {
 
 /// The candidates of a round that are in the store, which may be none.
 pub(super) fn stored(session: &Session, round: &Round) -> Result<Vec<Candidate>> {
-    Ok(session.store.candidates(&address(session, round)?)?)
+    Ok(session.store.candidates(&address(session, round)?, &session.train.pairs)?)
 }
 
 /// Stage 1a: N candidate critiques of every response, by the round's critic.
