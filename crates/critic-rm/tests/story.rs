@@ -379,6 +379,57 @@ fn every_refinement_and_filter_rule_goes_through() {
 }
 
 #[test]
+fn prompts_of_ones_own_make_other_critiques_and_stay_with_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        critic_types::atomic_file::write(&path, text.as_bytes()).unwrap();
+        path.display().to_string()
+    };
+    let out = folder.path().join("run");
+    succeeds(run("critique", &out, &[]));
+    let asked = file("asked.jinja", "By this rubric:\n{{ rubric }}\nwhat is wrong above?\n");
+    let critique = format!("prompts.critique={asked:?}");
+    let rubric = format!("prompts.rubric={:?}", file("rubric.txt", "truth\n"));
+    let own = ["--set", &critique, "--set", &rubric];
+    let told = [&own[..], &["--set", "critique.label_conditioned=true"]].concat();
+    succeeds(run("critique", &out, &own));
+    succeeds(run("train", &out, &told));
+    let (_, candidates) = rows(&out).swap_remove(1);
+    let keys: std::collections::BTreeSet<&str> =
+        candidates.iter().map(|row| row["key"].as_str().unwrap()).collect();
+    assert_eq!((candidates.len(), keys.len()), (180, 3));
+    let n_told = candidates.iter().filter(|row| row["provenance"] == "conditioned").count();
+    assert_eq!(n_told, 60);
+
+    // The model is asked as it was trained, wherever it is used.
+    let held_out = std::fs::read_to_string(root("examples/eval.jsonl")).unwrap();
+    let two: String = held_out.lines().take(2).map(|line| format!("{line}\n")).collect();
+    let two = file("two.jsonl", &two);
+    let score = || {
+        let mut command =
+            critic_rm(&["score", &two, "-m", "1", "--max-new-tokens", "4", "--model"]);
+        command.arg(&out);
+        command
+    };
+    let first = succeeds(score()).stdout;
+    assert_eq!(String::from_utf8_lossy(&first).lines().count(), 2);
+    let kept = out.join("checkpoints/critic-rm/prompts.json");
+    std::fs::rename(&kept, folder.path().join("away")).unwrap();
+    fails(score(), 5, &["other critique prompts"]);
+    file("asked.jinja", "changed");
+    std::fs::rename(folder.path().join("away"), &kept).unwrap();
+    assert_eq!(succeeds(score()).stdout, first);
+
+    let typo = format!("prompts.critique={:?}", file("typo.jinja", "{{ respons }}"));
+    fails(run("run", &out, &["--set", &typo]), 2, &["`respons`", "typo.jinja", "`rubric`"]);
+    let references = file("references.jsonl", "{\"prompt\": \"?\", \"reference\": \"!\"}\n");
+    let references = format!("prompts.references={references:?}");
+    let shown = ["--set", "prompts.critique=reference", "--set", &references];
+    fails(run("run", &out, &shown), 3, &["references.jsonl", "10 of the 10 pairs"]);
+}
+
+#[test]
 fn filters_are_compared_on_stored_critiques_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
@@ -387,9 +438,12 @@ fn filters_are_compared_on_stored_critiques_and_nothing_is_written() {
     let store = || std::fs::read(out.join("store.sqlite")).unwrap();
     let before = store();
     let table = String::from_utf8(succeeds(run("filter", &out, &["--dry-run"])).stdout).unwrap();
-    for part in
-        ["verdict    pair_mean", "expected   majority, tau 0.9", "none                         10"]
-    {
+    for part in [
+        "verdict    pair_mean",
+        "expected   majority, tau 0.9",
+        "none                         10",
+        "of 60 critiques: near-duplicates",
+    ] {
         assert!(table.contains(part), "{part}: {table}");
     }
     assert_eq!(store(), before);

@@ -20,6 +20,9 @@ fn address(session: &Session, round: &Round) -> Result<ContentId> {
     let round_name = format!("round {}", round.index);
     let chosen = serde_json::to_string(&session.resolved.settings.critique)?;
     hasher.text(&chosen).text(&round_name).text(READINGS);
+    if session.resolved.settings.critique.label_conditioned {
+        hasher.text(session.prompts.conditioned_digest().as_str());
+    }
     Ok(hasher.finish())
 }
 
@@ -36,6 +39,7 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         n_candidates: chosen.n_candidates,
         sampling: chosen.sampling(),
         seed: session.seed().child(&format!("round {}", round.index)),
+        knows_label: chosen.label_conditioned,
     };
     let pairs = session.train.pairs.clone();
     let written =
@@ -61,6 +65,12 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         n_pairs: session.train.pairs.len(),
         n_critiques: Some(critiques.len()),
     });
+    if settings.knows_label {
+        session.records.notes.push(
+            "The critic was told the labels (label_conditioned): how well its scores agree with them says nothing about it."
+                .to_owned(),
+        );
+    }
     if let Some(name) = round.critic.remote_name() {
         let round = round.index + 1;
         let note = format!("The critiques of round {round} are by `{name}`, a remote critic.");

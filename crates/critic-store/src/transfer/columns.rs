@@ -37,7 +37,7 @@ const N_TOKENS: TableColumn =
 const PROVENANCE: TableColumn = described(
     "provenance",
     Text,
-    "where the text came from: sampled, summarized, human, external or constructed",
+    "where the text came from: sampled, conditioned (the critic was told the label), summarized, human, external or constructed",
 );
 
 /// The columns of `candidates` and `critiques` under this key.
