@@ -14,7 +14,7 @@ use critic_model::{Decoder, WeightFormat};
 use critic_remote::{Api, RemoteEngine, RemoteSettings, examine};
 use critic_store::{Store, StoreError, Table, TableRow};
 use critic_text::Prompts;
-use critic_types::{Candidate, ContentId, Conversation, FinishReason, SeedTree};
+use critic_types::{Conversation, FinishReason, SeedTree};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};

@@ -233,8 +233,7 @@ fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {
     assert_eq!(results(&killed), expected);
 
     assert_same_rows(&killed, &rows(&straight));
-    let n_runs = end_as_if_never_killed(20, &straight, seconds, extra);
-    assert!(n_runs < 60, "{n_runs} runs for 20 kills");
+    end_as_if_never_killed(20, &straight, seconds, extra);
 }
 
 /// Kills runs at random moments, as often as asked for, and holds what each is in the end to `straight`, a

@@ -19,21 +19,26 @@ pub type TableRow = Map<String, Value>;
 
 /// A table of a store as it leaves and enters one. Every row carries the address under which it is stored,
 /// so another run with the same model, prompts, settings and pairs finds it and does not compute it again.
+///
+/// [`meanings`](Self::meanings) says what each column holds; null stands for what is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
-    /// Preference pairs by split.
+    /// Preference pairs by split: `split`, `id`, `prompt` (list of `role` and `content`), `chosen`, `rejected`,
+    /// `margin`, `domain`, `subset`.
     Pairs,
-    /// Candidate critiques, as the critic wrote them.
+    /// Candidate critiques, as the critic wrote them: `key`, `pair_id`, `pair_content`, `side`, `index`, `text`,
+    /// `parsed_score`, `expected_score`, `verdict`, `finish_reason`, `n_tokens`, `provenance`.
     Candidates,
-    /// The critiques that training sees.
+    /// The critiques that training sees; columns as of candidates.
     Critiques,
-    /// What the filter decided about candidates.
+    /// What the filter decided about candidates: `key`, `pair_id`, `side`, `index`, `kept`, `reason`.
     Verdicts,
-    /// What the meta-judge gave candidates.
+    /// What the meta-judge gave candidates: `key`, `pair_id`, `side`, `index`, `score`.
     MetaScores,
-    /// Rewards of responses, with the critiques they were read after.
+    /// Rewards of responses: `key`, `pair_id`, `pair_content`, `side`, `mean`, `std`, `without_critique`,
+    /// `n_failed`, and `critiques`, a list of `text`, `reward`, `finish_reason` and `n_tokens`.
     Predictions,
-    /// The marks of finished stages.
+    /// The marks of finished stages: `stage`, `inputs`, `summary`.
     Stages,
 }
 

@@ -18,7 +18,7 @@ pub struct TableWriter {
 }
 
 enum Body {
-    Lines(Encoder),
+    Lines(Box<Encoder>),
     Parquet(Box<ParquetBody>),
 }
 
@@ -43,7 +43,7 @@ impl TableWriter {
         let encoder = Encoder::create(path)?;
         let fault = |source| WriteError { path: path.to_owned(), source };
         let body = match is_lines {
-            true => Body::Lines(encoder),
+            true => Body::Lines(Box::new(encoder)),
             false => {
                 Body::Parquet(Box::new(ParquetBody::new(encoder, name, columns).map_err(fault)?))
             }
@@ -71,7 +71,7 @@ impl TableWriter {
     pub fn finish(self) -> Result<usize, DataError> {
         let Self { path, body, n_written } = self;
         let encoder = match body {
-            Body::Lines(out) => out,
+            Body::Lines(out) => *out,
             Body::Parquet(parquet) => {
                 parquet.finish().map_err(|source| WriteError { path, source })?
             }

@@ -63,7 +63,10 @@ fn other_data_under_the_same_id_meets_no_old_result() {
     assert_eq!(store.put_candidates(&key("g"), &new, &[of("of the new")]).unwrap(), 1);
     assert!(store.put_prediction(&key("c"), &new, Side::Chosen, &prediction(2.0, 1)).unwrap());
     assert_eq!(store.candidates(&key("g"), news).unwrap(), [of("of the new")]);
-    assert_eq!(store.candidates(&key("g"), &[old.clone()]).unwrap(), [of("of the old")]);
+    assert_eq!(
+        store.candidates(&key("g"), std::slice::from_ref(&old)).unwrap(),
+        [of("of the old")]
+    );
     let stored = store.predictions(&key("c"), &[old]).unwrap();
     assert_eq!(stored[&("1".to_owned(), Side::Chosen)], prediction(1.0, 2));
 }

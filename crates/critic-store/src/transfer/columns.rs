@@ -5,13 +5,13 @@ use critic_types::{Column, ColumnKind};
 
 /// A column with what stands in it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct TableColumn {
-    pub(super) column: Column,
-    pub(super) meaning: &'static str,
+pub(in crate::transfer) struct TableColumn {
+    pub(in crate::transfer) column: Column,
+    pub(in crate::transfer) meaning: &'static str,
 }
 
 /// A column.
-pub(super) const fn described(
+pub(in crate::transfer) const fn described(
     name: &'static str,
     kind: ColumnKind,
     meaning: &'static str,
@@ -19,15 +19,15 @@ pub(super) const fn described(
     TableColumn { column: Column::new(name, kind), meaning }
 }
 
-pub(super) const PAIR_ID: TableColumn = described("pair_id", Text, "the pair's id");
-pub(super) const PAIR_CONTENT: TableColumn = described(
+pub(in crate::transfer) const PAIR_ID: TableColumn = described("pair_id", Text, "the pair's id");
+pub(in crate::transfer) const PAIR_CONTENT: TableColumn = described(
     "pair_content",
     Text,
     "address of the pair's prompt and both responses; empty in rows of version 1 whose id named several pairs",
 );
-pub(super) const SIDE: TableColumn =
+pub(in crate::transfer) const SIDE: TableColumn =
     described("side", Text, "the response it is about: chosen or rejected");
-pub(super) const INDEX: TableColumn =
+pub(in crate::transfer) const INDEX: TableColumn =
     described("index", Count, "which of the response's candidates, from 0");
 const TEXT: TableColumn = described("text", Text, "the critique, without template text");
 const FINISH_REASON: TableColumn =
@@ -41,7 +41,7 @@ const PROVENANCE: TableColumn = described(
 );
 
 /// The columns of `candidates` and `critiques` under this key.
-pub(super) const fn of_texts(key: &'static str) -> [TableColumn; 12] {
+pub(in crate::transfer) const fn of_texts(key: &'static str) -> [TableColumn; 12] {
     [
         described("key", Text, key),
         PAIR_ID,

@@ -136,7 +136,7 @@ impl Entrant {
             (Kind::Reward { .. }, [engine]) => rewards(engine, data, &open, conduct, &mut keep),
             (Kind::Judge { .. }, [engine]) => judgements(engine, data, &open, conduct, &mut keep),
             (Kind::Pairwise { .. }, [engine]) => {
-                games(engine, data, &conduct.pairwise, &open, &mut keep)
+                games(engine, data, &conduct.pairwise, &open, &mut keep);
             }
             (Kind::Implicit { .. }, [policy, reference]) => {
                 implicit(policy, reference, data, &open, conduct, &mut keep);
