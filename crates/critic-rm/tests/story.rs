@@ -333,6 +333,42 @@ fn a_store_leaves_and_enters_in_either_form_and_loses_nothing() {
 }
 
 #[test]
+fn critiques_of_people_come_in_as_further_candidates() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    succeeds(run("refine", &out, &[]));
+    let before = rows(&out);
+    let (_, candidates) = &before[1];
+    let human: String = candidates
+        .iter()
+        .filter(|row| row["index"] == 0)
+        .map(|row| {
+            let mut row = row.clone();
+            let is_chosen = row["side"] == "chosen";
+            row["index"] = 3.into();
+            row["text"] = "A person says so.".into();
+            row["verdict"] = if is_chosen { 50.0 } else { -50.0 }.into();
+            row["provenance"] = "human".into();
+            serde_json::to_string(&row).unwrap() + "\n"
+        })
+        .collect();
+    let file = folder.path().join("human.jsonl");
+    critic_types::atomic_file::write(&file, human.as_bytes()).unwrap();
+    succeeds(import(&out, Table::Candidates, &file));
+    let said = String::from_utf8(succeeds(run("refine", &out, &[])).stderr).unwrap();
+    assert!(!said.contains("writing critiques") && said.contains("ranking critiques"), "{said}");
+    let after = rows(&out);
+    let kept = |rows: &[(Table, Vec<TableRow>)]| {
+        let verdicts = &rows.iter().find(|(table, _)| *table == Table::Verdicts).unwrap().1;
+        verdicts.iter().filter(|row| row["index"] == 3 && row["kept"] == true).count()
+    };
+    // A person's verdicts outweigh the model's, so that every pair agrees with its label.
+    assert_eq!((kept(&before), kept(&after)), (0, 20));
+    let critiques = &after.iter().find(|(table, _)| *table == Table::Critiques).unwrap().1;
+    assert!(critiques.iter().any(|row| row["provenance"] == "human"), "none was ranked high");
+}
+
+#[test]
 fn a_store_is_exported_while_the_run_writes() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");

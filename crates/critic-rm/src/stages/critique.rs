@@ -5,9 +5,9 @@ use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_method::{CritiqueSettings, READINGS};
 use critic_report::FunnelStep;
-use critic_types::{Candidate, ContentId, FinishReason};
+use critic_types::{Candidate, ContentHasher, ContentId, FinishReason};
 
-/// Candidates with the address of how they were made.
+/// Candidates with the address of how they were made, and of those that came in beside them.
 #[derive(Debug)]
 pub(crate) struct Candidates {
     pub(crate) key: ContentId,
@@ -23,6 +23,19 @@ fn address(session: &Session, round: &Round) -> Result<ContentId> {
     if session.resolved.settings.critique.label_conditioned {
         hasher.text(session.prompts.conditioned_digest().as_str());
     }
+    Ok(hasher.finish())
+}
+
+/// The address of candidates among which some were not written by the round's critic but brought in, with
+/// indices from `n_candidates` on: what is made of others is another result.
+fn with_added(key: ContentId, critiques: &[Candidate], n_candidates: usize) -> Result<ContentId> {
+    let added: Vec<&Candidate> =
+        critiques.iter().filter(|critique| critique.index >= n_candidates).collect();
+    if added.is_empty() {
+        return Ok(key);
+    }
+    let mut hasher = ContentHasher::new("candidates and others");
+    hasher.text(key.as_str()).text(&serde_json::to_string(&added)?);
     Ok(hasher.finish())
 }
 
@@ -94,5 +107,6 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     }
     facts.extend(taken);
     session.finish(&round.name("critique"), &key, seconds, n_done > 0, facts)?;
+    let key = with_added(key, &critiques, settings.n_candidates)?;
     Ok(Candidates { key, critiques })
 }
