@@ -118,6 +118,22 @@ pub enum DataError {
         /// The format.
         format: crate::PairFormat,
     },
+    /// A table goes to files that tell an empty text from none.
+    #[error("{} is no name for a table; let it end in .jsonl or .parquet (.gz and .zst may follow)", path.display())]
+    TableEnding {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A row of a table is no object.
+    #[error("{}, {}: {problem}; repair the row or take it out", name(path), problem.named(*place))]
+    TableRow {
+        /// The file.
+        path: PathBuf,
+        /// The row.
+        place: Place,
+        /// Why it cannot be used.
+        problem: RowProblem,
+    },
     /// The file cannot be written.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -3,7 +3,7 @@
 //! [`read_pairs`] turns a source (a file, a folder, a glob, standard input or a hub data set; JSONL, JSON,
 //! CSV or Parquet; plain, gzip or zstd) in any [`PairFormat`] into [`critic_types::PreferencePair`]s;
 //! [`PairReader`] is the same as a stream; [`read_responses`] reads what is to be scored.
-//! [`PairWriter`] writes; [`inspect`] says what a source holds; [`split`], [`mix`] and [`overlap`] make
+//! [`PairWriter`] writes; [`TableWriter`] and [`TableReader`] do so for rows that are no pairs; [`inspect`] says what a source holds; [`split`], [`mix`] and [`overlap`] make
 //! sets of sets; [`synth`] makes pairs from gold answers.
 //! Rows that cannot be used never stop a read: they are counted by [`RowProblem`] with the places of the
 //! first few. What does stop one is a [`DataError`].
@@ -27,6 +27,7 @@ mod responses;
 mod source;
 mod split;
 pub mod synth;
+mod table;
 mod write;
 
 pub use container::{Container, UnknownContainer};
@@ -44,4 +45,5 @@ pub use reader::{
 pub use responses::{ResponseRow, ResponseSet, read_responses, read_responses_from};
 pub use source::{HubDataSet, files};
 pub use split::{Part, SplitReport, split};
-pub use write::{PairWriter, write_pairs};
+pub use table::TableReader;
+pub use write::{PairWriter, TableWriter, write_pairs};

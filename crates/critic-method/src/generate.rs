@@ -18,6 +18,9 @@ pub struct CritiqueSettings {
     pub sampling: Sampling,
     /// The round's randomness; critique i of a response draws from `"critique"` → pair id → side → i.
     pub seed: SeedTree,
+    /// Whether the critic of [`plan`] and [`generate`] is told which response is preferred. Its critiques
+    /// carry [`Provenance::Conditioned`].
+    pub knows_label: bool,
 }
 
 impl CritiqueSettings {
@@ -64,14 +67,14 @@ fn request(
     settings: &CritiqueSettings,
 ) -> GenerateRequest {
     let seed = response_seed(&settings.seed, "critique", &pair.id, side);
-    let request = critique_request(
-        &response_id(&pair.id, side),
-        &pair.prompt,
-        pair.response(side),
-        prompts,
-        settings,
-    );
-    GenerateRequest { seed, ..request }
+    let response = pair.response(side);
+    let id = response_id(&pair.id, side);
+    let request = critique_request(&id, &pair.prompt, response, prompts, settings);
+    let conversation = match settings.knows_label {
+        true => prompts.conditioned(&pair.prompt, response, pair.response(side.other()), side),
+        false => request.conversation,
+    };
+    GenerateRequest { seed, conversation, ..request }
 }
 
 /// The request for N critiques of one response with their readings, as [`plan`] has it for pairs; `id`
@@ -119,7 +122,8 @@ pub(crate) fn probes(prompts: &Prompts) -> Vec<Probe> {
     ]
 }
 
-/// The critiques of the response on `side` from the completions of its request, in their order.
+/// The critiques of the response on `side` from the completions of its request, in their order;
+/// `knows_label` is [`CritiqueSettings::knows_label`] of the request.
 ///
 /// | score      | from                                                                        |
 /// |------------|-----------------------------------------------------------------------------|
@@ -131,9 +135,11 @@ pub(crate) fn probes(prompts: &Prompts) -> Vec<Probe> {
 pub fn critiques_from(
     pair: &PreferencePair,
     side: Side,
+    knows_label: bool,
     completions: Vec<Completion>,
 ) -> Vec<Candidate> {
-    candidates(&pair.id, side, Provenance::Sampled, completions)
+    let provenance = if knows_label { Provenance::Conditioned } else { Provenance::Sampled };
+    candidates(&pair.id, side, provenance, completions)
 }
 
 /// The completions of one response's request as critiques; draft i gets index i.
@@ -191,7 +197,11 @@ pub fn generate(
         open.iter().map(|&(place, side)| request(&pairs[place], side, prompts, settings)).collect();
     generator.generate(&requests, &mut |index, result| {
         let (place, side) = open[index];
-        sink(place, side, result.map(|texts| critiques_from(&pairs[place], side, texts)))
+        sink(
+            place,
+            side,
+            result.map(|texts| critiques_from(&pairs[place], side, settings.knows_label, texts)),
+        )
     });
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! here says which of its parts are our reading.
 //! This crate knows no tokens, no tensors and no storage.
 
+mod audit;
 mod best_of_n;
 mod error;
 mod expected_score;
@@ -24,6 +25,7 @@ mod response;
 #[cfg(test)]
 mod testing;
 
+pub use audit::{CritiqueAudit, audit};
 pub use best_of_n::{BestOfN, best_of_n};
 pub use error::MethodError;
 pub use expected_score::expected_score;

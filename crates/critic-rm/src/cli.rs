@@ -314,6 +314,9 @@ pub(crate) struct ContestArgs {
     /// A language model that is asked which of two responses is better, in both orders (repeatable).
     #[arg(long, value_name = "[NAME=]MODEL")]
     pub(crate) pairwise: Vec<String>,
+    /// A Jinja file that asks it, with {{ conversation }}, {{ first }} and {{ second }}.
+    #[arg(long, value_name = "FILE", requires = "pairwise")]
+    pub(crate) pairwise_prompt: Option<PathBuf>,
     /// A policy trained with DPO, for its implicit reward against --reference (repeatable).
     #[arg(long, value_name = "[NAME=]MODEL", requires = "reference")]
     pub(crate) implicit: Vec<String>,

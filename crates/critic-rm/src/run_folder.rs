@@ -45,15 +45,21 @@ impl RunFolder {
         Ok((settings::resolve(run_file.as_deref(), &overrides)?, folder))
     }
 
-    /// Makes the folder and takes it.
+    /// Makes the folder and takes it, and writes down the settings.
     pub(crate) fn open(path: &Path, resolved: &Resolved) -> Result<Self> {
-        let denied = |error: std::io::Error| {
-            Fault::store(anyhow!(
-                "the run folder {} cannot be used: {error}; name another with --out",
-                path.display()
-            ))
-        };
+        let folder = Self::take(path)?;
+        let denied = |error| denied(path, error);
         fs::create_dir_all(path.join("checkpoints")).map_err(denied)?;
+        let text = toml::to_string(&resolved.settings)
+            .context("the settings cannot be written as TOML")?;
+        atomic_file::write(&path.join("run.toml"), text.as_bytes())?;
+        Ok(folder)
+    }
+
+    /// Makes the folder and takes it.
+    pub(crate) fn take(path: &Path) -> Result<Self> {
+        let denied = |error| denied(path, error);
+        fs::create_dir_all(path).map_err(denied)?;
         let lock = File::options()
             .create(true)
             .truncate(false)
@@ -66,9 +72,6 @@ impl RunFolder {
                 path.display()
             )));
         }
-        let text = toml::to_string(&resolved.settings)
-            .context("the settings cannot be written as TOML")?;
-        atomic_file::write(&path.join("run.toml"), text.as_bytes())?;
         Ok(Self { path: path.to_owned(), shared: None, _lock: lock })
     }
 
@@ -90,7 +93,12 @@ impl RunFolder {
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.shared.as_ref().unwrap_or(&self.path).join("store.sqlite")
+        Self::store_of(self.shared.as_ref().unwrap_or(&self.path))
+    }
+
+    /// The store of the run in a folder.
+    pub(crate) fn store_of(path: &Path) -> PathBuf {
+        path.join("store.sqlite")
     }
 
     /// The folder of the model that a training of this address gives.
@@ -108,4 +116,11 @@ impl RunFolder {
     pub(crate) fn has_trained(&self, name: &str) -> bool {
         self.path.join("checkpoints").join(name).join("training.json").is_file()
     }
+}
+
+fn denied(path: &Path, error: std::io::Error) -> anyhow::Error {
+    Fault::store(anyhow!(
+        "the run folder {} cannot be used: {error}; name another with --out",
+        path.display()
+    ))
 }

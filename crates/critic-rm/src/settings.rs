@@ -1,8 +1,10 @@
 //! The settings of a run: built-in defaults, then the run file, then flags, each key with its origin.
 
 mod critic;
+mod prompts;
 
 pub(crate) use critic::CriticSettings;
+pub(crate) use prompts::PromptSettings;
 
 use crate::exit::Fault;
 use crate::methods::Method;
@@ -37,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) data: DataSettings,
     pub(crate) engine: EngineSettings,
     pub(crate) critic: CriticSettings,
+    pub(crate) prompts: PromptSettings,
     pub(crate) warmup: WarmupSettings,
     pub(crate) rounds: RoundSettings,
     pub(crate) critique: CritiqueSettings,
@@ -110,6 +113,9 @@ pub(crate) enum RoundStart {
 pub(crate) struct CritiqueSettings {
     /// N.
     pub(crate) n_candidates: usize,
+    /// Whether the critic is told which response is preferred.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) label_conditioned: bool,
     pub(crate) temperature: f64,
     pub(crate) top_p: f64,
     pub(crate) top_k: usize,
@@ -297,6 +303,10 @@ fn one() -> f64 {
     1.0
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 fn is_zero(value: &f64) -> bool {
     *value == 0.0
 }
@@ -429,6 +439,13 @@ fn check(settings: &Settings) -> Result<()> {
     }
     if settings.rounds.n == 0 {
         return Err(config(anyhow::anyhow!("rounds.n is 0; at least one round is needed")));
+    }
+    if settings.critique.label_conditioned
+        && matches!(settings.refine, Refinement::Summarize { .. })
+    {
+        return Err(config(anyhow::anyhow!(
+            "critique.label_conditioned is set and refine.kind is summarize: a summary would not say that its sources knew the label; use rank or none"
+        )));
     }
     if settings.critique.n_candidates == 0 {
         return Err(config(anyhow::anyhow!(
@@ -619,6 +636,49 @@ mod tests {
         let text = toml::to_string(&asked.settings).unwrap();
         let again: Settings = toml::from_str(&text).unwrap();
         assert_eq!(again, asked.settings);
+    }
+
+    #[test]
+    fn prompts_are_checked_when_they_are_loaded() {
+        let load = |assignments: &[&str]| set(assignments).unwrap().settings.prompts.load();
+        assert_eq!(load(&[]).unwrap(), critic_text::Prompts::builtin());
+        assert_ne!(
+            load(&["prompts.critique=principles"]).unwrap().digest(),
+            load(&[]).unwrap().digest()
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            critic_types::atomic_file::write(&path, text.as_bytes()).unwrap();
+            path.display().to_string()
+        };
+        let judge =
+            format!("prompts.meta_judge={:?}", file("judge.jinja", "By {{ rubric }}: 1 to 10?"));
+        let error = format!("{:#}", load(&[&judge]).unwrap_err());
+        assert!(error.contains("judge.jinja") && error.contains("prompts.rubric"), "{error}");
+        let rubric = format!("prompts.rubric={:?}", file("rubric.md", "truth\n"));
+        assert_eq!(
+            load(&[&judge, &rubric])
+                .unwrap()
+                .meta_judge(&Default::default(), "", "")
+                .last_user_text(),
+            "By truth: 1 to 10?"
+        );
+        let typo = format!("prompts.critique={:?}", file("typo.jinja", "{{ rubrik }}"));
+        let error = format!("{:#}", load(&[&typo]).unwrap_err());
+        assert!(error.contains("`rubrik`") && error.contains("typo.jinja"), "{error}");
+        let error = format!("{:#}", load(&["prompts.critique=referense"]).unwrap_err());
+        assert!(error.contains("referense") && error.contains("principles"), "{error}");
+        let error = format!("{:#}", load(&["prompts.critique=reference"]).unwrap_err());
+        assert!(error.contains("prompts.references"), "{error}");
+        let rows = file("refs.jsonl", "{\"prompt\": \"2 + 2?\", \"reference\": \"4\"}\n");
+        let references = format!("prompts.references={rows:?}");
+        let prompts = load(&["prompts.critique=reference", &references]).unwrap();
+        assert!(!prompts.lacks_reference(&critic_types::Conversation::from_user("2 + 2?")));
+        assert!(
+            set(&["critique.label_conditioned=true", "refine={kind=\"summarize\", drafts=1}"])
+                .is_err()
+        );
     }
 
     #[test]

@@ -12,9 +12,9 @@ use critic_local::{EngineLimits, LocalEngine};
 use critic_model::sources::{GgufFormat, LoadedModel, ModelRef, load, load_gguf, write_gguf};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_remote::{Api, RemoteEngine, RemoteSettings, examine};
-use critic_store::Store;
+use critic_store::{Store, StoreError, Table, TableRow};
 use critic_text::Prompts;
-use critic_types::{Candidate, ContentId, Conversation, FinishReason, SeedTree};
+use critic_types::{Conversation, FinishReason, SeedTree};
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -280,15 +280,15 @@ fn wait_for_replies(out: &Path, n: usize, program: &mut Child) {
 }
 
 /// Every candidate of a run, whatever it was written for.
-fn candidates(out: &Path) -> Vec<Candidate> {
-    let database = out.join("store.sqlite");
-    let keys = rusqlite::Connection::open(&database).unwrap();
-    let mut keys = keys.prepare("SELECT DISTINCT key FROM candidates").unwrap();
-    let keys: Vec<String> =
-        keys.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
-    let store = Store::open(&database).unwrap();
-    let key = |key: &String| serde_json::from_value::<ContentId>(key.as_str().into()).unwrap();
-    keys.iter().flat_map(|name| store.candidates(&key(name)).unwrap()).collect()
+fn candidates(out: &Path) -> Vec<TableRow> {
+    let store = Store::open(&out.join("store.sqlite")).unwrap();
+    let mut rows = Vec::new();
+    let export = store.export(Table::Candidates, &mut |row| {
+        rows.push(row);
+        Ok::<_, StoreError>(())
+    });
+    assert_eq!(export.unwrap(), rows.len());
+    rows
 }
 
 #[test]
@@ -325,8 +325,8 @@ fn a_run_outlives_its_server() {
     let after = candidates(&out);
     assert_eq!((after.len(), n_replies(&out)), (36, 0), "{said}");
     assert!(before.iter().all(|candidate| after.contains(candidate)));
-    let with_verdict = after.iter().filter(|c| c.scores.verdict.is_some()).count();
-    let with_score = after.iter().filter(|c| c.scores.expected.is_some()).count();
+    let with_verdict = after.iter().filter(|row| row["verdict"].is_number()).count();
+    let with_score = after.iter().filter(|row| row["expected_score"].is_number()).count();
     println!("{with_verdict} verdicts and {with_score} expected scores of 36");
     assert!(with_verdict >= 30 && with_score >= 30, "{with_verdict} {with_score}");
 }

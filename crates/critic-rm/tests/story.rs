@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use critic_store::{Store, StoreError, Table, TableRow};
 use critic_types::SeedTree;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,44 @@ fn results(out: &Path) -> (Vec<u8>, Vec<u8>, serde_json::Value) {
     ];
     let kept = kept.map(|key| (key.to_owned(), record[key].clone())).into_iter().collect();
     (model("critic-rm"), model("scalar"), serde_json::Value::Object(kept))
+}
+
+/// Every row of a run's store, but for the times that stages took.
+fn rows(out: &Path) -> Vec<(Table, Vec<TableRow>)> {
+    let store = Store::open_read_only(&out.join("store.sqlite")).unwrap();
+    let of_table = |table| {
+        let mut rows = Vec::new();
+        let exported = store.export(table, &mut |mut row: TableRow| {
+            if table == Table::Stages {
+                row["summary"] = without_times(row["summary"].as_str().unwrap());
+            }
+            rows.push(row);
+            Ok::<_, StoreError>(())
+        });
+        assert_eq!(exported.unwrap(), rows.len());
+        (table, rows)
+    };
+    Table::ALL.map(of_table).into()
+}
+
+/// What a stage said of its results.
+fn without_times(summary: &str) -> serde_json::Value {
+    let mut summary: serde_json::Value = serde_json::from_str(summary).unwrap();
+    let fields = summary.as_object_mut().unwrap();
+    fields.remove("seconds").unwrap();
+    fields.remove("resumed").unwrap();
+    fields["summary"].as_array_mut().unwrap().retain(|fact| fact["label"] != "tokens/s");
+    summary
+}
+
+#[track_caller]
+fn assert_same_rows(found: &Path, expected: &[(Table, Vec<TableRow>)]) {
+    for ((table, found), (_, expected)) in rows(found).iter().zip(expected) {
+        assert_eq!(found.len(), expected.len(), "{table}");
+        for (found, expected) in found.iter().zip(expected) {
+            assert_eq!(found, expected, "{table}");
+        }
+    }
 }
 
 #[test]
@@ -270,25 +309,170 @@ fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {
     succeeds(run("run", &killed, extra));
     assert_eq!(results(&killed), expected);
 
-    // Any moment will do: a run that is over by then makes room for the next.
+    assert_same_rows(&killed, &rows(&straight));
+    end_as_if_never_killed(20, &straight, seconds, extra);
+}
+
+/// Kills runs at random moments, as often as asked for, and holds what each is in the end to `straight`, a
+/// run of as many `seconds` that nobody killed. A killed run is gone on with, until it is over before its
+/// moment; then the next begins. Gives how many runs it took.
+fn end_as_if_never_killed(n: usize, straight: &Path, seconds: f64, extra: &[&str]) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let (expected, expected_rows) = (results(straight), rows(straight));
     let moments = SeedTree::new(0).child("moments");
-    let mut n_runs = 0;
-    for moment in 0..20 {
+    let (mut n_runs, mut n_kills) = (0, 0);
+    for moment in 0.. {
         let out = folder.path().join(format!("random-{n_runs}"));
         let mut child =
             run("run", &out, extra).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         thread::sleep(Duration::from_secs_f64(moments.index(moment).uniform() * seconds));
-        if child.try_wait().unwrap().is_some() {
-            n_runs += 1;
-        }
+        let is_over = child.try_wait().unwrap().is_some();
         child.kill().unwrap();
         child.wait().unwrap();
+        n_kills += usize::from(!is_over);
+        if is_over || n_kills == n {
+            succeeds(run("run", &out, extra));
+            assert_eq!(results(&out), expected);
+            assert_same_rows(&out, &expected_rows);
+            std::fs::remove_dir_all(&out).unwrap();
+            n_runs += 1;
+        }
+        if n_kills == n {
+            break;
+        }
     }
-    for n in 0..=n_runs {
-        let out = folder.path().join(format!("random-{n}"));
-        succeeds(run("run", &out, extra));
-        assert_eq!(results(&out), expected);
+    n_runs
+}
+
+#[test]
+#[ignore = "200 kills take minutes: cargo test --release -- --ignored"]
+fn two_hundred_kills_leave_the_store_of_a_run_that_nobody_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let straight = folder.path().join("straight");
+    let started = Instant::now();
+    succeeds(run("run", &straight, &[]));
+    let seconds = started.elapsed().as_secs_f64();
+    let n_runs = end_as_if_never_killed(200, &straight, seconds, &[]);
+    println!("200 kills, {n_runs} runs of {seconds:.1} s each when nobody kills them");
+}
+
+fn export(out: &Path, table: Table, file: &Path) -> Command {
+    let mut command = critic_rm(&["data", "export", "--table", table.as_str(), "--output"]);
+    command.arg(file).arg(out);
+    command
+}
+
+fn import(out: &Path, table: Table, file: &Path) -> Command {
+    let mut command = critic_rm(&["data", "import", "--table", table.as_str()]);
+    command.arg(out).arg(file);
+    command
+}
+
+#[test]
+fn a_store_leaves_and_enters_in_either_form_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    succeeds(run("run", &out, &[]));
+    let expected = rows(&out);
+    for ending in ["jsonl.gz", "parquet"] {
+        let copy = folder.path().join(format!("copy of {ending}"));
+        for (table, rows) in &expected {
+            assert!(!rows.is_empty(), "{table}");
+            let file = folder.path().join(format!("{table}.{ending}"));
+            succeeds(export(&out, *table, &file));
+            let said = succeeds(import(&copy, *table, &file)).stderr;
+            let said = String::from_utf8(said).unwrap();
+            assert!(said.contains(&format!("{} rows added, 0 were there", rows.len())), "{said}");
+            let said = String::from_utf8(succeeds(import(&copy, *table, &file)).stderr).unwrap();
+            assert!(said.contains(&format!("0 rows added, {} were there", rows.len())), "{said}");
+        }
+        assert_same_rows(&copy, &expected);
     }
+
+    // What another run wrote is found by what it is about, and is not written again.
+    let other = folder.path().join("other");
+    let shared = folder.path().join("candidates.parquet");
+    succeeds(import(&other, Table::Candidates, &shared));
+    let said = String::from_utf8(succeeds(run("critique", &other, &[])).stderr).unwrap();
+    assert!(!said.contains("writing critiques"), "{said}");
+    assert_eq!(rows(&other)[1], expected[1]);
+    let third = folder.path().join("third");
+    succeeds(import(&third, Table::Candidates, &shared));
+    let warmer = ["--set", "critique.temperature=0.8"];
+    let said = String::from_utf8(succeeds(run("critique", &third, &warmer)).stderr).unwrap();
+    assert!(said.contains("writing critiques: 0/20"), "{said}");
+
+    let lines = folder.path().join("rows.jsonl");
+    critic_types::atomic_file::write(&lines, b"{\"key\": \"k\", \"side\": \"third\"}\n").unwrap();
+    fails(import(&third, Table::Verdicts, &lines), 3, &["rows.jsonl", "row 1", "kept, reason"]);
+    fails(export(&third, Table::Pairs, Path::new("pairs.csv")), 3, &["pairs.csv", ".parquet"]);
+    fails(export(Path::new("nowhere"), Table::Pairs, &lines), 4, &["nowhere"]);
+}
+
+#[test]
+fn critiques_of_people_come_in_as_further_candidates() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    succeeds(run("refine", &out, &[]));
+    let before = rows(&out);
+    let (_, candidates) = &before[1];
+    let human: String = candidates
+        .iter()
+        .filter(|row| row["index"] == 0)
+        .map(|row| {
+            let mut row = row.clone();
+            let is_chosen = row["side"] == "chosen";
+            row["index"] = 3.into();
+            row["text"] = "A person says so.".into();
+            row["verdict"] = if is_chosen { 50.0 } else { -50.0 }.into();
+            row["provenance"] = "human".into();
+            serde_json::to_string(&row).unwrap() + "\n"
+        })
+        .collect();
+    let file = folder.path().join("human.jsonl");
+    critic_types::atomic_file::write(&file, human.as_bytes()).unwrap();
+    succeeds(import(&out, Table::Candidates, &file));
+    let said = String::from_utf8(succeeds(run("refine", &out, &[])).stderr).unwrap();
+    assert!(!said.contains("writing critiques") && said.contains("ranking critiques"), "{said}");
+    let after = rows(&out);
+    let kept = |rows: &[(Table, Vec<TableRow>)]| {
+        let verdicts = &rows.iter().find(|(table, _)| *table == Table::Verdicts).unwrap().1;
+        verdicts.iter().filter(|row| row["index"] == 3 && row["kept"] == true).count()
+    };
+    // A person's verdicts outweigh the model's, so that every pair agrees with its label.
+    assert_eq!((kept(&before), kept(&after)), (0, 20));
+    let critiques = &after.iter().find(|(table, _)| *table == Table::Critiques).unwrap().1;
+    assert!(critiques.iter().any(|row| row["provenance"] == "human"), "none was ranked high");
+}
+
+#[test]
+fn a_store_is_exported_while_the_run_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let mut child =
+        run("run", &out, &[]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.starts_with("writing critiques") {
+        line.clear();
+        assert!(
+            stderr.read_line(&mut line).unwrap() > 0,
+            "the run ended before it wrote critiques"
+        );
+    }
+    let draining = thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+    let file = folder.path().join("candidates.jsonl");
+    let mut seen = Vec::new();
+    while child.try_wait().unwrap().is_none() {
+        succeeds(export(&out, Table::Candidates, &file));
+        seen.push(std::fs::read_to_string(&file).unwrap().lines().count());
+    }
+    draining.join().unwrap().unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(!seen.is_empty() && seen.is_sorted(), "{seen:?}");
+    assert!(seen.iter().all(|n| n % 3 == 0), "a response was there in part: {seen:?}");
+    succeeds(export(&out, Table::Candidates, &file));
+    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 60);
 }
 
 #[test]
@@ -307,6 +491,57 @@ fn every_refinement_and_filter_rule_goes_through() {
 }
 
 #[test]
+fn prompts_of_ones_own_make_other_critiques_and_stay_with_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        critic_types::atomic_file::write(&path, text.as_bytes()).unwrap();
+        path.display().to_string()
+    };
+    let out = folder.path().join("run");
+    succeeds(run("critique", &out, &[]));
+    let asked = file("asked.jinja", "By this rubric:\n{{ rubric }}\nwhat is wrong above?\n");
+    let critique = format!("prompts.critique={asked:?}");
+    let rubric = format!("prompts.rubric={:?}", file("rubric.txt", "truth\n"));
+    let own = ["--set", &critique, "--set", &rubric];
+    let told = [&own[..], &["--set", "critique.label_conditioned=true"]].concat();
+    succeeds(run("critique", &out, &own));
+    succeeds(run("train", &out, &told));
+    let (_, candidates) = rows(&out).swap_remove(1);
+    let keys: std::collections::BTreeSet<&str> =
+        candidates.iter().map(|row| row["key"].as_str().unwrap()).collect();
+    assert_eq!((candidates.len(), keys.len()), (180, 3));
+    let n_told = candidates.iter().filter(|row| row["provenance"] == "conditioned").count();
+    assert_eq!(n_told, 60);
+
+    // The model is asked as it was trained, wherever it is used.
+    let held_out = std::fs::read_to_string(root("examples/eval.jsonl")).unwrap();
+    let two: String = held_out.lines().take(2).map(|line| format!("{line}\n")).collect();
+    let two = file("two.jsonl", &two);
+    let score = || {
+        let mut command =
+            critic_rm(&["score", &two, "-m", "1", "--max-new-tokens", "4", "--model"]);
+        command.arg(&out);
+        command
+    };
+    let first = succeeds(score()).stdout;
+    assert_eq!(String::from_utf8_lossy(&first).lines().count(), 2);
+    let kept = out.join("checkpoints/critic-rm/prompts.json");
+    std::fs::rename(&kept, folder.path().join("away")).unwrap();
+    fails(score(), 5, &["other critique prompts"]);
+    file("asked.jinja", "changed");
+    std::fs::rename(folder.path().join("away"), &kept).unwrap();
+    assert_eq!(succeeds(score()).stdout, first);
+
+    let typo = format!("prompts.critique={:?}", file("typo.jinja", "{{ respons }}"));
+    fails(run("run", &out, &["--set", &typo]), 2, &["`respons`", "typo.jinja", "`rubric`"]);
+    let references = file("references.jsonl", "{\"prompt\": \"?\", \"reference\": \"!\"}\n");
+    let references = format!("prompts.references={references:?}");
+    let shown = ["--set", "prompts.critique=reference", "--set", &references];
+    fails(run("run", &out, &shown), 3, &["references.jsonl", "10 of the 10 pairs"]);
+}
+
+#[test]
 fn filters_are_compared_on_stored_critiques_and_nothing_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
@@ -315,9 +550,12 @@ fn filters_are_compared_on_stored_critiques_and_nothing_is_written() {
     let store = || std::fs::read(out.join("store.sqlite")).unwrap();
     let before = store();
     let table = String::from_utf8(succeeds(run("filter", &out, &["--dry-run"])).stdout).unwrap();
-    for part in
-        ["verdict    pair_mean", "expected   majority, tau 0.9", "none                         10"]
-    {
+    for part in [
+        "verdict    pair_mean",
+        "expected   majority, tau 0.9",
+        "none                         10",
+        "of 60 critiques: near-duplicates",
+    ] {
         assert!(table.contains(part), "{part}: {table}");
     }
     assert_eq!(store(), before);

@@ -18,6 +18,31 @@ pub enum StoreError {
         /// The newest this build knows.
         newest: i64,
     },
+    /// The file was written by an older build and is opened for reading alone.
+    #[error(
+        "{}: format version {found} is older than {newest}, which this build reads: any command that works on the run, such as `critic-rm run FOLDER`, brings it up to date",
+        path.display()
+    )]
+    OlderVersion {
+        /// The store.
+        path: PathBuf,
+        /// The file's version.
+        found: i64,
+        /// The newest this build knows.
+        newest: i64,
+    },
+    /// A row that is to be imported is none of the table's.
+    #[error("row {row} is no row of the table `{table}`: {detail}; its columns are {columns}")]
+    BadRow {
+        /// The table.
+        table: &'static str,
+        /// Which row of those that came, from 1.
+        row: usize,
+        /// What is wrong with it.
+        detail: String,
+        /// The columns that the table has.
+        columns: String,
+    },
     /// Another kind of file.
     #[error("{} is not a SQLite database; name the store of a run, or another path for a new one", path.display())]
     NotADatabase {

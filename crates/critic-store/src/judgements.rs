@@ -1,7 +1,8 @@
 use crate::columns::{IN_ORDER, count, finite, integer, side};
+use crate::open::Abort;
 use crate::{Store, StoreError};
 use critic_types::{ContentId, Side};
-use rusqlite::params;
+use rusqlite::{Row, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 /// What the filter decided about a candidate.
@@ -44,20 +45,9 @@ impl Store {
         verdicts: &[FilterVerdict],
     ) -> Result<usize, StoreError> {
         self.write(|transaction| {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO filter_verdicts (key, pair_id, side, idx, kept, reason)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-            )?;
             let mut n_new = 0;
-            for FilterVerdict { pair_id, side, index, kept, reason } in verdicts {
-                n_new += insert.execute(params![
-                    filter.as_str(),
-                    pair_id,
-                    side.as_str(),
-                    integer(*index),
-                    kept,
-                    reason
-                ])?;
+            for verdict in verdicts {
+                n_new += usize::from(insert_verdict(transaction, filter.as_str(), verdict)?);
             }
             Ok(n_new)
         })
@@ -69,15 +59,7 @@ impl Store {
     /// [`StoreError`] when the database cannot be read.
     pub fn verdicts(&self, filter: &ContentId) -> Result<Vec<FilterVerdict>, StoreError> {
         let sql = format!("SELECT * FROM filter_verdicts {IN_ORDER}");
-        self.list(&sql, [filter.as_str()], |row| {
-            Ok(FilterVerdict {
-                pair_id: row.get("pair_id")?,
-                side: side(row)?,
-                index: count(row, "idx")?,
-                kept: row.get("kept")?,
-                reason: row.get("reason")?,
-            })
-        })
+        self.list(&sql, [filter.as_str()], read_verdict)
     }
 
     /// Adds the meta-judge's scores under the digest of the refinement and all before it; the same
@@ -91,21 +73,9 @@ impl Store {
         scores: &[MetaScore],
     ) -> Result<usize, StoreError> {
         self.write(|transaction| {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO meta_scores (key, pair_id, side, idx, score)
-                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
-            )?;
             let mut n_new = 0;
-            for MetaScore { pair_id, side, index, score } in scores {
-                let item = || format!("candidate {index} of `{pair_id}`, {}", side.as_str());
-                finite("meta-judge score", item, Some(*score))?;
-                n_new += insert.execute(params![
-                    refine.as_str(),
-                    pair_id,
-                    side.as_str(),
-                    integer(*index),
-                    score
-                ])?;
+            for score in scores {
+                n_new += usize::from(insert_meta_score(transaction, refine.as_str(), score)?);
             }
             Ok(n_new)
         })
@@ -117,13 +87,58 @@ impl Store {
     /// [`StoreError`] when the database cannot be read.
     pub fn meta_scores(&self, refine: &ContentId) -> Result<Vec<MetaScore>, StoreError> {
         let sql = format!("SELECT * FROM meta_scores {IN_ORDER}");
-        self.list(&sql, [refine.as_str()], |row| {
-            Ok(MetaScore {
-                pair_id: row.get("pair_id")?,
-                side: side(row)?,
-                index: count(row, "idx")?,
-                score: row.get("score")?,
-            })
-        })
+        self.list(&sql, [refine.as_str()], read_meta_score)
     }
+}
+
+/// Adds a row to `filter_verdicts`; gives whether it is new.
+pub(crate) fn insert_verdict(
+    transaction: &Transaction<'_>,
+    key: &str,
+    verdict: &FilterVerdict,
+) -> Result<bool, Abort> {
+    let FilterVerdict { pair_id, side, index, kept, reason } = verdict;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO filter_verdicts (key, pair_id, side, idx, kept, reason)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+    )?;
+    let values = params![key, pair_id, side.as_str(), integer(*index), kept, reason];
+    Ok(insert.execute(values)? == 1)
+}
+
+/// A row of `filter_verdicts`.
+pub(crate) fn read_verdict(row: &Row<'_>) -> rusqlite::Result<FilterVerdict> {
+    Ok(FilterVerdict {
+        pair_id: row.get("pair_id")?,
+        side: side(row)?,
+        index: count(row, "idx")?,
+        kept: row.get("kept")?,
+        reason: row.get("reason")?,
+    })
+}
+
+/// Adds a row to `meta_scores`; gives whether it is new.
+pub(crate) fn insert_meta_score(
+    transaction: &Transaction<'_>,
+    key: &str,
+    score: &MetaScore,
+) -> Result<bool, Abort> {
+    let MetaScore { pair_id, side, index, score } = score;
+    let item = || format!("candidate {index} of `{pair_id}`, {}", side.as_str());
+    finite("meta-judge score", item, Some(*score))?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO meta_scores (key, pair_id, side, idx, score)
+         VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+    )?;
+    Ok(insert.execute(params![key, pair_id, side.as_str(), integer(*index), score])? == 1)
+}
+
+/// A row of `meta_scores`.
+pub(crate) fn read_meta_score(row: &Row<'_>) -> rusqlite::Result<MetaScore> {
+    Ok(MetaScore {
+        pair_id: row.get("pair_id")?,
+        side: side(row)?,
+        index: count(row, "idx")?,
+        score: row.get("score")?,
+    })
 }

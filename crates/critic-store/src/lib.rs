@@ -10,7 +10,12 @@
 //! rows are all there or none is. Every list comes back in an order that depends on what was stored and
 //! not on when: by the order of the pairs, the chosen side first, then the index.
 //!
-//! The tables are in `schema.sql`: columns that the `sqlite3` tool shows, JSON only for the turns of a
+//! What is about a response names its pair by id and content, so other data under the same ids never meets
+//! old results either, and rows that come from another store are found where they belong.
+//! [`Store::export`] and [`Store::import`] carry rows between stores and files ([`Table`]).
+//!
+//! The tables are in `migrations/`, a step for each version; [`Store::open`] does the steps that a file
+//! lacks. They have columns that the `sqlite3` tool shows, JSON only for the turns of a
 //! prompt and the summary of a stage. Numbers come back bit for bit.
 
 mod candidates;
@@ -18,14 +23,18 @@ mod columns;
 mod error;
 mod failures;
 mod judgements;
+mod migrate;
 mod open;
 mod pairs;
 mod predictions;
 mod stages;
+mod transfer;
 
 pub use error::StoreError;
 pub use judgements::{FilterVerdict, MetaScore};
-pub use open::{FORMAT_VERSION, Store};
+pub use migrate::FORMAT_VERSION;
+pub use open::Store;
+pub use transfer::{Imported, Table, TableRow, UnknownTable};
 
 #[cfg(test)]
 mod tests;

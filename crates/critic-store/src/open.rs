@@ -1,14 +1,9 @@
 use crate::StoreError;
+use crate::migrate::{APPLICATION_ID, FORMAT_VERSION, migrate};
 use rusqlite::{Connection, OpenFlags, Params, Row, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The version of the tables that this build writes, and the newest it reads.
-pub const FORMAT_VERSION: i64 = 1;
-
-/// `CRM` and a byte for the kind of file; tells a store from other SQLite databases.
-const APPLICATION_ID: i64 = 0x4352_4d01;
-const SCHEMA: &str = include_str!("schema.sql");
 /// How long to wait for another process's transaction; ours take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -20,7 +15,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store at `path` for reading and writing; makes one where there is none.
+    /// Opens the store at `path` for reading and writing; makes one where there is none, and brings one of
+    /// an older version up to [`FORMAT_VERSION`] in one transaction.
     ///
     /// Write-ahead log, so that readers never wait for the writer; every transaction is synced before it
     /// returns (`synchronous = FULL`): a sync is cheap beside a model call, and a power cut loses nothing
@@ -32,17 +28,18 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let store =
             Self::connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
-        let new = store.check()?;
+        let version = store.check()?;
         let set_up = || -> rusqlite::Result<()> {
             let connection = &store.connection;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "foreign_keys", false)?;
+            if version < FORMAT_VERSION {
+                migrate(connection)?;
+            }
             connection.pragma_update(None, "foreign_keys", true)
         };
         store.named(set_up())?;
-        if new {
-            store.create()?;
-        }
         Ok(store)
     }
 
@@ -52,13 +49,18 @@ impl Store {
     /// read marks beside the file.
     ///
     /// # Errors
-    /// As [`Store::open`], and when there is no store at `path`.
+    /// As [`Store::open`], and when there is no store at `path`; [`StoreError::OlderVersion`] where
+    /// [`Store::open`] would bring the file up to date.
     pub fn open_read_only(path: &Path) -> Result<Self, StoreError> {
         let store = Self::connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        if store.check()? {
-            return Err(StoreError::NotAStore { path: path.to_owned() });
+        let path = path.to_owned();
+        match store.check()? {
+            0 => Err(StoreError::NotAStore { path }),
+            found if found < FORMAT_VERSION => {
+                Err(StoreError::OlderVersion { path, found, newest: FORMAT_VERSION })
+            }
+            _ => Ok(store),
         }
-        Ok(store)
     }
 
     fn connect(path: &Path, flags: OpenFlags) -> Result<Self, StoreError> {
@@ -71,8 +73,8 @@ impl Store {
         Ok(Self { connection, path: path.to_owned() })
     }
 
-    /// Refuses what is no store that this build reads; says whether the database is still empty.
-    fn check(&self) -> Result<bool, StoreError> {
+    /// Refuses what is no store that this build reads; gives its version, 0 for an empty database.
+    fn check(&self) -> Result<i64, StoreError> {
         let (n_tables, application, version) = self.named(self.connection.query_row(
             "SELECT (SELECT count(*) FROM sqlite_schema), application_id, user_version
              FROM pragma_application_id, pragma_user_version",
@@ -81,33 +83,15 @@ impl Store {
         ))?;
         let path = || self.path.clone();
         match (n_tables, application) {
-            (0, 0) => Ok(true),
+            (0, 0) => Ok(0),
             (_, APPLICATION_ID) if version > FORMAT_VERSION => Err(StoreError::NewerVersion {
                 path: path(),
                 found: version,
                 newest: FORMAT_VERSION,
             }),
-            (_, APPLICATION_ID) => Ok(false),
+            (_, APPLICATION_ID) if version > 0 => Ok(version),
             _ => Err(StoreError::NotAStore { path: path() }),
         }
-    }
-
-    fn create(&self) -> Result<(), StoreError> {
-        let make = || -> rusqlite::Result<()> {
-            let transaction =
-                Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
-            // Another process may have made the tables since the check.
-            let n_tables: i64 =
-                transaction
-                    .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-            if n_tables == 0 {
-                transaction.execute_batch(SCHEMA)?;
-                transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-                transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
-            }
-            transaction.commit()
-        };
-        self.named(make())
     }
 
     /// Where the store stands.

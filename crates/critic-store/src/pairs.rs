@@ -1,7 +1,8 @@
 use crate::columns::{bad, finite};
+use crate::open::Abort;
 use crate::{Store, StoreError};
 use critic_types::PreferencePair;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 impl Store {
     /// Adds pairs to a split (`train`, `eval`) in their order; a pair that is there already stays where
@@ -17,35 +18,15 @@ impl Store {
     ) -> Result<usize, StoreError> {
         let path = self.path().to_owned();
         self.write(|transaction| {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO pairs (split, pair_id, prompt, chosen, rejected, margin, domain, subset)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?;
-            let mut stored = transaction
-                .prepare_cached("SELECT * FROM pairs WHERE split = ?1 AND pair_id = ?2")?;
             let mut n_new = 0;
             for pair in pairs {
-                finite("margin", || format!("pair `{}`", pair.id), pair.margin)?;
-                match stored.query_row(params![split, pair.id], read).optional()? {
+                match stored(transaction, split, &pair.id)? {
                     Some(known) if known == *pair => {}
                     Some(_) => {
                         let (split, pair_id) = (split.to_owned(), pair.id.clone());
                         return Err(StoreError::OtherPair { path, split, pair_id }.into());
                     }
-                    None => {
-                        let prompt = serde_json::to_string(&pair.prompt)
-                            .expect("roles and texts always have a JSON form");
-                        n_new += insert.execute(params![
-                            split,
-                            pair.id,
-                            prompt,
-                            pair.chosen,
-                            pair.rejected,
-                            pair.margin,
-                            pair.domain,
-                            pair.subset
-                        ])?;
-                    }
+                    None => n_new += usize::from(insert(transaction, split, pair)?),
                 }
             }
             Ok(n_new)
@@ -61,7 +42,37 @@ impl Store {
     }
 }
 
-fn read(row: &Row<'_>) -> rusqlite::Result<PreferencePair> {
+/// The pair of a split that has this id.
+fn stored(
+    transaction: &Transaction<'_>,
+    split: &str,
+    pair_id: &str,
+) -> rusqlite::Result<Option<PreferencePair>> {
+    transaction
+        .prepare_cached("SELECT * FROM pairs WHERE split = ?1 AND pair_id = ?2")?
+        .query_row(params![split, pair_id], read)
+        .optional()
+}
+
+/// Adds a row to `pairs`; gives whether it is new.
+pub(crate) fn insert(
+    transaction: &Transaction<'_>,
+    split: &str,
+    pair: &PreferencePair,
+) -> Result<bool, Abort> {
+    let PreferencePair { id, prompt, chosen, rejected, margin, domain, subset } = pair;
+    finite("margin", || format!("pair `{id}`"), *margin)?;
+    let prompt = serde_json::to_string(prompt).expect("roles and texts always have a JSON form");
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO pairs (split, pair_id, prompt, chosen, rejected, margin, domain, subset)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+    )?;
+    let values = params![split, id, prompt, chosen, rejected, margin, domain, subset];
+    Ok(insert.execute(values)? == 1)
+}
+
+/// A row of `pairs`.
+pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<PreferencePair> {
     let prompt: String = row.get("prompt")?;
     Ok(PreferencePair {
         id: row.get("pair_id")?,

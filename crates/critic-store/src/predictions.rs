@@ -1,11 +1,18 @@
 use crate::columns::{count, finish_reason, finite, integer, reward, side};
+use crate::open::Abort;
 use crate::{Store, StoreError};
-use critic_types::{ContentId, CritiqueReward, RewardPrediction, Side};
-use rusqlite::{Connection, Row, params};
-use std::collections::BTreeMap;
+use critic_types::{ContentId, CritiqueReward, PreferencePair, RewardPrediction, Side};
+use rusqlite::{Connection, Row, Transaction, params};
+use std::collections::{BTreeMap, HashMap};
 
 /// The response a prediction is of.
-type Response = (String, Side);
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct ResponseKey {
+    pub(crate) pair_id: String,
+    /// Address of what the pair says.
+    pub(crate) pair_content: String,
+    pub(crate) side: Side,
+}
 
 impl Store {
     /// Adds a contestant's prediction of one response; the same response keeps its first one. Gives
@@ -16,77 +23,108 @@ impl Store {
     pub fn put_prediction(
         &mut self,
         contestant: &ContentId,
-        pair_id: &str,
+        pair: &PreferencePair,
         side: Side,
         prediction: &RewardPrediction,
     ) -> Result<bool, StoreError> {
-        let key = contestant.as_str();
-        self.write(|transaction| {
-            let item = || format!("the prediction of `{pair_id}`, {}", side.as_str());
-            finite("standard deviation", item, prediction.std)?;
-            let n_new = transaction
-                .prepare_cached(
-                    "INSERT INTO predictions (key, pair_id, side, mean, std, without_critique, n_failed)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT DO NOTHING",
-                )?
-                .execute(params![
-                    key,
-                    pair_id,
-                    side.as_str(),
-                    prediction.mean.value(),
-                    prediction.std,
-                    prediction.without_critique.map(critic_types::Reward::value),
-                    integer(prediction.n_failed),
-                ])?;
-            if n_new == 0 {
-                return Ok(false);
-            }
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO prediction_critiques (key, pair_id, side, idx, text, reward, finish_reason,
-                                                   n_tokens)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-            )?;
-            for (index, critique) in prediction.critiques.iter().enumerate() {
-                insert.execute(params![
-                    key,
-                    pair_id,
-                    side.as_str(),
-                    integer(index),
-                    critique.text,
-                    critique.reward.value(),
-                    critique.finish_reason.as_str(),
-                    integer(critique.n_tokens),
-                ])?;
-            }
-            Ok(true)
-        })
+        let response = ResponseKey::of(pair, side);
+        self.write(|transaction| insert(transaction, contestant.as_str(), &response, prediction))
     }
 
-    /// A contestant's predictions, by pair and side.
+    /// A contestant's predictions of the responses of `pairs`, by pair and side.
     ///
     /// # Errors
     /// [`StoreError`] when the database cannot be read.
     pub fn predictions(
         &self,
         contestant: &ContentId,
+        pairs: &[PreferencePair],
     ) -> Result<BTreeMap<(String, Side), RewardPrediction>, StoreError> {
-        self.named(read_all(&self.connection, contestant.as_str()))
+        let mut stored = self.named(read_all(&self.connection, contestant.as_str()))?;
+        let responses = pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair, side)));
+        let found = responses.filter_map(|(pair, side)| {
+            Some(((pair.id.clone(), side), stored.remove(&ResponseKey::of(pair, side))?))
+        });
+        Ok(found.collect())
     }
+}
+
+impl ResponseKey {
+    fn of(pair: &PreferencePair, side: Side) -> Self {
+        let pair_content = pair.content_id().as_str().to_owned();
+        Self { pair_id: pair.id.clone(), pair_content, side }
+    }
+
+    /// From the columns of either table.
+    pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (pair_id, pair_content) = (row.get("pair_id")?, row.get("pair_content")?);
+        Ok(Self { pair_id, pair_content, side: side(row)? })
+    }
+}
+
+/// Adds a prediction with its critiques; gives whether it is new.
+pub(crate) fn insert(
+    transaction: &Transaction<'_>,
+    key: &str,
+    response: &ResponseKey,
+    prediction: &RewardPrediction,
+) -> Result<bool, Abort> {
+    let ResponseKey { pair_id, pair_content, side } = response;
+    let item = || format!("the prediction of `{pair_id}`, {}", side.as_str());
+    finite("standard deviation", item, prediction.std)?;
+    let n_new = transaction
+        .prepare_cached(
+            "INSERT INTO predictions (key, pair_id, pair_content, side, mean, std, without_critique,
+                                      n_failed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![
+            key,
+            pair_id,
+            pair_content,
+            side.as_str(),
+            prediction.mean.value(),
+            prediction.std,
+            prediction.without_critique.map(critic_types::Reward::value),
+            integer(prediction.n_failed),
+        ])?;
+    if n_new == 0 {
+        return Ok(false);
+    }
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO prediction_critiques (key, pair_id, pair_content, side, idx, text, reward,
+                                           finish_reason, n_tokens)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    )?;
+    for (index, critique) in prediction.critiques.iter().enumerate() {
+        insert.execute(params![
+            key,
+            pair_id,
+            pair_content,
+            side.as_str(),
+            integer(index),
+            critique.text,
+            critique.reward.value(),
+            critique.finish_reason.as_str(),
+            integer(critique.n_tokens),
+        ])?;
+    }
+    Ok(true)
 }
 
 /// Reads both tables in one transaction, so that a writer's next prediction is seen whole or not at all.
 fn read_all(
     connection: &Connection,
     key: &str,
-) -> rusqlite::Result<BTreeMap<Response, RewardPrediction>> {
+) -> rusqlite::Result<HashMap<ResponseKey, RewardPrediction>> {
     let snapshot = connection.unchecked_transaction()?;
-    let mut predictions: BTreeMap<Response, RewardPrediction> = snapshot
+    let mut predictions: HashMap<ResponseKey, RewardPrediction> = snapshot
         .prepare_cached("SELECT * FROM predictions WHERE key = ?1")?
-        .query_map([key], |row| Ok((response(row)?, prediction(row)?)))?
+        .query_map([key], |row| Ok((ResponseKey::read(row)?, without_critiques(row)?)))?
         .collect::<rusqlite::Result<_>>()?;
     let mut select = snapshot
         .prepare_cached("SELECT * FROM prediction_critiques WHERE key = ?1 ORDER BY idx")?;
-    for critique in select.query_map([key], |row| Ok((response(row)?, critique(row)?)))? {
+    for critique in select.query_map([key], |row| Ok((ResponseKey::read(row)?, critique(row)?)))? {
         let (response, critique) = critique?;
         if let Some(prediction) = predictions.get_mut(&response) {
             prediction.critiques.push(critique);
@@ -95,11 +133,21 @@ fn read_all(
     Ok(predictions)
 }
 
-fn response(row: &Row<'_>) -> rusqlite::Result<Response> {
-    Ok((row.get("pair_id")?, side(row)?))
+/// A prediction with its critiques, from its row in `predictions`.
+pub(crate) fn read(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<RewardPrediction> {
+    let ResponseKey { pair_id, pair_content, side } = ResponseKey::read(row)?;
+    let key: String = row.get("key")?;
+    let critiques = connection
+        .prepare_cached(
+            "SELECT * FROM prediction_critiques
+             WHERE key = ?1 AND pair_id = ?2 AND pair_content = ?3 AND side = ?4 ORDER BY idx",
+        )?
+        .query_map(params![key, pair_id, pair_content, side.as_str()], critique)?
+        .collect::<rusqlite::Result<_>>()?;
+    Ok(RewardPrediction { critiques, ..without_critiques(row)? })
 }
 
-fn prediction(row: &Row<'_>) -> rusqlite::Result<RewardPrediction> {
+fn without_critiques(row: &Row<'_>) -> rusqlite::Result<RewardPrediction> {
     let has_fast_path = row.get::<_, Option<f64>>("without_critique")?.is_some();
     Ok(RewardPrediction {
         mean: reward(row, "mean")?,

@@ -1,7 +1,8 @@
 use crate::columns::bad;
+use crate::open::Abort;
 use crate::{Store, StoreError};
 use critic_types::ContentId;
-use rusqlite::params;
+use rusqlite::{Transaction, params};
 use serde_json::Value;
 
 impl Store {
@@ -16,13 +17,7 @@ impl Store {
         inputs: &ContentId,
         summary: &Value,
     ) -> Result<bool, StoreError> {
-        self.write(|transaction| {
-            let sql = "INSERT INTO stages (stage, inputs, summary) VALUES (?1, ?2, ?3)
-                       ON CONFLICT DO NOTHING";
-            let n =
-                transaction.execute(sql, params![stage, inputs.as_str(), summary.to_string()])?;
-            Ok(n == 1)
-        })
+        self.write(|transaction| insert(transaction, stage, inputs.as_str(), &summary.to_string()))
     }
 
     /// The summary of a stage that is done for these inputs; `None` when it is not.
@@ -37,4 +32,16 @@ impl Store {
         })?;
         Ok(summaries.pop())
     }
+}
+
+/// Adds a row to `stages`; gives whether it is new.
+pub(crate) fn insert(
+    transaction: &Transaction<'_>,
+    stage: &str,
+    inputs: &str,
+    summary: &str,
+) -> Result<bool, Abort> {
+    let sql = "INSERT INTO stages (stage, inputs, summary) VALUES (?1, ?2, ?3)
+               ON CONFLICT DO NOTHING";
+    Ok(transaction.execute(sql, params![stage, inputs, summary])? == 1)
 }

@@ -1,8 +1,10 @@
+mod migrations;
 mod opening;
 mod round_trips;
 mod transactions;
+mod transfers;
 
-use crate::Store;
+use crate::{Store, StoreError};
 use critic_types::{
     Candidate, ContentHasher, ContentId, Conversation, CritiqueReward, CritiqueScores,
     FinishReason, PreferencePair, Provenance, Reward, RewardPrediction, Role, Side,
@@ -44,6 +46,15 @@ fn candidate(pair_id: &str, side: Side, index: usize) -> Candidate {
         n_tokens: 12,
         provenance: Provenance::Sampled,
     }
+}
+
+/// Stores candidates of any pairs, each pair's in one call.
+fn put(store: &mut Store, generation: &ContentId, all: &[Candidate]) -> Result<usize, StoreError> {
+    let mut n_new = 0;
+    for of_pair in all.chunk_by(|a, b| a.pair_id == b.pair_id) {
+        n_new += store.put_candidates(generation, &pair(&of_pair[0].pair_id), of_pair)?;
+    }
+    Ok(n_new)
 }
 
 fn prediction(mean: f64, n: usize) -> RewardPrediction {

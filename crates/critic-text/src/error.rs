@@ -144,10 +144,12 @@ pub enum TextError {
         found: Role,
     },
     /// A prompt text is not usable.
-    #[error("the prompt `{prompt}` cannot be used: {detail}")]
+    #[error("the prompt `{prompt}` ({file}) cannot be used: {detail}")]
     BadPrompt {
         /// Which prompt.
         prompt: &'static str,
+        /// Where it comes from.
+        file: String,
         /// What is wrong.
         detail: String,
     },

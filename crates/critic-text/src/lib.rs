@@ -15,7 +15,7 @@ mod tokenizer;
 
 pub use config::TokenizerConfig;
 pub use error::TextError;
-pub use prompts::{PairwisePrompt, PromptTexts, Prompts};
+pub use prompts::{PairwisePrompt, PromptSource, PromptSources, Prompts};
 pub use renderer::{Ending, Renderer, TokenSequence};
 pub use score::parse_score;
 pub use template::{ChatTemplate, TemplateDate};

@@ -1,38 +1,80 @@
+/// Reads a file of `prompts/` into the program.
+macro_rules! built_in {
+    ($file:literal) => {
+        $crate::PromptSource {
+            file: concat!("the built-in ", $file).to_owned(),
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/prompts/", $file)).to_owned(),
+        }
+    };
+}
+
+mod kind;
 mod pairwise;
+mod template;
 #[cfg(test)]
 mod tests;
 
 pub use pairwise::PairwisePrompt;
+pub use template::PromptSource;
 
 use crate::TextError;
-use critic_types::{ContentHasher, ContentId, Conversation, Role};
+use critic_types::{ContentHasher, ContentId, Conversation, Role, Side};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, HashMap};
+use template::PromptTemplate;
 
-/// Where the numbered critiques stand in [`PromptTexts::summarize`].
-const CRITIQUES: &str = "{critiques}";
-
-/// The texts that a critic is asked with. One final line break is dropped, as files end with one.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PromptTexts {
+/// The Jinja texts that a critic is asked with.
+///
+/// | prompt | asks for | variables |
+/// |---|---|---|
+/// | `critique` | a critique of the response above that ends with its score | `reference`, `rubric` |
+/// | `score_lead` | nothing: it is appended to a critique without a score, so that the score comes next | |
+/// | `verdict_question` | yes or no after a critique: is the response good? | `rubric` |
+/// | `meta_judge` | a number from 1 to 10: how good is the critique above? | `rubric` |
+/// | `summarize` | one critique out of several | `critiques` (their numbered list; must stand), `rubric` |
+/// | `conditioned` | a critique by one who is told the label | `label` (`better` or `worse`; must stand), `other` (the other response), `rubric` |
+///
+/// `rubric` is the same for all items, any Jinja may be done with it; the others are placed as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptSources {
     /// Asks for a critique of the response above that ends with its score.
-    pub critique_request: String,
+    pub critique: PromptSource,
     /// Appended to a critique without a score, so that the score comes next.
-    pub score_lead: String,
+    pub score_lead: PromptSource,
     /// Asks after a critique whether the response is good, to be answered yes or no.
-    pub verdict_question: String,
+    pub verdict_question: PromptSource,
     /// Asks how good the critique above is, to be answered with a number from 1 to 10.
-    pub meta_judge: String,
-    /// Asks for one critique out of several; `{critiques}` stands for their numbered list.
-    pub summarize: String,
+    pub meta_judge: PromptSource,
+    /// Asks for one critique out of several.
+    pub summarize: PromptSource,
+    /// Asks for a critique by one who is told which response is preferred.
+    pub conditioned: PromptSource,
+    /// What `rubric` stands for, where one is given.
+    pub rubric: Option<String>,
 }
 
-impl PromptTexts {
-    fn named(&self) -> [(&'static str, &str); 5] {
+impl PromptSources {
+    /// The texts that come with the program.
+    pub fn builtin() -> Self {
+        Self {
+            critique: built_in!("critique.jinja"),
+            score_lead: built_in!("score_lead.jinja"),
+            verdict_question: built_in!("verdict_question.jinja"),
+            meta_judge: built_in!("meta_judge.jinja"),
+            summarize: built_in!("summarize.jinja"),
+            conditioned: built_in!("conditioned.jinja"),
+            rubric: None,
+        }
+    }
+
+    /// The critique prompts that come with the program, by name: the default, and those that give the
+    /// critic a reference answer, a rubric, or let it name principles first.
+    pub fn critiques() -> [(&'static str, PromptSource); 4] {
         [
-            ("critique_request", &self.critique_request),
-            ("score_lead", &self.score_lead),
-            ("verdict_question", &self.verdict_question),
-            ("meta_judge", &self.meta_judge),
-            ("summarize", &self.summarize),
+            ("default", built_in!("critique.jinja")),
+            ("reference", built_in!("critique_reference.jinja")),
+            ("rubric", built_in!("critique_rubric.jinja")),
+            ("principles", built_in!("critique_principles.jinja")),
         ]
     }
 }
@@ -44,64 +86,91 @@ impl PromptTexts {
 /// [`critique`](Self::critique), so what they share is computed once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompts {
-    texts: PromptTexts,
+    sources: PromptSources,
+    critique: PromptTemplate,
+    score_lead: String,
+    verdict_question: String,
+    meta_judge: String,
+    summarize: PromptTemplate,
+    conditioned: PromptTemplate,
+    references: HashMap<Conversation, String>,
 }
 
 impl Prompts {
     /// The texts that come with the program.
     pub fn builtin() -> Self {
-        let texts = PromptTexts {
-            critique_request: include_str!("../prompts/critique_request.txt").to_owned(),
-            score_lead: include_str!("../prompts/score_lead.txt").to_owned(),
-            verdict_question: include_str!("../prompts/verdict_question.txt").to_owned(),
-            meta_judge: include_str!("../prompts/meta_judge.txt").to_owned(),
-            summarize: include_str!("../prompts/summarize.txt").to_owned(),
-        };
-        Self::new(texts).expect("a test holds the built-in texts to the rules")
+        Self::new(PromptSources::builtin()).expect("a test holds the built-in texts to the rules")
     }
 
     /// Texts of your own.
     ///
     /// # Errors
-    /// [`TextError::BadPrompt`] when a text is blank, or `{critiques}` does not stand exactly once in
-    /// `summarize` and nowhere else.
-    pub fn new(mut texts: PromptTexts) -> Result<Self, TextError> {
-        for text in [
-            &mut texts.critique_request,
-            &mut texts.score_lead,
-            &mut texts.verdict_question,
-            &mut texts.meta_judge,
-            &mut texts.summarize,
-        ] {
-            if text.ends_with('\n') {
-                text.pop();
-            }
-        }
-        for (prompt, text) in texts.named() {
-            if text.trim().is_empty() {
-                return Err(TextError::BadPrompt { prompt, detail: "it is blank".into() });
-            }
-            let expected = usize::from(prompt == "summarize");
-            let found = text.matches(CRITIQUES).count();
-            if found != expected {
-                let detail = format!("{CRITIQUES} must stand in it {expected} times, not {found}");
-                return Err(TextError::BadPrompt { prompt, detail });
-            }
-        }
-        Ok(Self { texts })
+    /// [`TextError::BadPrompt`] when a text is blank or no valid Jinja, has a variable that its kind has
+    /// not or that no value is given for, or lacks one that must stand in it.
+    pub fn new(sources: PromptSources) -> Result<Self, TextError> {
+        let constants: BTreeMap<&'static str, String> =
+            sources.rubric.iter().map(|rubric| ("rubric", rubric.clone())).collect();
+        let template = |kind, source| PromptTemplate::new(kind, source, &constants);
+        let text = |kind, source| Ok(template(kind, source)?.fill(&[]));
+        Ok(Self {
+            critique: template(&kind::CRITIQUE, &sources.critique)?,
+            score_lead: text(&kind::SCORE_LEAD, &sources.score_lead)?,
+            verdict_question: text(&kind::VERDICT_QUESTION, &sources.verdict_question)?,
+            meta_judge: text(&kind::META_JUDGE, &sources.meta_judge)?,
+            summarize: template(&kind::SUMMARIZE, &sources.summarize)?,
+            conditioned: template(&kind::CONDITIONED, &sources.conditioned)?,
+            sources,
+            references: HashMap::new(),
+        })
+    }
+
+    /// The same prompts with a reference answer to each of these conversations.
+    #[must_use]
+    pub fn with_references(mut self, references: HashMap<Conversation, String>) -> Self {
+        self.references = references;
+        self
+    }
+
+    /// Whether the critique prompt shows a reference answer and has none to this conversation: it must not
+    /// be asked about a response to it.
+    pub fn lacks_reference(&self, prompt: &Conversation) -> bool {
+        self.shows_reference() && !self.references.contains_key(prompt)
+    }
+
+    /// Whether the critique prompt shows a reference answer.
+    pub fn shows_reference(&self) -> bool {
+        self.critique.has("reference")
     }
 
     /// The texts in use.
-    pub fn texts(&self) -> &PromptTexts {
-        &self.texts
+    pub fn sources(&self) -> &PromptSources {
+        &self.sources
     }
 
     /// `[prompt…, response, request]`: a critique of the response comes next.
     pub fn critique(&self, prompt: &Conversation, response: &str) -> Conversation {
-        prompt
-            .clone()
-            .with(Role::Assistant, response)
-            .with(Role::User, self.texts.critique_request.as_str())
+        let reference = self.references.get(prompt).map_or("", String::as_str);
+        let request = self.critique.fill(&[("reference", reference)]);
+        prompt.clone().with(Role::Assistant, response).with(Role::User, request)
+    }
+
+    /// As [`critique`](Self::critique), but the critic is told the label: the response on `side` is the
+    /// better or the worse one, and `other` is what it was compared with.
+    ///
+    /// What it writes is no blind judgement, and its scores say nothing about the critic.
+    pub fn conditioned(
+        &self,
+        prompt: &Conversation,
+        response: &str,
+        other: &str,
+        side: Side,
+    ) -> Conversation {
+        let label = match side {
+            Side::Chosen => "better",
+            Side::Rejected => "worse",
+        };
+        let request = self.conditioned.fill(&[("label", label), ("other", other)]);
+        prompt.clone().with(Role::Assistant, response).with(Role::User, request)
     }
 
     /// `[prompt…, response, request, critique]`: the reward is read at its end.
@@ -114,13 +183,13 @@ impl Prompts {
         prompt
             .clone()
             .with(Role::Assistant, response)
-            .with(Role::User, self.texts.verdict_question.as_str())
+            .with(Role::User, self.verdict_question.as_str())
     }
 
     /// What is appended to a critique without a score, so that one of
     /// [`score_choices`](Self::score_choices) comes next.
     pub fn score_lead(&self) -> &str {
-        &self.texts.score_lead
+        &self.score_lead
     }
 
     /// The scores as they are written, `1` to `10`.
@@ -130,7 +199,7 @@ impl Prompts {
 
     /// What the user asks after the critique for the forced verdict.
     pub fn verdict_question(&self) -> &str {
-        &self.texts.verdict_question
+        &self.verdict_question
     }
 
     /// The answers to the verdict question, the good one first.
@@ -145,7 +214,7 @@ impl Prompts {
         response: &str,
         critique: &str,
     ) -> Conversation {
-        self.critiqued(prompt, response, critique).with(Role::User, self.texts.meta_judge.as_str())
+        self.critiqued(prompt, response, critique).with(Role::User, self.meta_judge.as_str())
     }
 
     /// `[prompt…, response, request with all critiques]`: one critique out of them comes next.
@@ -159,16 +228,48 @@ impl Prompts {
             .zip(critiques)
             .map(|(number, critique)| format!("{number}. {}", critique.trim()))
             .collect();
-        let request = self.texts.summarize.replace(CRITIQUES, &numbered.join("\n"));
+        let request = self.summarize.fill(&[("critiques", &numbered.join("\n"))]);
         prompt.clone().with(Role::Assistant, response).with(Role::User, request)
     }
 
-    /// Address of the texts; critiques written under others are not comparable.
+    /// Address of the texts, rendered as far as they are the same for all items, and of the reference
+    /// answers; critiques written under others are not comparable.
+    ///
+    /// The prompt of critics that are told the label is apart, in
+    /// [`conditioned_digest`](Self::conditioned_digest).
     pub fn digest(&self) -> ContentId {
         let mut hasher = ContentHasher::new("prompts");
-        for (prompt, text) in self.texts.named() {
-            hasher.text(prompt).text(text);
+        for (prompt, text) in [
+            ("critique_request", self.critique.identity()),
+            ("score_lead", self.score_lead.clone()),
+            ("verdict_question", self.verdict_question.clone()),
+            ("meta_judge", self.meta_judge.clone()),
+            ("summarize", self.summarize.identity()),
+        ] {
+            hasher.text(prompt).text(&text);
         }
+        if self.shows_reference() {
+            let mut references: Vec<ContentId> = self
+                .references
+                .iter()
+                .map(|(prompt, reference)| {
+                    let mut hasher = ContentHasher::new("reference");
+                    hasher.conversation(prompt).text(reference);
+                    hasher.finish()
+                })
+                .collect();
+            references.sort();
+            references.iter().for_each(|reference| {
+                hasher.text(reference.as_str());
+            });
+        }
+        hasher.finish()
+    }
+
+    /// Address of the prompt of critics that are told the label.
+    pub fn conditioned_digest(&self) -> ContentId {
+        let mut hasher = ContentHasher::new("conditioned prompt");
+        hasher.text(&self.conditioned.identity());
         hasher.finish()
     }
 }

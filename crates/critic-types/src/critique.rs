@@ -81,6 +81,8 @@ impl CritiqueScores {
 pub enum Provenance {
     /// Sampled from the critic.
     Sampled,
+    /// Sampled from a critic that was told the label: its scores say nothing about the critic.
+    Conditioned,
     /// Written by the critic from several surviving critiques.
     Summarized,
     /// Written by a person; it came with the data.
@@ -93,18 +95,20 @@ pub enum Provenance {
 
 impl Provenance {
     /// Every provenance.
-    pub const ALL: [Provenance; 5] = [
+    pub const ALL: [Provenance; 6] = [
         Provenance::Sampled,
+        Provenance::Conditioned,
         Provenance::Summarized,
         Provenance::Human,
         Provenance::External,
         Provenance::Constructed,
     ];
 
-    /// `sampled`, `summarized`, `human`, `external` or `constructed`.
+    /// `sampled`, `conditioned`, `summarized`, `human`, `external` or `constructed`.
     pub fn as_str(self) -> &'static str {
         match self {
             Provenance::Sampled => "sampled",
+            Provenance::Conditioned => "conditioned",
             Provenance::Summarized => "summarized",
             Provenance::Human => "human",
             Provenance::External => "external",

@@ -3,10 +3,12 @@
 //! A [`PreferencePair`] has a prompt and two responses; a [`Candidate`] critique is written about one
 //! response; a [`Reward`] is read after it; a [`RewardPrediction`] averages the rewards of several.
 //! Beside them stand the three things that every stage needs: content addresses ([`ContentId`]),
-//! named randomness ([`SeedTree`]) and files that appear whole ([`atomic_file`]).
+//! named randomness ([`SeedTree`]) and files that appear whole ([`atomic_file`]); a [`Column`] says what
+//! stands in a table that goes to a file.
 //! This crate knows no tokens, no tensors and no model.
 
 pub mod atomic_file;
+mod column;
 mod content_id;
 mod conversation;
 mod critique;
@@ -15,6 +17,7 @@ mod pair;
 mod reward;
 mod seed;
 
+pub use column::{Column, ColumnKind};
 pub use content_id::{ContentHasher, ContentId};
 pub use conversation::{Conversation, Message, Role};
 pub use critique::{

@@ -15,6 +15,15 @@ impl Side {
     /// Both sides, chosen first.
     pub const BOTH: [Side; 2] = [Side::Chosen, Side::Rejected];
 
+    /// The side of the other response.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Side::Chosen => Side::Rejected,
+            Side::Rejected => Side::Chosen,
+        }
+    }
+
     /// `chosen` or `rejected`.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 mod encoder;
 mod parquet_body;
 mod shapes;
+mod table;
 
 use crate::ranked::AnnotatedPair;
 use crate::{Container, DataError, PairFormat};
@@ -15,6 +16,8 @@ use serde_json::Value;
 use shapes::Shape;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+pub use table::TableWriter;
 
 /// Writes pairs one by one; the file appears whole when it is finished.
 ///
@@ -65,9 +68,9 @@ impl PairWriter {
         let body = match Container::of_name(path) {
             Some(Container::Csv) => table(b',', encoder)?,
             Some(Container::Tsv) => table(b'\t', encoder)?,
-            Some(Container::Parquet) => {
-                Body::Parquet(Box::new(ParquetBody::new(encoder, shape.columns).map_err(fault)?))
-            }
+            Some(Container::Parquet) => Body::Parquet(Box::new(
+                ParquetBody::new(encoder, "pairs", shape.columns).map_err(fault)?,
+            )),
             Some(Container::Json) if is_array => Body::Array(encoder),
             _ => Body::Lines(encoder),
         };

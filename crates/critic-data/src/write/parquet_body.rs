@@ -1,12 +1,12 @@
 use super::encoder::Encoder;
-use super::shapes::{Column, Kind};
+use critic_types::{Column, ColumnKind};
 use parquet::basic::{
     Compression, ConvertedType, LogicalType, Repetition, Type as Physical, ZstdLevel,
 };
-use parquet::data_type::{ByteArray, ByteArrayType, DoubleType};
+use parquet::data_type::{BoolType, ByteArray, ByteArrayType, DataType, DoubleType, Int64Type};
 use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
+use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{GroupTypeBuilder, Type, TypePtr};
 use serde_json::Value;
 use std::io;
@@ -17,21 +17,22 @@ const ROWS_IN_A_GROUP: usize = 10_000;
 /// Rows gathered into row groups, zstd inside.
 pub(super) struct ParquetBody {
     writer: SerializedFileWriter<Encoder>,
-    columns: &'static [Column],
+    leaves: Vec<Leaf>,
     rows: Vec<Value>,
 }
 
 impl ParquetBody {
-    pub(super) fn new(encoder: Encoder, columns: &'static [Column]) -> io::Result<Self> {
+    pub(super) fn new(encoder: Encoder, name: &str, columns: &[Column]) -> io::Result<Self> {
         let begin = || {
             let fields = columns.iter().map(field).collect::<Result<Vec<_>, _>>()?;
-            let schema = Type::group_type_builder("pairs").with_fields(fields).build()?;
+            let schema = Type::group_type_builder(name).with_fields(fields).build()?;
             let properties = WriterProperties::builder()
                 .set_compression(Compression::ZSTD(ZstdLevel::default()))
                 .build();
             SerializedFileWriter::new(encoder, Arc::new(schema), Arc::new(properties))
         };
-        Ok(Self { writer: begin().map_err(io::Error::other)?, columns, rows: Vec::new() })
+        let leaves = columns.iter().flat_map(leaves).collect();
+        Ok(Self { writer: begin().map_err(io::Error::other)?, leaves, rows: Vec::new() })
     }
 
     pub(super) fn write(&mut self, row: Value) -> io::Result<()> {
@@ -52,32 +53,15 @@ impl ParquetBody {
     fn write_group(&mut self) -> Result<(), ParquetError> {
         let rows = std::mem::take(&mut self.rows);
         let mut group = self.writer.next_row_group()?;
-        for leaf in leaves(self.columns) {
+        for leaf in &self.leaves {
             let Some(mut column) = group.next_column()? else { break };
-            match leaf {
-                Leaf::Number(name) => {
-                    let values: Vec<f64> =
-                        rows.iter().filter_map(|row| row[name].as_f64()).collect();
-                    let defined = levels(&rows, |row| row[name].as_f64().is_some());
-                    column.typed::<DoubleType>().write_batch(&values, Some(&defined), None)?;
-                }
-                Leaf::Text(name) => {
-                    let values: Vec<ByteArray> = rows
-                        .iter()
-                        .filter_map(|row| row[name].as_str())
-                        .map(ByteArray::from)
-                        .collect();
-                    let defined = levels(&rows, |row| row[name].is_string());
-                    column.typed::<ByteArrayType>().write_batch(&values, Some(&defined), None)?;
-                }
-                Leaf::InList(name, field) => {
-                    let shredded = shred(&rows, name, field);
-                    column.typed::<ByteArrayType>().write_batch(
-                        &shredded.values,
-                        Some(&shredded.defined),
-                        Some(&shredded.repeated),
-                    )?;
-                }
+            let shredded = leaf.shred(&rows);
+            match leaf.kind {
+                ColumnKind::Text => shredded.write::<ByteArrayType>(&mut column, text_of)?,
+                ColumnKind::Number => shredded.write::<DoubleType>(&mut column, Value::as_f64)?,
+                ColumnKind::Count => shredded.write::<Int64Type>(&mut column, Value::as_i64)?,
+                ColumnKind::Flag => shredded.write::<BoolType>(&mut column, Value::as_bool)?,
+                ColumnKind::Objects(_) => {}
             }
             column.close()?;
         }
@@ -86,75 +70,104 @@ impl ParquetBody {
     }
 }
 
-enum Leaf {
-    Text(&'static str),
-    Number(&'static str),
-    InList(&'static str, &'static str),
+fn text_of(value: &Value) -> Option<ByteArray> {
+    value.as_str().map(ByteArray::from)
 }
 
-fn leaves(columns: &'static [Column]) -> impl Iterator<Item = Leaf> {
-    columns.iter().flat_map(|column| match column.kind {
-        Kind::Text => vec![Leaf::Text(column.name)],
-        Kind::Number => vec![Leaf::Number(column.name)],
-        Kind::Objects(fields) => {
-            fields.iter().map(|field| Leaf::InList(column.name, field)).collect()
-        }
-    })
+/// A column of values: one of the table, or one field of the objects of a list column.
+struct Leaf {
+    name: &'static str,
+    field: Option<&'static str>,
+    kind: ColumnKind,
 }
 
-fn levels(rows: &[Value], is_there: impl Fn(&Value) -> bool) -> Vec<i16> {
-    rows.iter().map(|row| i16::from(is_there(row))).collect()
+fn leaves(column: &Column) -> Vec<Leaf> {
+    match column.kind {
+        ColumnKind::Objects(fields) => fields
+            .iter()
+            .map(|field| Leaf { name: column.name, field: Some(field.name), kind: field.kind })
+            .collect(),
+        kind => vec![Leaf { name: column.name, field: None, kind }],
+    }
 }
 
-/// One field of the objects of a list column, with Dremel's levels: 0 no list, 1 an empty one, 2 an object
-/// without the field, 3 the text.
-struct Shredded {
-    values: Vec<ByteArray>,
-    defined: Vec<i16>,
-    repeated: Vec<i16>,
+/// The places of a leaf with Dremel's levels. Of a column: 0 no value, 1 a value. Of a field in a list: 0 no
+/// list, 1 an empty one, 2 an object without the field, 3 a value.
+struct Shredded<'a> {
+    /// A place with a value, or what its level is without one.
+    places: Vec<Result<&'a Value, i16>>,
+    /// Of a place with a value.
+    full: i16,
+    repeated: Option<Vec<i16>>,
 }
 
-fn shred(rows: &[Value], name: &str, field: &str) -> Shredded {
-    let mut out = Shredded { values: Vec::new(), defined: Vec::new(), repeated: Vec::new() };
-    for row in rows {
-        let list = row[name].as_array();
-        if list.is_none_or(Vec::is_empty) {
-            out.defined.push(i16::from(list.is_some()));
-            out.repeated.push(0);
-        }
-        for (i, item) in list.into_iter().flatten().enumerate() {
-            out.repeated.push(i16::from(i > 0));
-            match item[field].as_str() {
-                Some(text) => {
-                    out.values.push(ByteArray::from(text));
-                    out.defined.push(3);
-                }
-                None => out.defined.push(2),
+impl Leaf {
+    fn shred<'a>(&self, rows: &'a [Value]) -> Shredded<'a> {
+        let place = |value: &'a Value, empty: i16| match value {
+            Value::Null => Err(empty),
+            value => Ok(value),
+        };
+        let Some(field) = self.field else {
+            let places = rows.iter().map(|row| place(&row[self.name], 0)).collect();
+            return Shredded { places, full: 1, repeated: None };
+        };
+        let (mut places, mut repeated) = (Vec::new(), Vec::new());
+        for row in rows {
+            let list = row[self.name].as_array();
+            if list.is_none_or(Vec::is_empty) {
+                places.push(Err(i16::from(list.is_some())));
+                repeated.push(0);
+            }
+            for (i, item) in list.into_iter().flatten().enumerate() {
+                repeated.push(i16::from(i > 0));
+                places.push(place(&item[field], 2));
             }
         }
+        Shredded { places, full: 3, repeated: Some(repeated) }
     }
-    out
 }
 
-fn text(name: &str) -> Result<TypePtr, ParquetError> {
-    let text = Type::primitive_type_builder(name, Physical::BYTE_ARRAY)
-        .with_repetition(Repetition::OPTIONAL)
-        .with_logical_type(Some(LogicalType::String))
-        .with_converted_type(ConvertedType::UTF8);
-    Ok(Arc::new(text.build()?))
+impl Shredded<'_> {
+    /// Writes the values; one of another type counts as none.
+    fn write<T: DataType>(
+        &self,
+        column: &mut SerializedColumnWriter<'_>,
+        read: fn(&Value) -> Option<T::T>,
+    ) -> Result<(), ParquetError> {
+        let (mut values, mut defined) = (Vec::new(), Vec::new());
+        for place in &self.places {
+            match place.map(read) {
+                Ok(Some(value)) => {
+                    values.push(value);
+                    defined.push(self.full);
+                }
+                Ok(None) => defined.push(self.full - 1),
+                Err(level) => defined.push(level),
+            }
+        }
+        let writer = column.typed::<T>();
+        writer.write_batch(&values, Some(&defined), self.repeated.as_deref())?;
+        Ok(())
+    }
 }
 
 fn field(column: &Column) -> Result<TypePtr, ParquetError> {
-    let fields = match column.kind {
-        Kind::Text => return text(column.name),
-        Kind::Number => {
-            let number = Type::primitive_type_builder(column.name, Physical::DOUBLE)
-                .with_repetition(Repetition::OPTIONAL);
-            return Ok(Arc::new(number.build()?));
-        }
-        Kind::Objects(fields) => fields,
+    let plain = |physical| {
+        Type::primitive_type_builder(column.name, physical).with_repetition(Repetition::OPTIONAL)
     };
-    let fields = fields.iter().map(|field| text(field)).collect::<Result<Vec<_>, _>>()?;
+    let fields = match column.kind {
+        ColumnKind::Text => {
+            let text = plain(Physical::BYTE_ARRAY)
+                .with_logical_type(Some(LogicalType::String))
+                .with_converted_type(ConvertedType::UTF8);
+            return Ok(Arc::new(text.build()?));
+        }
+        ColumnKind::Number => return Ok(Arc::new(plain(Physical::DOUBLE).build()?)),
+        ColumnKind::Count => return Ok(Arc::new(plain(Physical::INT64).build()?)),
+        ColumnKind::Flag => return Ok(Arc::new(plain(Physical::BOOLEAN).build()?)),
+        ColumnKind::Objects(fields) => fields,
+    };
+    let fields = fields.iter().map(field).collect::<Result<Vec<_>, _>>()?;
     let element = Arc::new(group("element", Repetition::REQUIRED, fields).build()?);
     let list = Arc::new(group("list", Repetition::REPEATED, vec![element]).build()?);
     let column = group(column.name, Repetition::OPTIONAL, vec![list])

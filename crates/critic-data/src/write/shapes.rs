@@ -1,25 +1,10 @@
 //! The formats that can be written: columns, and a pair's row.
 
 use crate::{AnnotatedPair, PairFormat, dialogue};
-use critic_types::{Conversation, OracleCritique, Role, Side};
+use critic_types::{Column, ColumnKind, Conversation, OracleCritique, Role, Side};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::{self, Write};
-
-/// What a column of a table holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    Text,
-    Number,
-    /// A list of objects of texts, with these fields.
-    Objects(&'static [&'static str]),
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
-    pub(super) name: &'static str,
-    pub(super) kind: Kind,
-}
 
 /// A format that can be written.
 pub(super) struct Shape {
@@ -32,14 +17,17 @@ pub(super) struct Shape {
 }
 
 const fn text(name: &'static str) -> Column {
-    Column { name, kind: Kind::Text }
+    Column::new(name, ColumnKind::Text)
 }
+
+const MESSAGE: &[Column] = &[text("role"), text("content")];
 
 const fn messages(name: &'static str) -> Column {
-    Column { name, kind: Kind::Objects(&["role", "content"]) }
+    Column::new(name, ColumnKind::Objects(MESSAGE))
 }
 
-const MARGIN: Column = Column { name: "margin", kind: Kind::Number };
+const MARGIN: Column = Column::new("margin", ColumnKind::Number);
+const CRITIQUE: &[Column] = &[text("side"), text("text"), text("provenance")];
 
 pub(super) static SHAPES: [&Shape; 6] = [
     &Shape {
@@ -52,7 +40,7 @@ pub(super) static SHAPES: [&Shape; 6] = [
             text("chosen"),
             text("rejected"),
             MARGIN,
-            Column { name: "critiques", kind: Kind::Objects(&["side", "text", "provenance"]) },
+            Column::new("critiques", ColumnKind::Objects(CRITIQUE)),
         ],
         row: |annotated| {
             let mut row = to_value(&own(annotated));

@@ -6,7 +6,12 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 fn settings(n_candidates: usize) -> CritiqueSettings {
-    CritiqueSettings { n_candidates, sampling: sampling(), seed: SeedTree::new(7) }
+    CritiqueSettings {
+        n_candidates,
+        sampling: sampling(),
+        seed: SeedTree::new(7),
+        knows_label: false,
+    }
 }
 
 type Results = BTreeMap<(String, &'static str), Result<Vec<Candidate>, critic_engine::EngineError>>;
@@ -101,9 +106,36 @@ fn a_missing_reading_leaves_its_score_absent() {
     };
     let nothing = vec![f64::NEG_INFINITY; 10];
     let completions = vec![completion(vec![]), completion(vec![nothing, vec![f64::NAN, 0.0]])];
-    let critiques = critiques_from(&pair("a"), Side::Rejected, completions);
+    let critiques = critiques_from(&pair("a"), Side::Rejected, false, completions);
     assert!(critiques.iter().all(|c| c.scores == CritiqueScores::default()));
     assert!(critiques.iter().all(|c| c.finish_reason == FinishReason::Length));
+}
+
+#[test]
+fn a_critic_that_is_told_the_label_leaves_critiques_that_say_so() {
+    let told = CritiqueSettings { knows_label: true, ..settings(2) };
+    let prompts = Prompts::builtin();
+    let pairs = [pair("a")];
+    let (blind, told_plan) = (plan(&pairs, &prompts, &settings(2)), plan(&pairs, &prompts, &told));
+    for (side, (blind, told)) in Side::BOTH.iter().zip(blind.iter().zip(&told_plan)) {
+        let (x, y) = (&pairs[0].prompt, pairs[0].response(*side));
+        assert_eq!(blind.conversation, prompts.critique(x, y));
+        let other = pairs[0].response(side.other());
+        assert_eq!(told.conversation, prompts.conditioned(x, y, other, *side));
+        assert_ne!(told.conversation, blind.conversation);
+        assert_eq!((&told.id, &told.seed, told.n), (&blind.id, &blind.seed, blind.n));
+    }
+    let mut provenances = Vec::new();
+    for settings in [&settings(2), &told] {
+        let mut engine = Backwards::default();
+        generate(&pairs, &mut engine, &prompts, settings, &|_, _| false, &mut |_, _, result| {
+            provenances.extend(result.unwrap().iter().map(|c| c.provenance));
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    }
+    use critic_types::Provenance::{Conditioned, Sampled};
+    assert_eq!(provenances, [[Sampled; 4], [Conditioned; 4]].concat());
 }
 
 #[test]

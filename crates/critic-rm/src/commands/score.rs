@@ -9,7 +9,6 @@ use critic_data::{ResponseRow, read_responses};
 use critic_engine::{ScoreRequest, Scorer};
 use critic_local::EngineLimits;
 use critic_method::{ScoreSettings, predict, score_request};
-use critic_text::Prompts;
 use critic_types::{ContentHasher, RewardPrediction, SeedTree, atomic_file};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -65,7 +64,8 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
     let mut failures: BTreeMap<Place, String> = BTreeMap::new();
     if !open.is_empty() {
         let weights = args.engine.weights.unwrap_or_default();
-        let mut engine = TrainedModel::engine(&folder, &Prompts::builtin(), LIMITS, weights)?;
+        let mut engine =
+            TrainedModel::engine(&folder, &TrainedModel::prompts(&folder)?, LIMITS, weights)?;
         let open_requests: Vec<ScoreRequest> =
             open.iter().map(|&i| requests[i].1.clone()).collect();
         let mut meter = Meter::new("scoring", requests.len() as u64, n_done as u64);

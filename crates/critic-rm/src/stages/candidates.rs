@@ -5,7 +5,6 @@ use crate::progress::{Meter, say};
 use anyhow::Result;
 use critic_method::{CritiqueSettings, generate, response_id};
 use critic_types::{Candidate, ContentId, PreferencePair, Side};
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 /// Candidates that were written for some pairs, and how.
@@ -31,7 +30,7 @@ pub(super) fn write(
     key: &ContentId,
     doing: &str,
 ) -> Result<Written> {
-    let done = session.store.has_candidates(key)?;
+    let done = session.store.has_candidates(key, pairs, settings.n_candidates)?;
     let is_done = |pair: &str, side: Side| done.contains(&(pair.to_owned(), side));
     let names = pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side)));
     let n_done = names.filter(|&(id, side)| is_done(id, side)).count();
@@ -54,7 +53,7 @@ pub(super) fn write(
                 let put = match result {
                     Ok(candidates) => {
                         outage.answered();
-                        store.put_candidates(key, &candidates).map(drop)
+                        store.put_candidates(key, &pairs[place], &candidates).map(drop)
                     }
                     Err(error) if outage.failed(&error.kind) => Ok(()),
                     Err(error) => {
@@ -84,8 +83,6 @@ pub(super) fn write(
     for (item, reason) in session.store.failures("critique", key)?.into_iter().take(3) {
         say(format!("no critiques of {item}: {reason}"));
     }
-    let wanted: HashSet<&str> = pairs.iter().map(|pair| pair.id.as_str()).collect();
-    let mut candidates = session.store.candidates(key)?;
-    candidates.retain(|candidate| wanted.contains(candidate.pair_id.as_str()));
+    let candidates = session.store.candidates(key, pairs)?;
     Ok(Written { candidates, n_done, n_failed, seconds, taken })
 }

@@ -5,10 +5,10 @@ use super::session::Session;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_method::{CritiqueSettings, READINGS};
-use critic_types::{Candidate, ContentId, FinishReason};
+use critic_types::{Candidate, ContentHasher, ContentId, FinishReason};
 use std::collections::HashSet;
 
-/// Candidates with the address of how they were made.
+/// Candidates with the address of how they were made, and of those that came in beside them.
 #[derive(Debug)]
 pub(crate) struct Candidates {
     pub(crate) key: ContentId,
@@ -21,12 +21,28 @@ fn address(session: &Session, round: &Round) -> Result<ContentId> {
     let round_name = format!("round {}", round.index);
     let chosen = serde_json::to_string(&session.resolved.settings.critique)?;
     hasher.text(&chosen).text(&round_name).text(READINGS);
+    if session.resolved.settings.critique.label_conditioned {
+        hasher.text(session.prompts.conditioned_digest().as_str());
+    }
+    Ok(hasher.finish())
+}
+
+/// The address of candidates among which some were not written by the round's critic but brought in, with
+/// indices from `n_candidates` on: what is made of others is another result.
+fn with_added(key: ContentId, critiques: &[Candidate], n_candidates: usize) -> Result<ContentId> {
+    let added: Vec<&Candidate> =
+        critiques.iter().filter(|critique| critique.index >= n_candidates).collect();
+    if added.is_empty() {
+        return Ok(key);
+    }
+    let mut hasher = ContentHasher::new("candidates and others");
+    hasher.text(key.as_str()).text(&serde_json::to_string(&added)?);
     Ok(hasher.finish())
 }
 
 /// The candidates of a round that are in the store, which may be none.
 pub(super) fn stored(session: &Session, round: &Round) -> Result<Vec<Candidate>> {
-    Ok(session.store.candidates(&address(session, round)?)?)
+    Ok(session.store.candidates(&address(session, round)?, &session.train.pairs)?)
 }
 
 /// Stage 1a: N candidate critiques of every response, by the round's critic.
@@ -37,6 +53,7 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         n_candidates: chosen.n_candidates,
         sampling: chosen.sampling(),
         seed: session.seed().child(&format!("round {}", round.index)),
+        knows_label: chosen.label_conditioned,
     };
     let pairs = session.train.pairs.clone();
     let written =
@@ -58,6 +75,12 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     session.records.funnel("candidates", n_answered, Some(critiques.len()));
     if let Some(record) = session.records.rounds.last_mut() {
         record.histograms = histograms::of_candidates(&critiques)?;
+    }
+    if settings.knows_label {
+        session.records.notes.push(
+            "The critic was told the labels (label_conditioned): how well its scores agree with them says nothing about it."
+                .to_owned(),
+        );
     }
     if let Some(name) = round.critic.remote_name() {
         let round = round.index + 1;
@@ -82,5 +105,6 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     }
     facts.extend(taken);
     session.finish(&round.name("critique"), &key, seconds, n_done > 0, facts)?;
+    let key = with_added(key, &critiques, settings.n_candidates)?;
     Ok(Candidates { key, critiques })
 }

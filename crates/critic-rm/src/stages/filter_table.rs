@@ -5,7 +5,7 @@ use super::{critique, warmup};
 use crate::exit::Fault;
 use crate::progress::answer;
 use anyhow::{Result, anyhow};
-use critic_method::{FilterRule, RuleComparison, compare_rules};
+use critic_method::{CritiqueAudit, FilterRule, RuleComparison, audit, compare_rules};
 use critic_stats::wilson_interval;
 
 /// Prints what every rule and threshold would keep of the stored critiques of the first round, so that a
@@ -27,7 +27,29 @@ pub(crate) fn compare_filters(session: &mut Session) -> Result<()> {
     let keep_truncated = session.resolved.settings.filter.keep_truncated;
     let found = compare_rules(&session.train.pairs, &candidates, keep_truncated)?;
     answer(table(&found, session.train.pairs.len())?);
+    answer(audit_lines(&audit(&session.train.pairs, &candidates)?));
     Ok(())
+}
+
+/// What the critiques are like, whatever the filter keeps.
+fn audit_lines(found: &CritiqueAudit) -> String {
+    let share = |n: usize, of: usize| match of {
+        0 => "–".to_owned(),
+        of => format!("{:.1} %", 100.0 * n as f64 / of as f64),
+    };
+    let number = |value: Option<f64>, digits: usize| {
+        value.map_or("–".to_owned(), |value| format!("{value:.digits$}"))
+    };
+    let n = found.n_critiques;
+    format!(
+        "\nof {n} critiques: near-duplicates {} · self-BLEU {} · words {} · name content of their response {} · verdict and score agree {} of {}",
+        share(found.n_near_duplicates, n),
+        number(found.self_bleu, 2),
+        number(found.mean_words, 1),
+        share(found.n_concrete, n),
+        share(found.n_consistent, found.n_judged_twice),
+        found.n_judged_twice,
+    )
 }
 
 fn table(found: &RuleComparison, n_pairs: usize) -> Result<String> {

@@ -114,7 +114,7 @@ fn usage(session: &Session, model: &TrainedModel) -> String {
             out,
             "A critique is the answer to this turn after the response, and its reward is read at the token \
              that closes it:\n\n```text\n{}\n```\n\nFor llama.cpp: `critic-rm model export FOLDER critic.gguf`.\n\n",
-            session.prompts.texts().critique_request.trim_end()
+            session.prompts.sources().critique.text.trim_end()
         );
     }
     out

@@ -1,9 +1,10 @@
 use super::session::Split;
 use crate::exit::Fault;
 use crate::progress::say;
-use crate::settings::DataSettings;
+use crate::settings::{DataSettings, Settings};
 use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, read_pairs};
+use critic_text::Prompts;
 use critic_types::{ContentHasher, ContentId, PreferencePair};
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
@@ -74,6 +75,29 @@ fn content(pairs: &[PreferencePair]) -> ContentId {
         hasher.text(&pair.id).text(pair.content_id().as_str());
     }
     hasher.finish()
+}
+
+/// A critique prompt that shows a reference answer needs one to every prompt.
+pub(crate) fn refuse_without_reference(
+    prompts: &Prompts,
+    settings: &Settings,
+    file: &str,
+    pairs: &[PreferencePair],
+) -> Result<()> {
+    let lacking: Vec<&str> = pairs
+        .iter()
+        .filter(|pair| prompts.lacks_reference(&pair.prompt))
+        .map(|pair| pair.id.as_str())
+        .collect();
+    match lacking.first() {
+        None => Ok(()),
+        Some(first) => Err(Fault::data(anyhow!(
+            "{} has no reference answer to the prompts of {} of the {} pairs of {file} (the first is `{first}`); add them, or take another critique prompt",
+            settings.prompts.references().display(),
+            lacking.len(),
+            pairs.len(),
+        ))),
+    }
 }
 
 /// A pair on both sides would make the held-out numbers meaningless.

@@ -32,7 +32,7 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
     let named = |critiques: &[Candidate]| -> BTreeSet<(String, Side)> {
         critiques.iter().map(|critique| (critique.pair_id.clone(), critique.side)).collect()
     };
-    let done = named(&session.store.critiques(&key)?);
+    let done = named(&session.store.critiques(&key, &session.train.pairs)?);
     let wanted = named(&survivors.critiques);
     let n_done = wanted.intersection(&done).count();
     let (mut seconds, mut taken) = (0.0, Vec::new());
@@ -74,7 +74,9 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
                             .collect();
                         stored = store
                             .put_meta_scores(&key, &scores)
-                            .and_then(|_| store.put_critiques(&key, &refined.critiques))
+                            .and_then(|_| {
+                                store.put_critiques(&key, &pairs[place], &refined.critiques)
+                            })
                             .map(drop);
                     }
                     Err(error) if outage.failed(&error.kind) => {}
@@ -104,7 +106,7 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
             say(format!("not refined: {failure}"));
         }
     }
-    let critiques = session.store.critiques(&key)?;
+    let critiques = session.store.critiques(&key, &session.train.pairs)?;
     let n_pairs =
         critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
     let label = match settings.refinement {

@@ -4,7 +4,7 @@ use crate::progress::{Meter, say};
 use anyhow::Result;
 use critic_engine::{ScoredResponse, Scorer};
 use critic_method::{ScoreSettings, predict, response_id, score_requests};
-use critic_types::{RewardPrediction, Side};
+use critic_types::{PreferencePair, RewardPrediction, Side};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -55,16 +55,12 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
         .text(&serde_json::to_string(chosen)?)
         .bytes(&(n_critiques as u64).to_le_bytes());
     let key = hasher.finish();
-    let mut by_response = session.store.predictions(&key)?;
+    let mut by_response = session.store.predictions(&key, &session.eval.pairs)?;
     let requests: Vec<_> = score_requests(&session.eval.pairs, &settings);
-    let responses: Vec<(&str, Side)> = session
-        .eval
-        .pairs
-        .iter()
-        .flat_map(|pair| Side::BOTH.map(|side| (pair.id.as_str(), side)))
-        .collect();
+    let responses: Vec<(&PreferencePair, Side)> =
+        session.eval.pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair, side))).collect();
     let open: Vec<usize> = (0..requests.len())
-        .filter(|&i| !by_response.contains_key(&(responses[i].0.to_owned(), responses[i].1)))
+        .filter(|&i| !by_response.contains_key(&(responses[i].0.id.clone(), responses[i].1)))
         .collect();
     let n_done = requests.len() - open.len();
     let mut seconds = 0.0;
@@ -84,13 +80,13 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
         engine.score(&open_requests, &mut |index, result| {
             let (pair, side) = responses[open[index]];
             let prediction = result.map_err(|error| error.to_string()).and_then(|scored| {
-                predict(&response_id(pair, side), &scored, n_critiques, true)
+                predict(&response_id(&pair.id, side), &scored, n_critiques, true)
                     .map_err(|error| error.to_string())
             });
             match prediction {
                 Ok(prediction) => {
                     stored = store.put_prediction(&key, pair, side, &prediction).map(drop);
-                    by_response.insert((pair.to_owned(), side), prediction);
+                    by_response.insert((pair.id.clone(), side), prediction);
                 }
                 Err(reason) => failures.push(reason),
             }

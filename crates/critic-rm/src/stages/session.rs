@@ -98,7 +98,10 @@ impl Session {
         store.put_pairs(&format!("eval {}", eval.content), &eval.pairs)?;
         let base = Rc::new(load_model(&settings.model)?);
         let renderer = base.renderer.digest();
-        let prompts = Prompts::builtin();
+        let prompts = settings.prompts.load()?;
+        for split in [Some(&train), Some(&eval), dev.as_ref()].into_iter().flatten() {
+            super::pairs::refuse_without_reference(&prompts, settings, &split.file, &split.pairs)?;
+        }
         let records = Records::default();
         Ok(Self {
             resolved,

@@ -11,7 +11,7 @@ use critic_model::composed::TrainDevice;
 use critic_model::sources::{LoadedModel, load_path, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_stats::MarginUse;
-use critic_text::Prompts;
+use critic_text::{PromptSources, Prompts};
 use critic_train::{
     CritiqueText, Ended, HeldOut, StepRecord, TrainPair, TrainableModel, Trainer, build_pairs,
 };
@@ -54,6 +54,23 @@ pub(crate) struct TrainedModel {
 }
 
 impl TrainedModel {
+    /// The prompts that the model in `folder` was trained with.
+    pub(crate) fn prompts(folder: &Path) -> Result<Prompts> {
+        let path = prompts_path(folder);
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Prompts::builtin()) };
+        let sources: PromptSources = serde_json::from_str(&text)
+            .with_context(|| format!("{} is torn: restore it", path.display()))
+            .map_err(Fault::store)?;
+        let prompts = Prompts::new(sources)?;
+        if prompts.shows_reference() {
+            return Err(Fault::model(anyhow!(
+                "{} was trained with a critique prompt that shows a reference answer, which only the pairs of its run have: score the run's own pairs",
+                folder.display()
+            )));
+        }
+        Ok(prompts)
+    }
+
     /// The model as a scorer: a folder, or a `.gguf` file that holds a reward head.
     pub(crate) fn engine(
         folder: &Path,
@@ -284,6 +301,7 @@ pub(super) fn train(
     write_hf_folder(&folder, &start.config, &weights, head, &start.renderer)?;
     let seconds = records.iter().map(|record| record.seconds).sum();
     let facts = facts(&records);
+    keep_prompts(&folder, session.prompts.sources())?;
     let manifest = Manifest {
         format_version: FORMAT_VERSION,
         key: key.clone(),
@@ -391,6 +409,22 @@ fn log(
 
 fn manifest_path(folder: &Path) -> PathBuf {
     folder.join("training.json")
+}
+
+fn prompts_path(folder: &Path) -> PathBuf {
+    folder.join("prompts.json")
+}
+
+/// Lets a model with prompts of its own say which.
+fn keep_prompts(folder: &Path, sources: &PromptSources) -> Result<()> {
+    let path = prompts_path(folder);
+    if *sources != PromptSources::builtin() {
+        atomic_file::write(&path, &serde_json::to_vec_pretty(sources)?)?;
+    } else if path.exists() {
+        // Of an earlier training into the same folder.
+        std::fs::remove_file(&path).map_err(|error| Fault::store(error.into()))?;
+    }
+    Ok(())
 }
 
 fn read_manifest(folder: &Path) -> Result<Option<Manifest>> {

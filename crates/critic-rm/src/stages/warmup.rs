@@ -37,6 +37,9 @@ pub(crate) fn run(session: &mut Session) -> Result<Rc<LoadedModel>> {
     };
     let set = read_pairs(&settings.data, &options)?;
     refuse_held_out(session, &set.pairs)?;
+    let file = settings.data.display().to_string();
+    let all = &session.resolved.settings;
+    super::pairs::refuse_without_reference(&session.prompts, all, &file, &set.pairs)?;
     let mut hasher = ContentHasher::new("critiques that came with the data");
     let mut pairs = TrainingData::with_own_critiques(&set.pairs, &set.critiques);
     pairs.retain(|(_, critiques)| !critiques.is_empty());

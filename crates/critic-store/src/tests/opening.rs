@@ -1,5 +1,5 @@
 use super::*;
-use crate::{FORMAT_VERSION, StoreError};
+use crate::FORMAT_VERSION;
 use critic_types::atomic_file;
 use std::path::Path;
 use std::time::Duration;
@@ -17,7 +17,7 @@ fn a_newer_version_is_refused() {
     for error in [Store::open(&path).unwrap_err(), Store::open_read_only(&path).unwrap_err()] {
         let text = error.to_string();
         let expected =
-            "format version 7 is newer than 1, the newest this build reads: upgrade critic-rm";
+            "format version 7 is newer than 2, the newest this build reads: upgrade critic-rm";
         assert!(text.ends_with(expected), "{text}");
     }
     change(&path, &format!("PRAGMA user_version = {FORMAT_VERSION}"));
@@ -53,22 +53,23 @@ fn a_damaged_file_is_named() {
     let (folder, mut store) = new_store();
     let many: Vec<Candidate> =
         (0..200).map(|i| candidate(&format!("pair {i}"), Side::Chosen, 0)).collect();
-    store.put_candidates(&key("g"), &many).unwrap();
+    put(&mut store, &key("g"), &many).unwrap();
     drop(store);
     let path = folder.path().join("store.sqlite");
     let mut bytes = std::fs::read(&path).unwrap();
     let length = bytes.len();
     bytes[4096..length].fill(0x5a);
     atomic_file::write(&path, &bytes).unwrap();
-    let error = Store::open(&path).and_then(|store| store.candidates(&key("g"))).unwrap_err();
+    let error =
+        Store::open(&path).and_then(|store| store.candidates(&key("g"), &[pair("a")])).unwrap_err();
     assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
 }
 
 #[test]
 fn a_value_that_no_build_writes_is_damage() {
     let (folder, mut store) = new_store();
-    store.put_candidates(&key("g"), &[candidate("a", Side::Chosen, 0)]).unwrap();
-    store.put_prediction(&key("c"), "a", Side::Chosen, &prediction(1.0, 1)).unwrap();
+    put(&mut store, &key("g"), &[candidate("a", Side::Chosen, 0)]).unwrap();
+    store.put_prediction(&key("c"), &pair("a"), Side::Chosen, &prediction(1.0, 1)).unwrap();
     store.put_pairs("train", &[pair("a")]).unwrap();
     let path = folder.path().join("store.sqlite");
     change(
@@ -77,13 +78,15 @@ fn a_value_that_no_build_writes_is_damage() {
          UPDATE pairs SET prompt = 'plain'",
     );
     for error in [
-        store.candidates(&key("g")).unwrap_err(),
-        store.predictions(&key("c")).unwrap_err(),
+        store.candidates(&key("g"), &[pair("a")]).unwrap_err(),
+        store.predictions(&key("c"), &[pair("a")]).unwrap_err(),
         store.pairs("train").unwrap_err(),
     ] {
         assert!(matches!(error, StoreError::Damaged { .. }), "{error:?}");
     }
-    assert!(store.candidates(&key("g")).unwrap_err().to_string().contains("`dreamt`"));
+    assert!(
+        store.candidates(&key("g"), &[pair("a")]).unwrap_err().to_string().contains("`dreamt`")
+    );
 }
 
 #[test]
@@ -105,9 +108,9 @@ fn a_missing_folder_or_store_says_so() {
 #[test]
 fn a_reader_sees_what_is_committed_while_a_writer_writes() {
     let (folder, mut store) = new_store();
-    store.put_candidates(&key("g"), &[candidate("a", Side::Chosen, 0)]).unwrap();
+    put(&mut store, &key("g"), &[candidate("a", Side::Chosen, 0)]).unwrap();
     let reader = Store::open_read_only(&folder.path().join("store.sqlite")).unwrap();
-    let n = |reader: &Store| reader.candidates(&key("g")).unwrap().len();
+    let n = |reader: &Store| reader.candidates(&key("g"), &[pair("a"), pair("b")]).unwrap().len();
     store
         .write(|transaction| {
             transaction.execute("DELETE FROM candidates", [])?;
@@ -116,8 +119,41 @@ fn a_reader_sees_what_is_committed_while_a_writer_writes() {
         })
         .unwrap();
     assert_eq!(n(&reader), 0);
-    store.put_candidates(&key("g"), &[candidate("b", Side::Chosen, 0)]).unwrap();
+    put(&mut store, &key("g"), &[candidate("b", Side::Chosen, 0)]).unwrap();
     assert_eq!(n(&reader), 1);
+}
+
+#[test]
+fn a_reader_beside_a_writer_sees_whole_responses_alone() {
+    let (folder, mut store) = new_store();
+    let path = folder.path().join("store.sqlite");
+    let ids: Vec<String> = (0..40).map(|i| format!("pair {i}")).collect();
+    let pairs: Vec<PreferencePair> = ids.iter().map(|id| pair(id)).collect();
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let n_seen = std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let kept = Store::open_read_only(&path).unwrap();
+            let mut n_seen = std::collections::BTreeSet::new();
+            loop {
+                let is_last = done.load(std::sync::atomic::Ordering::SeqCst);
+                for reader in [&kept, &Store::open_read_only(&path).unwrap()] {
+                    let stored = reader.candidates(&key("g"), &pairs).unwrap();
+                    assert_eq!(stored.len() % 5, 0, "a response is there in part");
+                    n_seen.insert(stored.len());
+                }
+                if is_last {
+                    return n_seen;
+                }
+            }
+        });
+        for id in &ids {
+            let all: Vec<_> = (0..5).map(|i| candidate(id, Side::Chosen, i)).collect();
+            put(&mut store, &key("g"), &all).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        reading.join().unwrap()
+    });
+    assert_eq!(n_seen.last(), Some(&200));
 }
 
 #[test]

@@ -32,22 +32,43 @@ fn a_stage_is_done_for_its_inputs_alone() {
 fn candidates_come_back_in_the_order_of_the_pairs_however_they_came() {
     let (_folder, mut store) = new_store();
     let generation = key("g");
-    let wanted: Vec<Candidate> = ["z", "a", "unknown"]
-        .into_iter()
-        .flat_map(|id| Side::BOTH.map(|side| [0, 1, 10].map(|i| candidate(id, side, i))))
+    let pairs = ["z", "a", "b"].map(pair);
+    let wanted: Vec<Candidate> = pairs
+        .iter()
+        .flat_map(|pair| Side::BOTH.map(|side| [0, 1, 10].map(|i| candidate(&pair.id, side, i))))
         .flatten()
         .collect();
-    store.put_candidates(&generation, &wanted[7..]).unwrap();
-    store.put_pairs("eval", &[pair("z")]).unwrap();
+    put(&mut store, &generation, &wanted[7..]).unwrap();
     let reversed: Vec<Candidate> = wanted[..7].iter().rev().cloned().collect();
-    store.put_candidates(&generation, &reversed).unwrap();
-    store.put_pairs("train", &[pair("a"), pair("z")]).unwrap();
-    assert_eq!(store.candidates(&generation).unwrap(), wanted);
-    assert!(store.candidates(&key("other")).unwrap().is_empty());
-    let complete = store.has_candidates(&generation).unwrap();
-    let expected =
-        ["z", "a", "unknown"].into_iter().flat_map(|id| Side::BOTH.map(|s| (id.into(), s)));
-    assert_eq!(complete, expected.collect::<BTreeSet<_>>());
+    put(&mut store, &generation, &reversed).unwrap();
+    assert_eq!(store.candidates(&generation, &pairs).unwrap(), wanted);
+    assert_eq!(store.candidates(&generation, &pairs[1..2]).unwrap(), wanted[6..12]);
+    assert!(store.candidates(&key("other"), &pairs).unwrap().is_empty());
+    let whole: BTreeSet<_> =
+        pairs[..2].iter().flat_map(|pair| Side::BOTH.map(|side| (pair.id.clone(), side))).collect();
+    assert_eq!(store.has_candidates(&generation, &pairs[..2], 2).unwrap(), whole);
+    assert!(store.has_candidates(&generation, &pairs, 3).unwrap().is_empty());
+}
+
+#[test]
+fn other_data_under_the_same_id_meets_no_old_result() {
+    let (_folder, mut store) = new_store();
+    let (old, new) = (pair("1"), PreferencePair { chosen: "other".to_owned(), ..pair("1") });
+    let of = |text: &str| Candidate { text: text.to_owned(), ..candidate("1", Side::Chosen, 0) };
+    store.put_candidates(&key("g"), &old, &[of("of the old")]).unwrap();
+    store.put_prediction(&key("c"), &old, Side::Chosen, &prediction(1.0, 2)).unwrap();
+    let news = std::slice::from_ref(&new);
+    assert!(store.has_candidates(&key("g"), news, 1).unwrap().is_empty());
+    assert!(store.predictions(&key("c"), news).unwrap().is_empty());
+    assert_eq!(store.put_candidates(&key("g"), &new, &[of("of the new")]).unwrap(), 1);
+    assert!(store.put_prediction(&key("c"), &new, Side::Chosen, &prediction(2.0, 1)).unwrap());
+    assert_eq!(store.candidates(&key("g"), news).unwrap(), [of("of the new")]);
+    assert_eq!(
+        store.candidates(&key("g"), std::slice::from_ref(&old)).unwrap(),
+        [of("of the old")]
+    );
+    let stored = store.predictions(&key("c"), &[old]).unwrap();
+    assert_eq!(stored[&("1".to_owned(), Side::Chosen)], prediction(1.0, 2));
 }
 
 #[test]
@@ -55,15 +76,16 @@ fn the_same_key_keeps_its_first_row() {
     let (_folder, mut store) = new_store();
     let first = candidate("a", Side::Chosen, 0);
     let other = Candidate { text: "other".to_owned(), ..first.clone() };
-    assert_eq!(store.put_candidates(&key("g"), std::slice::from_ref(&first)).unwrap(), 1);
-    assert_eq!(store.put_candidates(&key("g"), std::slice::from_ref(&other)).unwrap(), 0);
-    assert_eq!(store.put_critiques(&key("g"), std::slice::from_ref(&other)).unwrap(), 1);
-    assert_eq!(store.candidates(&key("g")).unwrap(), [first]);
-    assert_eq!(store.critiques(&key("g")).unwrap(), [other]);
+    let (g, c, a) = (key("g"), key("c"), [pair("a")]);
+    assert_eq!(store.put_candidates(&g, &a[0], std::slice::from_ref(&first)).unwrap(), 1);
+    assert_eq!(store.put_candidates(&g, &a[0], std::slice::from_ref(&other)).unwrap(), 0);
+    assert_eq!(store.put_critiques(&g, &a[0], std::slice::from_ref(&other)).unwrap(), 1);
+    assert_eq!(store.candidates(&g, &a).unwrap(), [first]);
+    assert_eq!(store.critiques(&g, &a).unwrap(), [other]);
 
-    assert!(store.put_prediction(&key("c"), "a", Side::Chosen, &prediction(1.0, 2)).unwrap());
-    assert!(!store.put_prediction(&key("c"), "a", Side::Chosen, &prediction(2.0, 3)).unwrap());
-    let stored = store.predictions(&key("c")).unwrap();
+    assert!(store.put_prediction(&c, &a[0], Side::Chosen, &prediction(1.0, 2)).unwrap());
+    assert!(!store.put_prediction(&c, &a[0], Side::Chosen, &prediction(2.0, 3)).unwrap());
+    let stored = store.predictions(&c, &a).unwrap();
     assert_eq!(stored[&("a".to_owned(), Side::Chosen)], prediction(1.0, 2));
 }
 
@@ -111,10 +133,10 @@ fn predictions_come_back_whole() {
     let (_folder, mut store) = new_store();
     for (id, n) in [("b", 0), ("a", 12)] {
         for side in Side::BOTH {
-            store.put_prediction(&key("c"), id, side, &prediction(0.1, n)).unwrap();
+            store.put_prediction(&key("c"), &pair(id), side, &prediction(0.1, n)).unwrap();
         }
     }
-    let stored = store.predictions(&key("c")).unwrap();
+    let stored = store.predictions(&key("c"), &["a", "b"].map(pair)).unwrap();
     assert_eq!(stored.len(), 4);
     assert_eq!(stored[&("a".to_owned(), Side::Rejected)], prediction(0.1, 12));
     assert_eq!(stored[&("b".to_owned(), Side::Chosen)], prediction(0.1, 0));
@@ -124,16 +146,17 @@ fn predictions_come_back_whole() {
 fn everything_is_there_after_reopening() {
     let (folder, mut store) = new_store();
     store.put_pairs("train", &[pair("a")]).unwrap();
-    store.put_candidates(&key("g"), &[candidate("a", Side::Rejected, 3)]).unwrap();
+    put(&mut store, &key("g"), &[candidate("a", Side::Rejected, 3)]).unwrap();
     drop(store);
     let path = folder.path().join("store.sqlite");
     for store in [Store::open(&path).unwrap(), Store::open_read_only(&path).unwrap()] {
         assert_eq!(store.pairs("train").unwrap(), [pair("a")]);
-        assert_eq!(store.candidates(&key("g")).unwrap(), [candidate("a", Side::Rejected, 3)]);
+        let stored = store.candidates(&key("g"), &[pair("a")]).unwrap();
+        assert_eq!(stored, [candidate("a", Side::Rejected, 3)]);
     }
 }
 
-fn any_candidate() -> impl Strategy<Value = Candidate> {
+pub(super) fn any_candidate() -> impl Strategy<Value = Candidate> {
     let score = || {
         proptest::option::of(prop_oneof![
             NORMAL | SUBNORMAL | ZERO | POSITIVE | NEGATIVE,
@@ -163,7 +186,6 @@ proptest! {
         batches in proptest::collection::vec(proptest::collection::vec(any_candidate(), 0..6), 0..6),
     ) {
         let (_folder, mut store) = new_store();
-        store.put_pairs("train", &[pair("b"), pair("a")]).unwrap();
         let mut first = std::collections::BTreeMap::new();
         for batch in &batches {
             let mut n_new = 0;
@@ -172,9 +194,9 @@ proptest! {
                 n_new += usize::from(!first.contains_key(&place));
                 first.entry(place).or_insert_with(|| c.clone());
             }
-            prop_assert_eq!(store.put_candidates(&key("g"), batch).unwrap(), n_new);
+            prop_assert_eq!(put(&mut store, &key("g"), batch).unwrap(), n_new);
         }
-        let stored = store.candidates(&key("g")).unwrap();
+        let stored = store.candidates(&key("g"), &[pair("b"), pair("a")]).unwrap();
         let wanted: Vec<Candidate> = first.into_values().collect();
         let bits = |all: &[Candidate]| -> Vec<Vec<Option<u64>>> {
             let of = |c: &Candidate| [c.scores.parsed, c.scores.expected, c.scores.verdict]

@@ -1,10 +1,10 @@
 use super::*;
-use crate::{MetaScore, StoreError};
+use crate::MetaScore;
 
 #[test]
 fn an_uncommitted_transaction_leaves_nothing() {
     let (folder, mut store) = new_store();
-    store.put_candidates(&key("g"), &[candidate("a", Side::Chosen, 0)]).unwrap();
+    put(&mut store, &key("g"), &[candidate("a", Side::Chosen, 0)]).unwrap();
     // So small a cache makes SQLite write pages of the open transaction to the log.
     store.connection.pragma_update(None, "cache_size", 1).unwrap();
     let dead = tempfile::tempdir().unwrap();
@@ -25,7 +25,7 @@ fn an_uncommitted_transaction_leaves_nothing() {
     });
     assert!(copied.unwrap() > length_before, "nothing of the transaction was in the log");
     let revived = Store::open(&dead.path().join("store.sqlite")).unwrap();
-    assert_eq!(revived.candidates(&key("g")).unwrap().len(), 1);
+    assert_eq!(revived.candidates(&key("g"), &[pair("a")]).unwrap().len(), 1);
     let count = |store: &Store| -> i64 {
         let sql = "SELECT count(*) FROM meta_scores";
         store.connection.query_row(sql, [], |row| row.get(0)).unwrap()
@@ -38,18 +38,18 @@ fn a_number_that_is_not_finite_is_refused_with_its_whole_batch() {
     let (_folder, mut store) = new_store();
     let mut bad = candidate("a", Side::Rejected, 1);
     bad.scores.verdict = Some(f64::NAN);
-    let error = store.put_candidates(&key("g"), &[candidate("a", Side::Chosen, 0), bad]);
+    let error = put(&mut store, &key("g"), &[candidate("a", Side::Chosen, 0), bad]);
     let text = error.unwrap_err().to_string();
     assert!(text.starts_with("verdict of candidate 1 of `a`, rejected is NaN"), "{text}");
-    assert!(store.candidates(&key("g")).unwrap().is_empty());
+    assert!(store.candidates(&key("g"), &[pair("a")]).unwrap().is_empty());
     let score =
         MetaScore { pair_id: "a".into(), side: Side::Chosen, index: 0, score: f64::INFINITY };
     let error = store.put_meta_scores(&key("r"), &[score]).unwrap_err();
     assert!(matches!(error, StoreError::NotFinite { .. }), "{error:?}");
     let prediction = RewardPrediction { std: Some(f64::NAN), ..prediction(0.0, 2) };
-    let error = store.put_prediction(&key("c"), "a", Side::Chosen, &prediction).unwrap_err();
+    let error = store.put_prediction(&key("c"), &pair("a"), Side::Chosen, &prediction).unwrap_err();
     assert!(matches!(error, StoreError::NotFinite { .. }), "{error:?}");
-    assert!(store.predictions(&key("c")).unwrap().is_empty());
+    assert!(store.predictions(&key("c"), &[pair("a")]).unwrap().is_empty());
 }
 
 #[test]
@@ -72,10 +72,9 @@ fn a_full_disk_is_named_and_keeps_what_was_stored() {
         .query_row("SELECT page_count FROM pragma_page_count", [], |row| row.get(0))
         .unwrap();
     store.connection.pragma_update(None, "max_page_count", n_pages + 2).unwrap();
-    let many: Vec<Candidate> =
-        (0..500).map(|i| candidate(&format!("pair {i}"), Side::Chosen, 0)).collect();
-    let error = store.put_candidates(&key("g"), &many).unwrap_err();
+    let many: Vec<Candidate> = (0..500).map(|i| candidate("a", Side::Chosen, i)).collect();
+    let error = put(&mut store, &key("g"), &many).unwrap_err();
     assert!(matches!(error, StoreError::DiskFull { .. }), "{error:?}");
     assert_eq!(store.pairs("train").unwrap(), [pair("a")]);
-    assert!(store.candidates(&key("g")).unwrap().is_empty());
+    assert!(store.candidates(&key("g"), &[pair("a")]).unwrap().is_empty());
 }

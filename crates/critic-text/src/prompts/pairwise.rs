@@ -1,7 +1,8 @@
+use super::kind;
+use super::template::{PromptSource, PromptTemplate};
 use crate::TextError;
 use critic_types::Conversation;
-
-const TEXT: &str = include_str!("../../prompts/pairwise.txt");
+use std::collections::BTreeMap;
 
 /// How a judge is asked which of two responses is better.
 ///
@@ -9,28 +10,25 @@ const TEXT: &str = include_str!("../../prompts/pairwise.txt");
 /// and asked in its own words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PairwisePrompt {
-    text: String,
+    template: PromptTemplate,
 }
 
 impl PairwisePrompt {
     /// The text that comes with the program.
     pub fn builtin() -> Self {
-        Self::new(TEXT).expect("a test holds the built-in text to the rules")
+        Self::new(&built_in!("pairwise.jinja"))
+            .expect("a test holds the built-in text to the rules")
     }
 
-    /// A text of your own, in which `{conversation}`, `{first}` and `{second}` each stand once.
+    /// A text of your own, in which `conversation`, `first` and `second` each stand.
     ///
     /// # Errors
-    /// [`TextError::BadPrompt`] when one of them does not.
-    pub fn new(text: &str) -> Result<Self, TextError> {
-        for place in ["{conversation}", "{first}", "{second}"] {
-            let found = text.matches(place).count();
-            if found != 1 {
-                let detail = format!("{place} must stand in it once, not {found} times");
-                return Err(TextError::BadPrompt { prompt: "pairwise", detail });
-            }
-        }
-        Ok(Self { text: text.trim_end().to_owned() })
+    /// [`TextError::BadPrompt`] when one of them does not, or the text is not valid.
+    pub fn new(source: &PromptSource) -> Result<Self, TextError> {
+        let text = source.text.trim_end().to_owned();
+        let source = PromptSource { file: source.file.clone(), text };
+        let template = PromptTemplate::new(&kind::PAIRWISE, &source, &BTreeMap::new())?;
+        Ok(Self { template })
     }
 
     /// The question; one of [`choices`](Self::choices) comes next.
@@ -40,32 +38,10 @@ impl PairwisePrompt {
             .iter()
             .map(|turn| format!("[{}]\n{}", turn.role.as_str(), turn.content))
             .collect();
-        // One pass over the text: what a response says is never taken for a place.
-        let mut question = String::new();
-        let mut rest = self.text.as_str();
-        while let Some(start) = rest.find('{') {
-            let (before, after) = rest.split_at(start);
-            question.push_str(before);
-            let filled = [
-                ("{conversation}", turns.join("\n\n")),
-                ("{first}", first.to_owned()),
-                ("{second}", second.to_owned()),
-            ]
-            .into_iter()
-            .find_map(|(place, value)| Some((after.strip_prefix(place)?, value)));
-            rest = match filled {
-                Some((after, value)) => {
-                    question.push_str(&value);
-                    after
-                }
-                None => {
-                    question.push('{');
-                    &after[1..]
-                }
-            };
-        }
-        question.push_str(rest);
-        Conversation::from_user(question)
+        let conversation = turns.join("\n\n");
+        let values =
+            [("conversation", conversation.as_str()), ("first", first), ("second", second)];
+        Conversation::from_user(self.template.fill(&values))
     }
 
     /// What the answers are called, the first one first.
@@ -73,9 +49,9 @@ impl PairwisePrompt {
         vec!["A".to_owned(), "B".to_owned()]
     }
 
-    /// The text in use.
-    pub fn text(&self) -> &str {
-        &self.text
+    /// The text in use, with `{variable}` at the places of its variables.
+    pub fn text(&self) -> String {
+        self.template.identity()
     }
 }
 
@@ -97,9 +73,24 @@ mod tests {
 
     #[test]
     fn a_text_without_a_place_is_refused() {
-        for text in ["{first} {second}", "{conversation} {first} {first} {second}"] {
-            assert!(PairwisePrompt::new(text).is_err());
+        let source =
+            |text: &str| PromptSource { file: "mine.jinja".to_owned(), text: text.to_owned() };
+        for text in ["{{ first }} {{ second }}", "{{ conversation }} {{ first }} {{ first }}"] {
+            let message = PairwisePrompt::new(&source(text)).unwrap_err().to_string();
+            assert!(message.contains("mine.jinja") && message.contains("must stand"), "{message}");
         }
-        assert!(PairwisePrompt::new(TEXT).is_ok());
+        let own = "{{ conversation }}: {{ first }} or {{ second }}? {first}";
+        let asked = PairwisePrompt::new(&source(own)).unwrap();
+        let asked = asked.ask(&Conversation::from_user("q"), "{{ second }}", "b");
+        assert_eq!(asked.last_user_text(), "[user]\nq: {{ second }} or b? {first}");
+    }
+
+    #[test]
+    fn the_built_in_text_has_the_address_it_always_had() {
+        let text = PairwisePrompt::builtin().text();
+        assert!(text.starts_with("Here is a conversation") && text.ends_with("A or B only."));
+        assert!(
+            text.contains("\n\n{conversation}\n\n[Answer A]\n{first}\n\n[Answer B]\n{second}\n\n")
+        );
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn measure(args: &GenerateArgs) -> Result<Generation> {
     let work = Work::read(&args.common)?;
     let prompts = Prompts::builtin();
     let seed = SeedTree::new(settings.seed);
-    let plan_settings = CritiqueSettings { n_candidates: args.n, sampling, seed };
+    let plan_settings =
+        CritiqueSettings { n_candidates: args.n, sampling, seed, knows_label: false };
     let mut requests = plan(work.first(args.common.pairs)?, &prompts, &plan_settings);
     if !(1..=requests.len()).contains(&args.prompts) || args.n == 0 {
         return Err(Fault::config(anyhow!(

@@ -128,6 +128,7 @@ fn judge(
         n_candidates: m,
         sampling: conduct.critiques.sampling.clone(),
         seed: conduct.critiques.seed,
+        knows_label: false,
     };
     let request = |place: &Place| {
         let (prompt, response) = texts(place);
@@ -173,10 +174,10 @@ fn sample_of(
 pub(super) fn games(
     engine: &mut LocalEngine,
     data: &BenchData,
+    prompt: &PairwisePrompt,
     open: &[Place],
     keep: &mut Keep<'_>,
 ) {
-    let prompt = PairwisePrompt::builtin();
     let choices = PairwisePrompt::choices();
     // Both responses of a pair read the same two answers, so the pair is asked once.
     let mut items: Vec<usize> = open.iter().map(|place| place.0).collect();

@@ -81,6 +81,8 @@ pub(super) struct Conduct<'a> {
     /// Whether to say what the engines computed.
     pub(super) explain: bool,
     pub(super) prompts: Prompts,
+    /// How a judge of two responses is asked.
+    pub(super) pairwise: PairwisePrompt,
     pub(super) folder: &'a Path,
     pub(super) cancel: Cancel,
 }
@@ -95,7 +97,7 @@ impl Entrant {
         let mut hasher = ContentHasher::new("contest samples");
         hasher.text(conduct.weights.name()).text(READINGS);
         hasher.text(&format!("{:?}", conduct.critiques)).text(self.kind.name());
-        hasher.text(conduct.prompts.digest().as_str()).text(PairwisePrompt::builtin().text());
+        hasher.text(conduct.prompts.digest().as_str()).text(&conduct.pairwise.text());
         let mut engines = self.engines(conduct, &mut hasher)?;
         // Other settings have another file and more rows the same one, so that no sample is ever lost.
         let work = hasher.finish();
@@ -133,7 +135,9 @@ impl Entrant {
         match (&self.kind, &mut engines[..]) {
             (Kind::Reward { .. }, [engine]) => rewards(engine, data, &open, conduct, &mut keep),
             (Kind::Judge { .. }, [engine]) => judgements(engine, data, &open, conduct, &mut keep),
-            (Kind::Pairwise { .. }, [engine]) => games(engine, data, &open, &mut keep),
+            (Kind::Pairwise { .. }, [engine]) => {
+                games(engine, data, &conduct.pairwise, &open, &mut keep);
+            }
             (Kind::Implicit { .. }, [policy, reference]) => {
                 implicit(policy, reference, data, &open, conduct, &mut keep);
             }
@@ -161,8 +165,8 @@ impl Entrant {
             Kind::Reward { folder } => {
                 let model = load_path(folder)?;
                 hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
-                let (prompts, weights) = (&conduct.prompts, conduct.weights);
-                return Ok(vec![TrainedModel::engine(folder, prompts, LIMITS, weights)?]);
+                let (prompts, weights) = (TrainedModel::prompts(folder)?, conduct.weights);
+                return Ok(vec![TrainedModel::engine(folder, &prompts, LIMITS, weights)?]);
             }
             Kind::Judge { model } | Kind::Pairwise { model } => vec![model],
             Kind::Implicit { policy, reference } => vec![policy, reference],

@@ -12,7 +12,7 @@ use crate::commands::score::model_path;
 use crate::exit::Fault;
 use crate::progress::{Cancel, answer, say};
 use crate::stages::critique_counts;
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use contestant::{Conduct, Entrant, Kind, Sampled};
 use critic_data::{ReadOptions, read_pairs};
 use critic_eval::benches::BENCHES;
@@ -22,7 +22,7 @@ use critic_eval::{
 };
 use critic_method::ScoreSettings;
 use critic_stats::{Bootstrap, TieRule};
-use critic_text::Prompts;
+use critic_text::{PairwisePrompt, PromptSource, Prompts};
 use critic_types::{PreferencePair, SeedTree, atomic_file};
 use items::BenchData;
 use numbers::{Numbers, numbers};
@@ -51,6 +51,16 @@ struct BenchResult {
     notes: Vec<String>,
 }
 
+/// How judges of two responses are asked.
+fn pairwise(args: &ContestArgs) -> Result<PairwisePrompt> {
+    let Some(path) = &args.pairwise_prompt else { return Ok(PairwisePrompt::builtin()) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("could not read {}", path.display()))
+        .map_err(Fault::config)?;
+    let source = PromptSource { file: path.display().to_string(), text };
+    PairwisePrompt::new(&source).map_err(|error| Fault::config(error.into()))
+}
+
 /// Runs every contestant on every bench and writes tables and predictions.
 pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
     if args.on.iter().any(|name| name == "list") {
@@ -64,6 +74,7 @@ pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
         weights: args.engine.weights.unwrap_or_default(),
         explain: args.engine.explain,
         prompts: Prompts::builtin(),
+        pairwise: pairwise(args)?,
         folder: &args.out,
         cancel: Cancel::listen(),
     };

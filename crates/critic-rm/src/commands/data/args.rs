@@ -1,5 +1,7 @@
+use super::store;
 use clap::{Args, Subcommand};
 use critic_data::{Container, MixSource, PairFormat, Pairing, Part, ReadOptions};
+use critic_store::Table;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -20,6 +22,12 @@ pub(crate) enum DataCommand {
     Mix(MixArgs),
     /// Find pairs whose prompt or words stand in a bench.
     Overlap(OverlapArgs),
+    /// Write a table of a run's store to a file; a run may be at work on it meanwhile.
+    #[command(after_long_help = store::columns())]
+    Export(ExportArgs),
+    /// Add rows to a run's store, so that the run finds them and does not compute them again.
+    #[command(after_long_help = store::columns())]
+    Import(ImportArgs),
     /// Make pairs from gold answers.
     #[command(subcommand)]
     Synth(SynthCommand),
@@ -178,6 +186,34 @@ pub(crate) struct OverlapArgs {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) read: ReadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// The folder of the run.
+    pub(crate) run: PathBuf,
+    /// pairs, candidates, critiques, verdicts, meta-scores, predictions or stages; --help has their
+    /// columns.
+    #[arg(long, value_name = "TABLE", value_parser = str::parse::<Table>)]
+    pub(crate) table: Table,
+    /// Ends in .jsonl or .parquet, and .gz or .zst; - writes JSONL to standard output.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The folder of the run; made where there is none.
+    pub(crate) run: PathBuf,
+    /// JSONL or Parquet, as data export writes it; - for JSONL on standard input.
+    pub(crate) file: PathBuf,
+    /// What the rows are: pairs, candidates, critiques, verdicts, meta-scores, predictions or stages; --help
+    /// has their columns.
+    #[arg(long, value_name = "TABLE", value_parser = str::parse::<Table>)]
+    pub(crate) table: Table,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,9 @@
-//! `critic-rm data …`: what a set holds, and sets out of sets.
+//! `critic-rm data …`: what a set holds, sets out of sets, and what a run's store holds.
 
 mod args;
 mod inspect;
 mod sets;
+mod store;
 mod synth;
 mod table;
 
@@ -19,6 +20,8 @@ pub(crate) fn run(command: &DataCommand) -> Result<()> {
         DataCommand::Split(args) => sets::split(args),
         DataCommand::Mix(args) => sets::mix(args),
         DataCommand::Overlap(args) => sets::overlap(args),
+        DataCommand::Export(args) => store::export(args),
+        DataCommand::Import(args) => store::import(args),
         DataCommand::Synth(SynthCommand::Corrupted(args)) => synth::corrupted(args),
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn study(args: &StudyArgs) -> Result<()> {
     }
     let folder = args.out.clone().unwrap_or_else(|| Path::new("studies").join(&recipe.name));
     let command = again(args, &folder);
+    let _taken = RunFolder::take(&folder)?;
     let cancel = Cancel::listen();
     let (mut runs, mut failures, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
     for (i, point) in points.iter().enumerate() {

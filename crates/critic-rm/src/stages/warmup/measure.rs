@@ -48,6 +48,7 @@ pub(super) fn run(
         n_candidates: 1,
         sampling: chosen.sampling(),
         seed: session.seed().child("critic quality"),
+        knows_label: false,
     };
     let mut hasher = session.critic_hasher("critic quality", critic);
     hasher.text(&serde_json::to_string(&(chosen, &session.eval.content))?);
