@@ -1,5 +1,5 @@
 //! Reports in headless Chromium: they render, filters and search work, nothing complains, nothing is
-//! asked for, and 10,000 pairs open in time. `.ci/run` runs this: `cargo test --release -- --ignored`.
+//! asked for, and 10,000 pairs open. `.ci/run` runs this: `cargo test --release -- --ignored`.
 //! It needs Chromium, and Python with pip: `tests/browser/fetch` fetches what drives the browser.
 //! `CRITIC_RM_PICTURES` names a folder that the pages are drawn into.
 

@@ -131,7 +131,7 @@ fn models_that_llama_cpp_would_compute_otherwise_are_refused() {
         factor: 8.0,
         low_freq_factor: 2.0,
         high_freq_factor: 3.0,
-        original_context: 64,
+        original_context: 150,
     }));
     let message = refusal(&model(llama), GgufFormat::F32);
     assert!(message.contains("rope_freqs.weight"), "{message}");
