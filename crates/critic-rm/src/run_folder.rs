@@ -112,6 +112,11 @@ impl RunFolder {
         }
     }
 
+    /// Whether a model of this name may be there already: a study's models are known by address alone.
+    pub(crate) fn may_have_trained(&self, name: &str) -> bool {
+        self.is_shared() || self.has_trained(name)
+    }
+
     /// Whether a model of this name was trained in this folder.
     pub(crate) fn has_trained(&self, name: &str) -> bool {
         self.path.join("checkpoints").join(name).join("training.json").is_file()

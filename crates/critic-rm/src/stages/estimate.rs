@@ -2,13 +2,16 @@ mod remote;
 
 use super::Stage;
 use super::session::Session;
+use crate::memory;
 use crate::methods::Method;
 use crate::progress::{duration, say};
 use anyhow::Result;
 use critic_forest::{PairSequences, TrainingForest};
 use critic_method::Refinement;
+use critic_model::composed::TrainDevice;
 use critic_model::{Decoder, ForestAttention};
 use critic_text::Ending;
+use critic_train::TrainingMemory;
 use critic_types::Side;
 use std::time::Instant;
 
@@ -67,6 +70,14 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
         }
     };
     let methods = Method::resolve_all(&settings.methods, &settings.train)?;
+    if last >= Stage::Train && settings.train.device == TrainDevice::Cpu {
+        let is_open = |method: &&Method| !session.folder.may_have_trained(&method.name);
+        for method in methods.iter().filter(is_open) {
+            // What no pack is too small for; the rest is known when the packs are.
+            let least = TrainingMemory::of(&base.config, &method.train, 0);
+            memory::refuse_too_large(&method.name, &least, memory::available(), &settings.train)?;
+        }
+    }
     let n_writers = methods.iter().filter(|method| method.reads_critiques()).count();
     let n_rounds = if n_writers == 0 { 0.0 } else { settings.rounds.n as f64 };
     let remote = settings.critic.remote().filter(|_| n_writers > 0 && last >= Stage::Critique);

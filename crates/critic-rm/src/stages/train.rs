@@ -1,7 +1,7 @@
 use super::refine::Refined;
 use super::session::Session;
 use crate::exit::Fault;
-use crate::memory;
+use crate::memory::{self, gigabytes};
 use crate::methods::Method;
 use crate::metrics::Metrics;
 use crate::progress::{Meter, say};
@@ -335,29 +335,18 @@ fn check_memory(
         return Ok(());
     }
     let found = trainer.memory(&start.config)?;
-    let gigabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e9);
     let available = memory::available();
     say(format!(
-        "training {name} holds about {} GB of memory: weights {}, gradients {}, moments {}, activations {}, logits {}{}",
+        "training {name} holds about {} of memory: weights {}, gradients {}, moments {}, activations {}, logits {}{}",
         gigabytes(found.total()),
         gigabytes(found.weights),
         gigabytes(found.gradients),
         gigabytes(found.moments),
         gigabytes(found.activations),
         gigabytes(found.logits),
-        available.map_or_else(String::new, |bytes| format!("; {} GB are free", gigabytes(bytes))),
+        available.map_or_else(String::new, |bytes| format!("; {} are free", gigabytes(bytes))),
     ));
-    match available {
-        Some(available) if settings.check_memory && found.total() > available => {
-            Err(Fault::config(anyhow!(
-                "training {name} wants about {} GB and {} GB are free: adapters need neither gradients nor moments of the decoder ([train.lora]), train.activations=recompute keeps the least, a smaller train.tokens_per_pack (now {}) makes packs smaller; or close other programs. --set train.check_memory=false tries it all the same",
-                gigabytes(found.total()),
-                gigabytes(available),
-                settings.config().tokens_per_pack
-            )))
-        }
-        _ => Ok(()),
-    }
+    memory::refuse_too_large(name, &found, available, settings)
 }
 
 /// Pairs as tokens; those that cannot be rendered or do not fit are told and left out.
