@@ -82,7 +82,8 @@ pub(crate) struct RunArgs {
     /// A run file (TOML), or the folder of a run to go on with [default: the built-in recipe].
     #[arg(value_name = "RUNFILE")]
     pub(crate) run: Option<PathBuf>,
-    /// The folder of the run [default: runs/ and the name of the run file].
+    /// The folder of the run [default: runs/ and the name of the run file; of a study: studies/ and its
+    /// name].
     #[arg(long, value_name = "FOLDER")]
     pub(crate) out: Option<PathBuf>,
     /// Catalogue name, hub id, folder, or .gguf file.
@@ -107,7 +108,7 @@ pub(crate) struct RunArgs {
     /// Make a row that cannot be used an error.
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Print every setting with its origin, and stop.
+    /// Print every setting with its origin, or a study's runs, and stop.
     #[arg(long)]
     pub(crate) explain: bool,
 }
@@ -135,41 +136,12 @@ pub(crate) struct StudyArgs {
     /// A study by name (list: all of them), or a file of one's own (.toml).
     #[arg(value_name = "STUDY|FILE")]
     pub(crate) recipe: String,
-    /// A run file (TOML) that the study varies [default: the built-in recipe].
-    #[arg(long, value_name = "RUNFILE")]
-    pub(crate) run: Option<PathBuf>,
-    /// The folder of the study [default: studies/ and its name]; a study there is gone on with.
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) out: Option<PathBuf>,
-    /// Catalogue name, hub id, folder, or .gguf file.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) model: Option<String>,
-    /// Where the model is trained: cpu, cuda, cuda:1 and so on, or metal.
-    #[arg(long, value_name = "DEVICE")]
-    pub(crate) device: Option<String>,
-    /// Preference pairs to train on.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) data: Option<PathBuf>,
-    /// Preference pairs held out.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) eval: Option<PathBuf>,
+    /// What the study varies; a study that stands in --out is gone on with.
+    #[command(flatten)]
+    pub(crate) run: RunArgs,
     /// Seeds in place of the study's own, such as 0,1,2.
     #[arg(long, value_name = "SEED,...", value_delimiter = ',')]
     pub(crate) seeds: Vec<u64>,
-    /// Any setting, such as critique.n_candidates=8 (repeatable).
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub(crate) set: Vec<String>,
-    /// Print the runs that the study is made of, and stop.
-    #[arg(long)]
-    pub(crate) explain: bool,
-}
-
-impl StudyArgs {
-    /// The flags as settings.
-    pub(crate) fn overrides(&self) -> Overrides {
-        let Self { model, device, data, eval, set, .. } = self.clone();
-        RunArgs { model, device, data, eval, set, ..RunArgs::default() }.overrides()
-    }
 }
 
 #[derive(Debug, Clone, Args)]

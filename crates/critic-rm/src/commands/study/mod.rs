@@ -3,7 +3,7 @@
 mod outcome;
 mod recipe;
 
-use crate::cli::StudyArgs;
+use crate::cli::{RunArgs, StudyArgs};
 use crate::exit::Fault;
 use crate::progress::{Cancel, answer, duration, say};
 use crate::run_folder::RunFolder;
@@ -48,14 +48,14 @@ pub(crate) fn study(args: &StudyArgs) -> Result<()> {
     if !args.seeds.is_empty() {
         recipe.seeds.clone_from(&args.seeds);
     }
-    let overrides = args.overrides();
-    let points = points(&recipe, args.run.as_deref(), &overrides)?;
-    if args.explain {
+    let overrides = args.run.overrides();
+    let points = points(&recipe, args.run.run.as_deref(), &overrides)?;
+    if args.run.explain {
         answer(format!("{}: {} runs", recipe.title, points.len()));
         points.iter().for_each(|point| answer(format!("  {}", point.name())));
         return Ok(());
     }
-    let folder = args.out.clone().unwrap_or_else(|| Path::new("studies").join(&recipe.name));
+    let folder = args.run.out.clone().unwrap_or_else(|| Path::new("studies").join(&recipe.name));
     let command = again(args, &folder);
     let _taken = RunFolder::take(&folder)?;
     let cancel = Cancel::listen();
@@ -148,20 +148,25 @@ fn run(
 
 /// The command that goes on with the study.
 fn again(args: &StudyArgs, folder: &Path) -> String {
-    let mut words = vec!["critic-rm study".to_owned(), args.recipe.clone()];
-    let mut add = |flag: &str, value: Option<String>| {
-        words.extend(value.map(|value| format!("{flag} {value}")));
-    };
-    let text = |path: &PathBuf| path.display().to_string();
-    add("--run", args.run.as_ref().map(text));
-    add("--out", Some(folder.display().to_string()));
-    add("--model", args.model.clone());
-    add("--device", args.device.clone());
-    add("--data", args.data.as_ref().map(text));
-    add("--eval", args.eval.as_ref().map(text));
-    let seeds: Vec<String> = args.seeds.iter().map(u64::to_string).collect();
-    add("--seeds", (!seeds.is_empty()).then(|| seeds.join(",")));
-    args.set.iter().for_each(|set| add("--set", Some(format!("'{set}'"))));
+    let StudyArgs { recipe, run, seeds } = args;
+    let RunArgs { run: run_file, out: _, model, device, data, eval, seed, set, strict, explain: _ } =
+        run;
+    let path = |path: &PathBuf| path.display().to_string();
+    let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
+    let flags = [
+        ("--out", Some(path(&folder.to_owned()))),
+        ("--model", model.clone()),
+        ("--device", device.clone()),
+        ("--data", data.as_ref().map(path)),
+        ("--eval", eval.as_ref().map(path)),
+        ("--seed", seed.map(|seed| seed.to_string())),
+        ("--seeds", (!seeds.is_empty()).then(|| seeds.join(","))),
+    ];
+    let mut words = vec!["critic-rm study".to_owned(), recipe.clone()];
+    words.extend(run_file.as_ref().map(path));
+    words.extend(flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))));
+    words.extend(set.iter().map(|set| format!("--set '{set}'")));
+    words.extend(strict.then(|| "--strict".to_owned()));
     words.join(" ")
 }
 
