@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod faults;
+mod generate;
+mod kills;
+mod transfers;
+
 use critic_store::{Store, StoreError, Table, TableRow};
 use critic_types::SeedTree;
 use std::io::{BufRead, BufReader};
@@ -266,216 +271,6 @@ fn finished_runs_stand_side_by_side() {
 const LORA: &str = "train.lora={rank=4, alpha=8, dropout=0.1, rslora=true, target_modules=[\"q_proj\", \"v_proj\", \"down_proj\"]}";
 
 #[test]
-fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
-    ends_with_the_same_bytes_when_killed(&[]);
-}
-
-#[test]
-fn a_killed_run_with_adapters_goes_on_and_ends_with_the_same_bytes() {
-    ends_with_the_same_bytes_when_killed(&["--set", LORA]);
-}
-
-fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
-    let straight = folder.path().join("straight");
-    let started = Instant::now();
-    succeeds(run("run", &straight, extra));
-    let seconds = started.elapsed().as_secs_f64();
-    let expected = results(&straight);
-    let killed = folder.path().join("killed");
-    for line in [
-        "writing critiques",
-        "filter",
-        "ranking critiques",
-        "training critic-rm",
-        "train critic-rm",
-        "training scalar",
-        "scoring",
-    ] {
-        let mut child = run("run", &killed, extra)
-            .stderr(Stdio::piped())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        for text in stderr.lines().map_while(Result::ok) {
-            if text.starts_with(line) {
-                child.kill().unwrap();
-                break;
-            }
-        }
-        child.wait().unwrap();
-    }
-    succeeds(run("run", &killed, extra));
-    assert_eq!(results(&killed), expected);
-
-    assert_same_rows(&killed, &rows(&straight));
-    end_as_if_never_killed(20, &straight, seconds, extra);
-}
-
-/// Kills runs at random moments, as often as asked for, and holds what each is in the end to `straight`, a
-/// run of as many `seconds` that nobody killed. A killed run is gone on with, until it is over before its
-/// moment; then the next begins. Gives how many runs it took.
-fn end_as_if_never_killed(n: usize, straight: &Path, seconds: f64, extra: &[&str]) -> usize {
-    let folder = tempfile::tempdir().unwrap();
-    let (expected, expected_rows) = (results(straight), rows(straight));
-    let moments = SeedTree::new(0).child("moments");
-    let (mut n_runs, mut n_kills) = (0, 0);
-    for moment in 0.. {
-        let out = folder.path().join(format!("random-{n_runs}"));
-        let mut child =
-            run("run", &out, extra).stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        thread::sleep(Duration::from_secs_f64(moments.index(moment).uniform() * seconds));
-        let is_over = child.try_wait().unwrap().is_some();
-        child.kill().unwrap();
-        child.wait().unwrap();
-        n_kills += usize::from(!is_over);
-        if is_over || n_kills == n {
-            succeeds(run("run", &out, extra));
-            assert_eq!(results(&out), expected);
-            assert_same_rows(&out, &expected_rows);
-            std::fs::remove_dir_all(&out).unwrap();
-            n_runs += 1;
-        }
-        if n_kills == n {
-            break;
-        }
-    }
-    n_runs
-}
-
-#[test]
-#[ignore = "200 kills take minutes: cargo test --release -- --ignored"]
-fn two_hundred_kills_leave_the_store_of_a_run_that_nobody_killed() {
-    let folder = tempfile::tempdir().unwrap();
-    let straight = folder.path().join("straight");
-    let started = Instant::now();
-    succeeds(run("run", &straight, &[]));
-    let seconds = started.elapsed().as_secs_f64();
-    let n_runs = end_as_if_never_killed(200, &straight, seconds, &[]);
-    println!("200 kills, {n_runs} runs of {seconds:.1} s each when nobody kills them");
-}
-
-fn export(out: &Path, table: Table, file: &Path) -> Command {
-    let mut command = critic_rm(&["data", "export", "--table", table.as_str(), "--output"]);
-    command.arg(file).arg(out);
-    command
-}
-
-fn import(out: &Path, table: Table, file: &Path) -> Command {
-    let mut command = critic_rm(&["data", "import", "--table", table.as_str()]);
-    command.arg(out).arg(file);
-    command
-}
-
-#[test]
-fn a_store_leaves_and_enters_in_either_form_and_loses_nothing() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    succeeds(run("run", &out, &[]));
-    let expected = rows(&out);
-    for ending in ["jsonl.gz", "parquet"] {
-        let copy = folder.path().join(format!("copy of {ending}"));
-        for (table, rows) in &expected {
-            assert!(!rows.is_empty(), "{table}");
-            let file = folder.path().join(format!("{table}.{ending}"));
-            succeeds(export(&out, *table, &file));
-            let said = succeeds(import(&copy, *table, &file)).stderr;
-            let said = String::from_utf8(said).unwrap();
-            assert!(said.contains(&format!("{} rows added, 0 were there", rows.len())), "{said}");
-            let said = String::from_utf8(succeeds(import(&copy, *table, &file)).stderr).unwrap();
-            assert!(said.contains(&format!("0 rows added, {} were there", rows.len())), "{said}");
-        }
-        assert_same_rows(&copy, &expected);
-    }
-
-    // What another run wrote is found by what it is about, and is not written again.
-    let other = folder.path().join("other");
-    let shared = folder.path().join("candidates.parquet");
-    succeeds(import(&other, Table::Candidates, &shared));
-    let said = String::from_utf8(succeeds(run("critique", &other, &[])).stderr).unwrap();
-    assert!(!said.contains("writing critiques"), "{said}");
-    assert_eq!(rows(&other)[1], expected[1]);
-    let third = folder.path().join("third");
-    succeeds(import(&third, Table::Candidates, &shared));
-    let warmer = ["--set", "critique.temperature=0.8"];
-    let said = String::from_utf8(succeeds(run("critique", &third, &warmer)).stderr).unwrap();
-    assert!(said.contains("writing critiques: 0/20"), "{said}");
-
-    let lines = folder.path().join("rows.jsonl");
-    critic_types::atomic_file::write(&lines, b"{\"key\": \"k\", \"side\": \"third\"}\n").unwrap();
-    fails(import(&third, Table::Verdicts, &lines), 3, &["rows.jsonl", "row 1", "kept, reason"]);
-    fails(export(&third, Table::Pairs, Path::new("pairs.csv")), 3, &["pairs.csv", ".parquet"]);
-    fails(export(Path::new("nowhere"), Table::Pairs, &lines), 4, &["nowhere"]);
-}
-
-#[test]
-fn critiques_of_people_come_in_as_further_candidates() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    succeeds(run("refine", &out, &[]));
-    let before = rows(&out);
-    let (_, candidates) = &before[1];
-    let human: String = candidates
-        .iter()
-        .filter(|row| row["index"] == 0)
-        .map(|row| {
-            let mut row = row.clone();
-            let is_chosen = row["side"] == "chosen";
-            row["index"] = 3.into();
-            row["text"] = "A person says so.".into();
-            row["verdict"] = if is_chosen { 50.0 } else { -50.0 }.into();
-            row["provenance"] = "human".into();
-            serde_json::to_string(&row).unwrap() + "\n"
-        })
-        .collect();
-    let file = folder.path().join("human.jsonl");
-    critic_types::atomic_file::write(&file, human.as_bytes()).unwrap();
-    succeeds(import(&out, Table::Candidates, &file));
-    let said = String::from_utf8(succeeds(run("refine", &out, &[])).stderr).unwrap();
-    assert!(!said.contains("writing critiques") && said.contains("ranking critiques"), "{said}");
-    let after = rows(&out);
-    let kept = |rows: &[(Table, Vec<TableRow>)]| {
-        let verdicts = &rows.iter().find(|(table, _)| *table == Table::Verdicts).unwrap().1;
-        verdicts.iter().filter(|row| row["index"] == 3 && row["kept"] == true).count()
-    };
-    // A person's verdicts outweigh the model's, so that every pair agrees with its label.
-    assert_eq!((kept(&before), kept(&after)), (0, 20));
-    let critiques = &after.iter().find(|(table, _)| *table == Table::Critiques).unwrap().1;
-    assert!(critiques.iter().any(|row| row["provenance"] == "human"), "none was ranked high");
-}
-
-#[test]
-fn a_store_is_exported_while_the_run_writes() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    let mut child =
-        run("run", &out, &[]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.starts_with("writing critiques") {
-        line.clear();
-        assert!(
-            stderr.read_line(&mut line).unwrap() > 0,
-            "the run ended before it wrote critiques"
-        );
-    }
-    let draining = thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-    let file = folder.path().join("candidates.jsonl");
-    let mut seen = Vec::new();
-    while child.try_wait().unwrap().is_none() {
-        succeeds(export(&out, Table::Candidates, &file));
-        seen.push(std::fs::read_to_string(&file).unwrap().lines().count());
-    }
-    draining.join().unwrap().unwrap();
-    assert!(child.wait().unwrap().success());
-    assert!(!seen.is_empty() && seen.is_sorted(), "{seen:?}");
-    assert!(seen.iter().all(|n| n % 3 == 0), "a response was there in part: {seen:?}");
-    succeeds(export(&out, Table::Candidates, &file));
-    assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 60);
-}
-
-#[test]
 fn every_refinement_and_filter_rule_goes_through() {
     let folder = tempfile::tempdir().unwrap();
     for (name, settings) in [
@@ -532,6 +327,24 @@ fn prompts_of_ones_own_make_other_critiques_and_stay_with_the_model() {
     file("asked.jinja", "changed");
     std::fs::rename(folder.path().join("away"), &kept).unwrap();
     assert_eq!(succeeds(score()).stdout, first);
+    // Nor does it lose its prompts on the way out.
+    let export = |to: &Path| {
+        let mut command = critic_rm(&["model", "export"]);
+        command.arg(&out).arg(to);
+        command
+    };
+    fails(export(&folder.path().join("model.gguf")), 2, &["prompts.json", "Export a folder"]);
+    let exported = folder.path().join("exported");
+    succeeds(export(&exported));
+    let mut elsewhere = critic_rm(&["score", &two, "-m", "1", "--max-new-tokens", "4", "--model"]);
+    elsewhere.arg(&exported);
+    assert_eq!(succeeds(elsewhere).stdout, first);
+    let mut reported = run("report", &out, &told);
+    reported.args(["--set", "data.train_limit=10"]);
+    succeeds(reported);
+    let card = std::fs::read_to_string(out.join("checkpoints/critic-rm/README.md")).unwrap();
+    assert!(card.contains("changed"), "{card}");
+    assert!(!card.contains(folder.path().to_str().unwrap()), "{card}");
 
     let typo = format!("prompts.critique={:?}", file("typo.jinja", "{{ respons }}"));
     fails(run("run", &out, &["--set", &typo]), 2, &["`respons`", "typo.jinja", "`rubric`"]);
@@ -562,96 +375,6 @@ fn filters_are_compared_on_stored_critiques_and_nothing_is_written() {
 }
 
 #[test]
-fn bad_input_gives_one_clear_error_and_its_exit_code() {
-    let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        critic_types::atomic_file::write(&path, text.as_bytes()).unwrap();
-        path.display().to_string()
-    };
-    fails(run("run", &out, &["--set", "critique.n_candidate=2"]), 2, &["n_candidate", "--explain"]);
-    fails(run("run", &out, &["--set", "score.top_p=7"]), 2, &["top_p is 7", "at most 1"]);
-    fails(run("run", &out, &["--set", "train.epochs=0"]), 2, &["epochs is 0"]);
-    let mut no_file = critic_rm(&["run", "missing.toml", "--out"]);
-    no_file.arg(&out);
-    fails(no_file, 2, &["missing.toml"]);
-    fails(run("run", &out, &["--data", "missing.jsonl"]), 3, &["missing.jsonl"]);
-    let broken = file("broken.jsonl", "{\"prompt\": 3}\nnot json\n");
-    fails(run("run", &out, &["--data", &broken]), 3, &["broken.jsonl"]);
-    let same = file(
-        "same.jsonl",
-        "{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"b\"}\n{\"prompt\":\"a\",\"chosen\":\"b\",\"rejected\":\"c\"}\n",
-    );
-    fails(run("run", &out, &["--data", &same, "--strict"]), 3, &["same.jsonl", "1"]);
-    let eval = root("examples/eval.jsonl").display().to_string();
-    fails(run("run", &out, &["--data", &eval]), 3, &["are also in", "other pairs"]);
-    fails(run("run", &out, &["--model", "smollm2-135n"]), 5, &["smollm2-135n", "smollm2-135m"]);
-    let torn = file("model/model.safetensors", "torn");
-    let model = Path::new(&torn).parent().unwrap();
-    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
-        std::fs::copy(root("reference/golden/tiny_llama").join(name), model.join(name)).unwrap();
-    }
-    fails(run("run", &out, &["--model", &model.display().to_string()]), 5, &["model.safetensors"]);
-    let gguf = file("model.gguf", "GGUX");
-    fails(run("run", &out, &["--model", &gguf]), 5, &["model.gguf", "GGUF"]);
-    let blocked = file("blocked", "a file where the folder should be");
-    fails(run("run", Path::new(&blocked), &[]), 4, &["blocked", "--out"]);
-    let foreign = folder.path().join("foreign");
-    std::fs::create_dir_all(&foreign).unwrap();
-    critic_types::atomic_file::write(&foreign.join("store.sqlite"), b"this is no database")
-        .unwrap();
-    fails(run("run", &foreign, &[]), 4, &["store.sqlite"]);
-    let mut score = critic_rm(&["score", &eval, "--model"]);
-    score.arg(folder.path());
-    fails(score, 5, &["no reward model", "critic-rm run"]);
-    let mut headless = critic_rm(&["score", &eval, "--model"]);
-    headless.arg(root("reference/golden/tiny_llama"));
-    fails(headless, 5, &["reward head"]);
-}
-
-#[test]
-fn rows_that_cannot_be_used_are_counted_and_the_rest_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let good = std::fs::read_to_string(root("examples/train.jsonl")).unwrap();
-    let rows: Vec<&str> = good.lines().take(6).collect();
-    let data = folder.path().join("mixed.jsonl");
-    let text = format!(
-        "{}\nnot json\n{{\"prompt\":\"a\",\"chosen\":\"\",\"rejected\":\"c\"}}\n",
-        rows.join("\n")
-    );
-    critic_types::atomic_file::write(&data, text.as_bytes()).unwrap();
-    let out = folder.path().join("run");
-    let output = succeeds(run("critique", &out, &["--data", &data.display().to_string()]));
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains("2 of 8 rows left out"), "{stderr}");
-}
-
-#[test]
-fn a_pair_beyond_the_context_is_counted_and_the_rest_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let good = std::fs::read_to_string(root("examples/train.jsonl")).unwrap();
-    let mut rows: Vec<String> = good.lines().take(5).map(str::to_owned).collect();
-    let long = "word ".repeat(900);
-    rows.push(format!(
-        "{{\"id\":\"long\",\"prompt\":\"{long}\",\"chosen\":\"yes\",\"rejected\":\"no\"}}"
-    ));
-    let data = folder.path().join("long.jsonl");
-    critic_types::atomic_file::write(&data, rows.join("\n").as_bytes()).unwrap();
-    let out = folder.path().join("run");
-    let file = data.display().to_string();
-    let stderr = succeeds(run("train", &out, &["--data", &file])).stderr;
-    let stderr = String::from_utf8_lossy(&stderr);
-    assert!(stderr.contains("no critiques of long/chosen"), "{stderr}");
-    assert!(stderr.contains("1 of 6 pairs were left out of critic-rm"), "{stderr}");
-    fails(
-        run("train", &folder.path().join("strict"), &["--data", &file, "--strict"]),
-        3,
-        &["pair `long`", "context is 512"],
-    );
-}
-
-#[test]
 fn the_small_commands_answer() {
     let explain =
         String::from_utf8(succeeds(critic_rm(&["run", "--explain", "--seed", "7"])).stdout)
@@ -671,71 +394,6 @@ fn the_small_commands_answer() {
     inspect.arg(root("examples/train.jsonl"));
     assert!(String::from_utf8(succeeds(inspect).stdout).unwrap().contains("pairs        120"));
     fails(critic_rm(&["data", "inspect", "missing.jsonl"]), 3, &["missing.jsonl"]);
-}
-
-fn generate(prompt: &str, extra: &[&str]) -> Command {
-    let mut command = critic_rm(&["generate", prompt, "--model"]);
-    command.arg(root("reference/golden/tiny_llama")).args(extra);
-    command
-}
-
-#[test]
-fn generate_writes_the_same_answers_in_every_form() {
-    let text = |extra: &[&str]| String::from_utf8(succeeds(generate("Hi", extra)).stdout).unwrap();
-    let one = text(&["--max-new-tokens", "12", "--seed", "3"]);
-    assert_eq!(one, text(&["--max-new-tokens", "12", "--seed", "3"]));
-    assert_ne!(one, text(&["--max-new-tokens", "12", "--seed", "4"]));
-    let several = ["-n", "3", "--max-new-tokens", "12", "--seed", "3"];
-    let json = text(&[&several[..], &["--json", "--log-probs", "2"]].concat());
-    let rows: Vec<serde_json::Value> =
-        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(rows.len(), 3);
-    assert_eq!(format!("{}\n", rows[0]["text"].as_str().unwrap()), one);
-    for (index, row) in rows.iter().enumerate() {
-        assert_eq!(row["index"], index);
-        assert_eq!(row["log_probs"][0]["top"].as_array().unwrap().len(), 2);
-    }
-    let whole = text(&several);
-    for row in &rows {
-        assert!(whole.contains(row["text"].as_str().unwrap()), "{whole}");
-    }
-    let explained = succeeds(generate("Hi", &["--weights", "q8_0", "--explain"]));
-    assert!(String::from_utf8(explained.stderr).unwrap().contains("weights   q8_0"));
-    let mut piped = generate("-", &["--max-new-tokens", "12", "--seed", "3"]);
-    let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    std::io::Write::write_all(&mut child.stdin.take().unwrap(), b"Hi\n").unwrap();
-    assert_eq!(String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap(), one);
-}
-
-#[test]
-fn generate_says_what_is_wrong() {
-    fails(generate("Hi", &["--top-p", "7"]), 2, &["top_p is 7", "at most 1"]);
-    fails(generate("Hi", &["--stop", ""]), 2, &["sampling.stop", "leave the empty one out"]);
-    fails(generate("Hi", &["--n", "0"]), 2, &["--n is 0"]);
-    fails(generate("Hi", &["--weights", "q5_1"]), 2, &["q5_1", "--weights"]);
-    fails(generate("-", &[]), 3, &["prompt is empty"]);
-    fails(generate(&"word ".repeat(900), &[]), 3, &["context of 512", "shorten"]);
-    let twice = generate("Hi", &["--seed", "1", "--seed", "2"]).output().unwrap();
-    assert_eq!(twice.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&twice.stderr).contains("--seed"));
-}
-
-#[cfg(unix)]
-#[test]
-fn an_interrupted_generate_ends_with_its_exit_code() {
-    let mut command = generate("Hi", &["-n", "200000", "--max-new-tokens", "300"]);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    assert!(line.starts_with('['), "{line}");
-    let pid = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
-    std::io::copy(&mut stdout, &mut std::io::sink()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(8), "{stderr}");
-    assert!(stderr.contains("error: interrupted"), "{stderr}");
 }
 
 /// Gold solutions, corrupted into pairs with the critiques that are true of them.
