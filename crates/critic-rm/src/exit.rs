@@ -56,12 +56,6 @@ impl Fault {
         Error::new(Self { code: 8, message })
     }
 
-    /// Whether the error is about one run's settings, data or model, and other runs may do better.
-    pub(crate) fn is_of_one_run(error: &Error) -> bool {
-        let code = error.chain().find_map(|cause| cause.downcast_ref::<Self>()).map(|it| it.code);
-        matches!(code, Some(3))
-    }
-
     /// The work was interrupted; `command` goes on with it.
     pub(crate) fn interrupted(command: &str) -> Error {
         let message =
@@ -70,30 +64,40 @@ impl Fault {
     }
 }
 
-/// The exit code of an error: its own, or that of the library it comes from.
+/// The exit code of an error.
 pub(crate) fn code(error: &Error) -> ExitCode {
+    ExitCode::from(number(error))
+}
+
+/// Whether the error is about the data of one run: other runs of a study may do better.
+pub(crate) fn is_of_data(error: &Error) -> bool {
+    number(error) == 3
+}
+
+/// The number of an error: its own, or that of the library it comes from.
+fn number(error: &Error) -> u8 {
     for cause in error.chain() {
         if let Some(fault) = cause.downcast_ref::<Fault>() {
-            return ExitCode::from(fault.code);
+            return fault.code;
         }
         if cause.is::<critic_data::DataError>() || cause.is::<critic_eval::EvalError>() {
-            return ExitCode::from(3);
+            return 3;
         }
         if cause.is::<critic_store::StoreError>()
             || cause.is::<critic_types::atomic_file::WriteError>()
         {
-            return ExitCode::from(4);
+            return 4;
         }
         if let Some(error) = cause.downcast_ref::<critic_remote::RemoteError>() {
             let is_file = matches!(error, critic_remote::RemoteError::Journal { .. });
-            return ExitCode::from(if is_file { 4 } else { 2 });
+            return if is_file { 4 } else { 2 };
         }
         if cause.is::<critic_model::ModelError>() || cause.is::<critic_text::TextError>() {
-            return ExitCode::from(5);
+            return 5;
         }
         if let Some(error) = cause.downcast_ref::<critic_train::TrainError>() {
             use critic_train::TrainError as T;
-            return ExitCode::from(match error {
+            return match error {
                 T::Config { .. } => 2,
                 T::NoPairs | T::Render { .. } | T::PairTooLong { .. } | T::BeyondContext { .. } => {
                     3
@@ -101,8 +105,8 @@ pub(crate) fn code(error: &Error) -> ExitCode {
                 T::Write(_) | T::Checkpoint { .. } => 4,
                 T::Model(_) | T::NonFinite { .. } => 5,
                 _ => 1,
-            });
+            };
         }
     }
-    ExitCode::from(1)
+    1
 }

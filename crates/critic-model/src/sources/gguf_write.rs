@@ -70,7 +70,7 @@ impl GgufFormat {
 /// Writes a model as a GGUF file that llama.cpp and [`load_gguf`](super::load_gguf) read, as llama.cpp's
 /// `convert_hf_to_gguf.py` writes it.
 ///
-/// What is left undone on reading is done here: the rows of Llama's query and key projections are put into
+/// What reading undoes is done here: the rows of Llama's query and key projections are put into
 /// the order of llama.cpp's rotary embedding, and one is added to the weights of Gemma's norms.
 /// llama.cpp has no place for a reward head beside an LM head; a head stands in the metadata, which
 /// llama.cpp passes over and [`load_gguf`](super::load_gguf) reads.

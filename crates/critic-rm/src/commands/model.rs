@@ -2,15 +2,16 @@ use super::score::model_path;
 use crate::cli::ModelExportArgs;
 use crate::exit::Fault;
 use crate::progress::{answer, say};
-use crate::stages::load_model;
+use crate::stages::{load_model, prompts_path};
 use anyhow::{Result, anyhow};
 use critic_model::ModelError;
 use critic_model::sources::{
     Cache, GgufFormat, LoadedModel, ModelRef, Progress, Source, catalogue, load, write_gguf,
     write_hf_folder,
 };
+use critic_types::atomic_file;
 use indicatif::{ProgressBar, ProgressStyle};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Fetches a model into the cache.
 pub(crate) fn pull(name: &str) -> Result<()> {
@@ -57,14 +58,24 @@ pub(crate) fn export(args: &ModelExportArgs) -> Result<()> {
             to.display()
         )));
     }
-    let trained = model_path(Path::new(&args.model)).map(|path| path.display().to_string());
-    let model = load_model(&trained.unwrap_or_else(|_| args.model.clone()))?;
+    let path = model_path(Path::new(&args.model)).unwrap_or_else(|_| PathBuf::from(&args.model));
+    let prompts = std::fs::read(prompts_path(&path)).ok();
+    if is_gguf && prompts.is_some() {
+        return Err(Fault::config(anyhow!(
+            "{} was trained with prompts of its own (prompts.json), and a .gguf file has no place for them: rewards would be read after other critiques. Export a folder",
+            path.display()
+        )));
+    }
+    let model = load_model(&path.display().to_string())?;
     let format = args.format.unwrap_or(GgufFormat::F16);
     if is_gguf {
         write_gguf(to, &model, format)?;
     } else {
         let head = model.reward_head.as_ref();
         write_hf_folder(to, &model.config, &model.weights, head, &model.renderer)?;
+        if let Some(prompts) = prompts {
+            atomic_file::write(&prompts_path(to), &prompts)?;
+        }
     }
     let precision = if is_gguf { format.name() } else { "f32" };
     let head = match (model.reward_head.is_some(), is_gguf) {

@@ -24,7 +24,7 @@ pub(crate) use filter_table::compare_filters;
 pub(crate) use pairs::read_train;
 pub(crate) use report::write as write_report;
 pub(crate) use session::{Session, load_model};
-pub(crate) use train::TrainedModel;
+pub(crate) use train::{TrainedModel, prompts_path};
 
 use anyhow::Result;
 use critic_eval::Contestant;

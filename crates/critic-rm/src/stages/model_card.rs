@@ -184,7 +184,7 @@ fn training(session: &Session, model: &TrainedModel) -> String {
     let own: Vec<String> = resolved
         .values
         .iter()
-        .filter(|(key, _, origin)| origin != "default" && !is_of_this_machine(key))
+        .filter(|(key, value, origin)| origin != "default" && !is_of_this_machine(key, value))
         .map(|(key, value, _)| format!("{key} = {value}"))
         .collect();
     if own.is_empty() {
@@ -199,10 +199,9 @@ fn training(session: &Session, model: &TrainedModel) -> String {
     out
 }
 
-/// Settings that name files or servers: a card that is published should not.
-fn is_of_this_machine(key: &str) -> bool {
-    let of_data = ["data.train", "data.eval", "data.dev", "warmup.data", "model"];
-    of_data.contains(&key) || key.starts_with("critic.")
+/// Paths and servers are of the machine that trained, and have no place in what is published.
+fn is_of_this_machine(key: &str, value: &str) -> bool {
+    key.starts_with("critic.") || value.contains(['/', '\\'])
 }
 
 /// The last part of a path; anything else as it is.

@@ -400,7 +400,8 @@ fn manifest_path(folder: &Path) -> PathBuf {
     folder.join("training.json")
 }
 
-fn prompts_path(folder: &Path) -> PathBuf {
+/// Where a model says which prompts it was trained with, where they are not the built-in ones.
+pub(crate) fn prompts_path(folder: &Path) -> PathBuf {
     folder.join("prompts.json")
 }
 

@@ -4,7 +4,7 @@ mod outcome;
 mod recipe;
 
 use crate::cli::{RunArgs, StudyArgs};
-use crate::exit::Fault;
+use crate::exit::{Fault, is_of_data};
 use crate::progress::{Cancel, answer, duration, say};
 use crate::run_folder::RunFolder;
 use crate::settings::{Overrides, Resolved, StudyLayers, resolve_in_study};
@@ -71,7 +71,7 @@ pub(crate) fn study(args: &StudyArgs) -> Result<()> {
         let started = Instant::now();
         match run(point, &folder, &command, &cancel) {
             Ok(done) => runs.push(done),
-            Err(error) if Fault::is_of_one_run(&error) => {
+            Err(error) if is_of_data(&error) => {
                 say(format!("this run cannot be made: {error:#}"));
                 failures.push(StudyFailure { run: point.name(), reason: format!("{error:#}") });
             }
