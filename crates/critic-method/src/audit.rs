@@ -1,5 +1,6 @@
 use crate::MethodError;
 use crate::response::ByResponse;
+use critic_text::ScoreScale;
 use critic_types::{Candidate, Message, PreferencePair, Side};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -12,8 +13,6 @@ use bleu::{bleu, words};
 
 /// Two critiques are near-duplicates from this share of common word trigrams on (our choice).
 const NEAR_DUPLICATE: f64 = 0.8;
-/// Where a score says neither good nor bad: the middle of 1–10.
-const MIDDLE: f64 = 5.5;
 
 /// What critiques are like, beside what they decide: how much they repeat each other, whether they speak of
 /// the response at hand, whether their numbers agree with themselves.
@@ -34,12 +33,12 @@ pub struct CritiqueAudit {
     pub n_concrete: usize,
     /// Critiques that have a verdict and a score, written or else expected.
     pub n_judged_twice: usize,
-    /// Of those, the ones whose verdict says yes where the score is above the middle of 1–10, or no where
+    /// Of those, the ones whose verdict says yes where the score is above the middle of its scale, or no where
     /// it is below.
     pub n_consistent: usize,
 }
 
-/// Audits the critiques of `pairs`; critiques of other pairs are an error.
+/// Audits the critiques of `pairs`, scored on `scale`; critiques of other pairs are an error.
 ///
 /// # Errors
 /// [`MethodError::DuplicatePair`] when two pairs share an id, [`MethodError::UnknownPair`] for a critique
@@ -47,7 +46,10 @@ pub struct CritiqueAudit {
 pub fn audit(
     pairs: &[PreferencePair],
     critiques: &[Candidate],
+    scale: &ScoreScale,
 ) -> Result<CritiqueAudit, MethodError> {
+    let (low, high) = scale.range();
+    let middle = 0.5 * (low + high);
     let grouped = ByResponse::new(pairs, critiques)?;
     if let Some(&place) = grouped.unknown.first() {
         return Err(MethodError::UnknownPair { id: critiques[place].pair_id.clone() });
@@ -80,7 +82,7 @@ pub fn audit(
                 let score = critique.scores.parsed.or(critique.scores.expected);
                 if let (Some(score), Some(verdict)) = (score, critique.scores.verdict) {
                     found.n_judged_twice += 1;
-                    let agree = (score - MIDDLE) * verdict > 0.0;
+                    let agree = (score - middle) * verdict > 0.0;
                     found.n_consistent += usize::from(agree);
                 }
             }

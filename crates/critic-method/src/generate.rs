@@ -1,7 +1,7 @@
 use crate::response::{ResponseSink, places, response_id, response_seed};
 use crate::{MethodError, expected_score};
 use critic_engine::{Completion, GenerateRequest, Generator, Probe, ProbeTurn, Sampling, log_odds};
-use critic_text::{Prompts, parse_score};
+use critic_text::{Prompts, ScoreScale};
 use critic_types::{
     Candidate, Conversation, CritiqueScores, PreferencePair, Provenance, SeedTree, Side,
 };
@@ -45,7 +45,7 @@ impl CritiqueSettings {
 /// rejected one.
 ///
 /// Each asks for N answers to the critique prompt for (x, y) and, of every answer, for two readings:
-/// the probabilities of the scores 1–10 where the critique states its score, or after the score's lead
+/// the probabilities of the scale's scores where the critique states its score, or after the score's lead
 /// where it states none, and those of yes and no after the verdict question.
 /// Source: the digest has the sampling of candidates with discrete scores by the model itself; prompt,
 /// N and both readings are our reading.
@@ -98,12 +98,12 @@ pub fn critique_request(
     }
 }
 
-/// The scores of one critique, as in the table of [`critiques_from`].
-pub fn critique_scores(completion: &Completion) -> CritiqueScores {
+/// The scores of one critique, as in the table of [`critiques_from`]; `scale` is the prompts'.
+pub fn critique_scores(completion: &Completion, scale: &ScoreScale) -> CritiqueScores {
     let reading = |place: usize| completion.probes.get(place).map(Vec::as_slice);
     CritiqueScores {
-        parsed: parse_score(&completion.text),
-        expected: reading(0).and_then(expected_score),
+        parsed: scale.parse(&completion.text),
+        expected: reading(0).and_then(|log_probs| expected_score(log_probs, scale)),
         verdict: reading(1).and_then(log_odds),
     }
 }
@@ -123,12 +123,12 @@ pub(crate) fn probes(prompts: &Prompts) -> Vec<Probe> {
 }
 
 /// The critiques of the response on `side` from the completions of its request, in their order;
-/// `knows_label` is [`CritiqueSettings::knows_label`] of the request.
+/// `knows_label` is [`CritiqueSettings::knows_label`] of the request and `scale` its prompts' scale.
 ///
 /// | score      | from                                                                        |
 /// |------------|-----------------------------------------------------------------------------|
-/// | `parsed`   | the number the text itself states; absent when none can be read              |
-/// | `expected` | the first reading: Σ k·p_k over the scores 1–10, see [`expected_score`]      |
+/// | `parsed`   | the score the text itself states; absent when none can be read               |
+/// | `expected` | the first reading: Σ sᵢ·pᵢ over the scale, see [`expected_score`]            |
 /// | `verdict`  | the second reading: ln P(yes) − ln P(no)                                     |
 ///
 /// A reading that is missing or not finite leaves its score absent; nothing is imputed.
@@ -136,10 +136,11 @@ pub fn critiques_from(
     pair: &PreferencePair,
     side: Side,
     knows_label: bool,
+    scale: &ScoreScale,
     completions: Vec<Completion>,
 ) -> Vec<Candidate> {
     let provenance = if knows_label { Provenance::Conditioned } else { Provenance::Sampled };
-    candidates(&pair.id, side, provenance, completions)
+    candidates(&pair.id, side, provenance, scale, completions)
 }
 
 /// The completions of one response's request as critiques; draft i gets index i.
@@ -147,6 +148,7 @@ pub(crate) fn candidates(
     pair_id: &str,
     side: Side,
     provenance: Provenance,
+    scale: &ScoreScale,
     completions: Vec<Completion>,
 ) -> Vec<Candidate> {
     completions
@@ -156,7 +158,7 @@ pub(crate) fn candidates(
             pair_id: pair_id.to_owned(),
             side,
             index,
-            scores: critique_scores(&completion),
+            scores: critique_scores(&completion, scale),
             finish_reason: completion.finish_reason,
             n_tokens: completion.n_tokens,
             provenance,
@@ -197,11 +199,10 @@ pub fn generate(
         open.iter().map(|&(place, side)| request(&pairs[place], side, prompts, settings)).collect();
     generator.generate(&requests, &mut |index, result| {
         let (place, side) = open[index];
-        sink(
-            place,
-            side,
-            result.map(|texts| critiques_from(&pairs[place], side, settings.knows_label, texts)),
-        )
+        let read = |texts| {
+            critiques_from(&pairs[place], side, settings.knows_label, prompts.scale(), texts)
+        };
+        sink(place, side, result.map(read))
     });
     Ok(())
 }

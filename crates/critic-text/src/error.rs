@@ -143,6 +143,14 @@ pub enum TextError {
         /// Who spoke last.
         found: Role,
     },
+    /// A score scale that is none.
+    #[error("`{scale}` is no score scale; a scale is {rule}")]
+    BadScale {
+        /// The scale.
+        scale: String,
+        /// What it must be.
+        rule: &'static str,
+    },
     /// A prompt text is not usable.
     #[error("the prompt `{prompt}` ({file}) cannot be used: {detail}")]
     BadPrompt {

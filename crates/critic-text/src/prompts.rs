@@ -10,31 +10,39 @@ macro_rules! built_in {
 
 mod kind;
 mod pairwise;
+mod synth;
 mod template;
 #[cfg(test)]
 mod tests;
 
 pub use pairwise::PairwisePrompt;
+pub use synth::{SynthPrompt, SynthTask};
 pub use template::PromptSource;
 
-use crate::TextError;
+use crate::{ScoreScale, TextError};
 use critic_types::{ContentHasher, ContentId, Conversation, Role, Side};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use template::PromptTemplate;
 
+/// Asks after a critique for the answer with what the critique found put right; it has no variables, and
+/// its end is what graders of final answers look for.
+pub const CORRECTION_REQUEST: &str =
+    include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/prompts/correction.jinja")).trim_ascii_end();
+
 /// The Jinja texts that a critic is asked with.
 ///
 /// | prompt | asks for | variables |
 /// |---|---|---|
-/// | `critique` | a critique of the response above that ends with its score | `reference`, `rubric` |
+/// | `critique` | a critique of the response above that ends with its score | `reference`, `rubric`, `scale` |
 /// | `score_lead` | nothing: it is appended to a critique without a score, so that the score comes next | |
 /// | `verdict_question` | yes or no after a critique: is the response good? | `rubric` |
 /// | `meta_judge` | a number from 1 to 10: how good is the critique above? | `rubric` |
-/// | `summarize` | one critique out of several | `critiques` (their numbered list; must stand), `rubric` |
-/// | `conditioned` | a critique by one who is told the label | `label` (`better` or `worse`; must stand), `other` (the other response), `rubric` |
+/// | `summarize` | one critique out of several | `critiques` (their numbered list; must stand), `rubric`, `scale` |
+/// | `conditioned` | a critique by one who is told the label | `label` (`better` or `worse`; must stand), `other` (the other response), `rubric`, `scale` |
 ///
-/// `rubric` is the same for all items, any Jinja may be done with it; the others are placed as they are.
+/// `rubric` and `scale` ([`ScoreScale::request`]) are the same for all items, any Jinja may be done with
+/// them; the others are placed as they are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptSources {
     /// Asks for a critique of the response above that ends with its score.
@@ -51,6 +59,9 @@ pub struct PromptSources {
     pub conditioned: PromptSource,
     /// What `rubric` stands for, where one is given.
     pub rubric: Option<String>,
+    /// What critiques are scored on.
+    #[serde(default)]
+    pub scale: ScoreScale,
 }
 
 impl PromptSources {
@@ -64,6 +75,7 @@ impl PromptSources {
             summarize: built_in!("summarize.jinja"),
             conditioned: built_in!("conditioned.jinja"),
             rubric: None,
+            scale: ScoreScale::default(),
         }
     }
 
@@ -108,8 +120,9 @@ impl Prompts {
     /// [`TextError::BadPrompt`] when a text is blank or no valid Jinja, has a variable that its kind has
     /// not or that no value is given for, or lacks one that must stand in it.
     pub fn new(sources: PromptSources) -> Result<Self, TextError> {
-        let constants: BTreeMap<&'static str, String> =
-            sources.rubric.iter().map(|rubric| ("rubric", rubric.clone())).collect();
+        let rubric = sources.rubric.iter().map(|rubric| ("rubric", rubric.clone()));
+        let scale = ("scale", sources.scale.request());
+        let constants: BTreeMap<&'static str, String> = rubric.chain([scale]).collect();
         let template = |kind, source| PromptTemplate::new(kind, source, &constants);
         let text = |kind, source| Ok(template(kind, source)?.fill(&[]));
         Ok(Self {
@@ -192,9 +205,24 @@ impl Prompts {
         &self.score_lead
     }
 
-    /// The scores as they are written, `1` to `10`.
+    /// The scores of a critique as they are written.
     pub fn score_choices(&self) -> Vec<String> {
-        (1..=10).map(|score| score.to_string()).collect()
+        self.scale().scores().into_iter().map(|(label, _)| label).collect()
+    }
+
+    /// What critiques are scored on.
+    pub fn scale(&self) -> &ScoreScale {
+        &self.sources.scale
+    }
+
+    /// What the meta-judge scores critiques on, whatever they score responses on: 1–10.
+    pub fn meta_scale(&self) -> ScoreScale {
+        ScoreScale::default()
+    }
+
+    /// The meta-judge's scores as they are written.
+    pub fn meta_choices(&self) -> Vec<String> {
+        self.meta_scale().scores().into_iter().map(|(label, _)| label).collect()
     }
 
     /// What the user asks after the critique for the forced verdict.
@@ -247,6 +275,9 @@ impl Prompts {
             ("summarize", self.summarize.identity()),
         ] {
             hasher.text(prompt).text(&text);
+        }
+        if *self.scale() != ScoreScale::default() {
+            hasher.text("scale").text(&self.scale().to_string());
         }
         if self.shows_reference() {
             let mut references: Vec<ContentId> = self

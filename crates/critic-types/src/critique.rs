@@ -51,14 +51,14 @@ impl ScoreKind {
 ///
 /// | field      | unit                              | range       |
 /// |------------|-----------------------------------|-------------|
-/// | `parsed`   | score in the text                 | 1–10        |
-/// | `expected` | expected score                    | 1–10        |
+/// | `parsed`   | score in the text                 | the scale's |
+/// | `expected` | expected score                    | the scale's |
 /// | `verdict`  | ln P(yes) − ln P(no), log-odds    | finite      |
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct CritiqueScores {
     /// The score the text itself states; absent when none can be read. Never imputed.
     pub parsed: Option<f64>,
-    /// The mean of 1–10 under the model's own distribution at the score's place.
+    /// The mean of the scale's scores under the model's own distribution at the score's place.
     pub expected: Option<f64>,
     /// Forced verdict: the finished critique is followed by a fixed yes-or-no question.
     pub verdict: Option<f64>,

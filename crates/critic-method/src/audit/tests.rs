@@ -57,14 +57,21 @@ fn an_audit_counts_what_repeats_what_is_concrete_and_what_contradicts_itself() {
         saying(Side::Chosen, 2, "Good apples.", score(None, Some(-0.5))),
         saying(Side::Rejected, 0, "It says 12", score(None, None)),
     ];
-    let found = audit(&pairs, &critiques).unwrap();
+    let scale = ScoreScale::default();
+    let found = audit(&pairs, &critiques, &scale).unwrap();
     assert_eq!((found.n_critiques, found.n_near_duplicates, found.n_concrete), (4, 1, 2));
     assert_eq!((found.n_judged_twice, found.n_consistent), (3, 1));
     assert_eq!(found.mean_words, Some((9 + 9 + 2 + 3) as f64 / 4.0));
     // Two that are the same, one that shares no word, and one that is alone and does not count.
     assert!((found.self_bleu.unwrap() - 2.0 / 3.0).abs() < 1e-12, "{found:?}");
-    let alone = audit(&pairs, &critiques[3..]).unwrap();
+    // On 0–1 every one of these scores is above the middle.
+    let on_another = audit(&pairs, &critiques, &"0-1".parse().unwrap()).unwrap();
+    assert_eq!((on_another.n_judged_twice, on_another.n_consistent), (3, 2));
+    let alone = audit(&pairs, &critiques[3..], &scale).unwrap();
     assert_eq!((alone.self_bleu, alone.n_near_duplicates, alone.n_concrete), (None, 0, 0));
-    assert_eq!(audit(&pairs, &[]).unwrap().mean_words, None);
-    assert!(matches!(audit(&[pair("b")], &critiques), Err(MethodError::UnknownPair { .. })));
+    assert_eq!(audit(&pairs, &[], &scale).unwrap().mean_words, None);
+    assert!(matches!(
+        audit(&[pair("b")], &critiques, &scale),
+        Err(MethodError::UnknownPair { .. })
+    ));
 }

@@ -106,7 +106,8 @@ fn a_missing_reading_leaves_its_score_absent() {
     };
     let nothing = vec![f64::NEG_INFINITY; 10];
     let completions = vec![completion(vec![]), completion(vec![nothing, vec![f64::NAN, 0.0]])];
-    let critiques = critiques_from(&pair("a"), Side::Rejected, false, completions);
+    let critiques =
+        critiques_from(&pair("a"), Side::Rejected, false, &ScoreScale::default(), completions);
     assert!(critiques.iter().all(|c| c.scores == CritiqueScores::default()));
     assert!(critiques.iter().all(|c| c.finish_reason == FinishReason::Length));
 }

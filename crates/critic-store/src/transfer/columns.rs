@@ -52,9 +52,13 @@ pub(in crate::transfer) const fn of_texts(key: &'static str) -> [TableColumn; 12
         described(
             "parsed_score",
             Number,
-            "the score the text states, 1–10; null where none is read",
+            "the score the text states, in points of its scale (prompts.scale); null where none is read",
         ),
-        described("expected_score", Number, "the expected score, 1–10; null where it was not read"),
+        described(
+            "expected_score",
+            Number,
+            "the expected score, in points of its scale; null where it was not read",
+        ),
         described(
             "verdict",
             Number,

@@ -31,14 +31,25 @@ const fn plain(name: &'static str) -> PromptKind {
     PromptKind { name, required: &[], optional: &[], constants: &["rubric"] }
 }
 
+/// Of a prompt that asks for a critique with its score.
+const SCORED: &[&str] = &["rubric", "scale"];
+
 pub(super) static CRITIQUE: PromptKind =
-    PromptKind { optional: &["reference"], ..plain("critique") };
+    PromptKind { optional: &["reference"], constants: SCORED, ..plain("critique") };
 pub(super) static SCORE_LEAD: PromptKind = PromptKind { constants: &[], ..plain("score_lead") };
 pub(super) static VERDICT_QUESTION: PromptKind = plain("verdict_question");
 pub(super) static META_JUDGE: PromptKind = plain("meta_judge");
 pub(super) static SUMMARIZE: PromptKind =
-    PromptKind { required: &["critiques"], ..plain("summarize") };
-pub(super) static CONDITIONED: PromptKind =
-    PromptKind { required: &["label"], optional: &["other"], ..plain("conditioned") };
+    PromptKind { required: &["critiques"], constants: SCORED, ..plain("summarize") };
+pub(super) static CONDITIONED: PromptKind = PromptKind {
+    required: &["label"],
+    optional: &["other"],
+    constants: SCORED,
+    ..plain("conditioned")
+};
+pub(super) static SOLVE: PromptKind =
+    PromptKind { required: &["question"], constants: &[], ..plain("solve") };
+pub(super) static MODIFY: PromptKind =
+    PromptKind { required: &["instruction"], constants: &[], ..plain("modify") };
 pub(super) static PAIRWISE: PromptKind =
     PromptKind { required: &["conversation", "first", "second"], ..plain("pairwise") };

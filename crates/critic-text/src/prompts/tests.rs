@@ -8,6 +8,10 @@ fn own(text: &str) -> PromptSource {
     PromptSource { file: "mine.jinja".to_owned(), text: text.to_owned() }
 }
 
+fn scale() -> ScoreScale {
+    ScoreScale::default()
+}
+
 fn texts(prompts: &Prompts) -> Vec<String> {
     let asked = prompts.critique(&prompt(), "4").last_user_text().to_owned();
     let told = prompts.conditioned(&prompt(), "4", "5", Side::Chosen).last_user_text().to_owned();
@@ -80,7 +84,7 @@ fn requests_are_not_mistaken_for_scores_and_end_without_a_line_break() {
         let sources =
             PromptSources { critique, rubric: rubric.clone(), ..PromptSources::builtin() };
         for text in texts(&Prompts::new(sources).unwrap()) {
-            assert_eq!(crate::parse_score(&text), None, "{text}");
+            assert_eq!(scale().parse(&text), None, "{text}");
             assert!(!text.ends_with('\n'), "{text}");
         }
     }
@@ -91,7 +95,7 @@ fn a_forced_score_is_read_again() {
     let prompts = Prompts::builtin();
     for (i, choice) in prompts.score_choices().iter().enumerate() {
         let text = format!("Right, but terse.{}{choice}", prompts.score_lead());
-        assert_eq!(crate::parse_score(&text), Some((i + 1) as f64));
+        assert_eq!(scale().parse(&text), Some((i + 1) as f64));
     }
 }
 

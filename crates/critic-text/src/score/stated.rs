@@ -1,5 +1,33 @@
 use super::lex::Token;
 
+/// A scale of numbers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Numbers {
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+impl Numbers {
+    pub(super) fn holds(self, score: f64) -> bool {
+        (self.low..=self.high).contains(&score)
+    }
+
+    /// The end of the scale, `10` or `ten`.
+    pub(super) fn is_top(self, token: &Token<'_>) -> bool {
+        let word = match self.high {
+            3.0 => "three",
+            4.0 => "four",
+            5.0 => "five",
+            6.0 => "six",
+            7.0 => "seven",
+            10.0 => "ten",
+            100.0 => "hundred",
+            _ => return *token == Token::Number(self.high),
+        };
+        *token == Token::Number(self.high) || token.is_word(word)
+    }
+}
+
 /// How a score is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Strength {
@@ -14,9 +42,9 @@ pub(super) enum Strength {
 pub(super) enum Reading {
     /// No number, or the scale (`from 1 to 10`).
     Nothing,
-    /// A number that is no score of 1–10.
+    /// A number that is no score of the scale.
     Bad,
-    /// A score of 1–10.
+    /// A score of the scale.
     Score(f64),
 }
 
@@ -27,7 +55,7 @@ const FILLERS: [&str; 21] = [
 ];
 
 /// Reads the tokens behind a label.
-pub(super) fn read_statement(tokens: &[Token<'_>]) -> (Strength, Reading) {
+pub(super) fn read_statement(tokens: &[Token<'_>], scale: Numbers) -> (Strength, Reading) {
     let mut strength = Strength::Sentence;
     let mut n_fillers = 0;
     let mut at = 0;
@@ -41,16 +69,16 @@ pub(super) fn read_statement(tokens: &[Token<'_>]) -> (Strength, Reading) {
             [Token::Dash { .. }, Token::Number(_), ..] if colon => return (strength, Reading::Bad),
             [Token::Dash { spaced: true }, Token::Number(_), ..] => strength = Strength::Colon,
             [Token::Dash { .. }, Token::Number(_), ..] => return (strength, Reading::Bad),
-            [Token::Slash, ten, ..] if !colon && is_ten(ten) => at += 1,
-            [out, of, ten, ..]
-                if !colon && out.is_word("out") && of.is_word("of") && is_ten(ten) =>
+            [Token::Slash, top, ..] if !colon && scale.is_top(top) => at += 1,
+            [out, of, top, ..]
+                if !colon && out.is_word("out") && of.is_word("of") && scale.is_top(top) =>
             {
                 at += 2;
             }
             [Token::Number(from), Token::Dash { .. } | Token::Word(_), Token::Number(to), ..]
                 if is_range(&rest[1]) =>
             {
-                let is_scale = (*from == 0.0 || *from == 1.0) && *to == 10.0;
+                let is_scale = (*from == 0.0 || *from == scale.low) && *to == scale.high;
                 if !is_scale {
                     return (strength, Reading::Bad);
                 }
@@ -61,7 +89,7 @@ pub(super) fn read_statement(tokens: &[Token<'_>]) -> (Strength, Reading) {
             }
             [Token::Number(score), after @ ..] => {
                 let is_plain = colon || n_fillers > 0;
-                return (strength, read_number(*score, after, is_plain));
+                return (strength, read_number(*score, after, is_plain, scale));
             }
             [word, ..] if n_fillers < 6 && FILLERS.iter().any(|f| word.is_word(f)) => {
                 n_fillers += 1;
@@ -74,13 +102,15 @@ pub(super) fn read_statement(tokens: &[Token<'_>]) -> (Strength, Reading) {
 
 /// The number with what stands behind it: a scale, a range, a word. Without colon and filler (`score
 /// 7`) only the end of a phrase may follow.
-fn read_number(score: f64, after: &[Token<'_>], is_plain: bool) -> Reading {
+fn read_number(score: f64, after: &[Token<'_>], is_plain: bool, scale: Numbers) -> Reading {
     let behind = match after {
-        [Token::Slash, ten, behind @ ..] if is_ten(ten) => behind,
-        [out, of, ten, behind @ ..] if out.is_word("out") && of.is_word("of") && is_ten(ten) => {
+        [Token::Slash, top, behind @ ..] if scale.is_top(top) => behind,
+        [out, of, top, behind @ ..]
+            if out.is_word("out") && of.is_word("of") && scale.is_top(top) =>
+        {
             behind
         }
-        [of, ten, behind @ ..] if of.is_word("of") && is_ten(ten) => behind,
+        [of, top, behind @ ..] if of.is_word("of") && scale.is_top(top) => behind,
         [Token::Slash | Token::Percent | Token::Number(_), ..] => return Reading::Bad,
         [word, ..] if word.is_word("out") || word.is_word("of") || word.is_word("percent") => {
             return Reading::Bad;
@@ -93,16 +123,11 @@ fn read_number(score: f64, after: &[Token<'_>], is_plain: bool) -> Reading {
         [joint, Token::Number(_), ..] => is_range(joint),
         _ => false,
     };
-    if goes_on || !(1.0..=10.0).contains(&score) { Reading::Bad } else { Reading::Score(score) }
+    if goes_on || !scale.holds(score) { Reading::Bad } else { Reading::Score(score) }
 }
 
 /// A dash or a word between two numbers that makes them a range or a choice.
 fn is_range(token: &Token<'_>) -> bool {
     matches!(token, Token::Dash { .. })
         || ["to", "or", "and"].iter().any(|word| token.is_word(word))
-}
-
-/// The end of the scale, `10` or `ten`.
-pub(super) fn is_ten(token: &Token<'_>) -> bool {
-    *token == Token::Number(10.0) || token.is_word("ten")
 }

@@ -1,5 +1,9 @@
-use super::parse_score;
+use crate::ScoreScale;
 use proptest::prelude::*;
+
+fn parse_score(text: &str) -> Option<f64> {
+    ScoreScale::default().parse(text)
+}
 
 #[test]
 fn trap_11_scores_are_read_as_models_write_them() {
@@ -159,5 +163,100 @@ proptest! {
         prop_assume!(!["score", "rating", "grade"].iter().any(|label| words.contains(label)));
         let text = format!("{words}\nScore: {score}");
         prop_assert_eq!(parse_score(&text), Some(f64::from(score)));
+    }
+}
+
+fn scale(written: &str) -> ScoreScale {
+    serde_json::from_str(written).unwrap()
+}
+
+#[test]
+fn other_scales_of_numbers_are_read_as_the_usual_one() {
+    let cases = [
+        ("1-5", "Score: 4", Some(4.0)),
+        ("1-5", "Score: 4/5", Some(4.0)),
+        ("1-5", "**4 out of five**", Some(4.0)),
+        ("1-5", "Score (1-5): 3", Some(3.0)),
+        ("1-5", "Score from 1 to 5: 3.5", Some(3.5)),
+        ("1-5", "Score: 4/10", None),
+        ("1-5", "Score: 8", None),
+        ("1-5", "8/10", None),
+        ("0-10", "Score: 0/10", Some(0.0)),
+        ("0-10", "[[0]]", Some(0.0)),
+        ("1-100", "Score: 85/100", Some(85.0)),
+        ("1-100", "Score: 85 out of a hundred", None),
+        ("1-100", "85 out of hundred", Some(85.0)),
+        ("1-100", "Score: 8/10", None),
+        ("1-100", "Score: 85%", None),
+        ("0-1", "Score: 1", Some(1.0)),
+        ("0-1", "Score: 2", None),
+    ];
+    for (name, text, score) in cases {
+        assert_eq!(scale(&format!("{name:?}")).parse(text), score, "{name}: {text:?}");
+    }
+}
+
+#[test]
+fn labels_are_read_where_they_are_stated_and_nowhere_else() {
+    let levels = r#"{"levels": ["poor", "fair", "good", "very good"]}"#;
+    let yes_no = r#""yes-no""#;
+    let cases = [
+        (yes_no, "Score: Yes", Some(1.0)),
+        (yes_no, "score: **no**.", Some(0.0)),
+        (yes_no, "The sum is right.\nYes.", Some(1.0)),
+        (yes_no, "The sum is right. [[No]]", Some(0.0)),
+        (yes_no, "Score: Yes or No", None),
+        (yes_no, "Score: Yes/No", None),
+        (yes_no, "Score: Yes\nScore: No", None),
+        (yes_no, "There is no error here.", None),
+        (yes_no, "Is it right? Yes", None),
+        (yes_no, "Score: 1", None),
+        (levels, "Score: very good, as it is short.", Some(4.0)),
+        (levels, "Score: Good", Some(3.0)),
+        (levels, "The score is fair.", Some(2.0)),
+        (levels, "Rating - poor", Some(1.0)),
+        (levels, "(fair)", Some(2.0)),
+        (levels, "{\"score\": \"good\"}", Some(3.0)),
+        (levels, "<score>poor</score>", None),
+        (levels, "Score: poor, fair, good or very good", None),
+        (levels, "Score: goodish", None),
+        (levels, "Grade good", None),
+        (levels, "A good answer", None),
+        (levels, "Score: good\nfair", None),
+        (levels, "Score: L", None),
+    ];
+    for (name, text, score) in cases {
+        assert_eq!(scale(name).parse(text), score, "{name}: {text:?}");
+    }
+}
+
+#[test]
+fn no_scale_reads_its_own_request_and_each_reads_what_it_is_asked_for() {
+    for name in
+        [r#""1-5""#, r#""0-10""#, r#""1-100""#, r#""yes-no""#, r#"{"levels": ["a", "b b"]}"#]
+    {
+        let scale = scale(name);
+        assert_eq!(scale.parse(&format!("End with {}.", scale.request())), None, "{name}");
+        for (label, value) in scale.scores() {
+            let text = format!("Right, but terse.\nScore: {label}");
+            assert_eq!(scale.parse(&text), Some(value), "{name}: {text}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_label_that_is_read_is_one_of_the_scale(
+        parts in prop::collection::vec(
+            prop::sample::select(vec![
+                "Score", "rating", ":", " ", "\n", "good", "very", "very good", "fair", "/", " - ", "or",
+                ", ", "is", "[[", "]]", "*", ".", "(", "é", "7",
+            ]),
+            0..12,
+        ),
+    ) {
+        let scale = scale(r#"{"levels": ["fair", "good", "very good"]}"#);
+        let score = scale.parse(&parts.concat());
+        prop_assert!(score.is_none_or(|score| [1.0, 2.0, 3.0].contains(&score)));
     }
 }
