@@ -107,7 +107,8 @@ impl Survivors<'_> {
 ///   response is an error when all its requests failed, or one that may work another time.
 /// - `summarize {drafts}`: the model reads all survivors and writes `drafts` critiques, which carry
 ///   [`Provenance::Summarized`](critic_types::Provenance::Summarized) and scores of their own. Empty
-///   ones, and cut ones unless kept, are left out and counted. A response with a single survivor
+///   ones, cut ones unless kept, and ones whose verdict says yes where the mean verdict of the survivors
+///   says no, or the other way round, are left out and counted. A response with a single survivor
 ///   keeps it as it is: there is nothing to merge (our choice).
 ///
 /// A response that fails is handed over as its error and stays open for a later call.

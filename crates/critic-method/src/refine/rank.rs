@@ -2,7 +2,7 @@ use super::{Refined, Survivors};
 use crate::expected_score;
 use crate::response::{ResponseSink, critique_id};
 use critic_engine::{ChoiceRequest, EngineError, Generator, RequestControl};
-use critic_text::Prompts;
+use critic_text::{Prompts, ScoreScale};
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
@@ -48,7 +48,7 @@ pub(super) fn rank(
             requests.push(ChoiceRequest {
                 id: critique_id(critique),
                 conversation: prompts.meta_judge(&response.pair.prompt, text, &critique.text),
-                choices: prompts.score_choices(),
+                choices: prompts.meta_choices(),
                 control: RequestControl::default(),
             });
             asked.push((r, c));
@@ -64,13 +64,14 @@ pub(super) fn rank(
         }
         let response = &responses[r];
         let complete = std::mem::take(&mut answers[r]).into_iter().flatten().collect();
-        sink(response.place, response.side, ranked(response, complete, keep))
+        sink(response.place, response.side, ranked(response, &prompts.meta_scale(), complete, keep))
     });
 }
 
 /// The best `keep` of one response's survivors, given the answer about each.
 fn ranked(
     response: &Survivors<'_>,
+    scale: &ScoreScale,
     answers: Vec<Answer>,
     keep: usize,
 ) -> Result<Refined, EngineError> {
@@ -79,7 +80,7 @@ fn ranked(
     for (critique, answer) in response.critiques.iter().zip(answers) {
         let score = match answer {
             Ok(log_probs) => {
-                let score = expected_score(&log_probs);
+                let score = expected_score(&log_probs, scale);
                 if score.is_none() {
                     refined.report.drop("no meta-score", critique_id(critique));
                 }

@@ -1,7 +1,9 @@
 use super::*;
 use crate::testing::{Backwards, candidate, certain, pair, sampling};
+use critic_engine::Completion;
 use critic_engine::scripted::Scripted;
-use critic_types::{Conversation, Provenance, Role};
+use critic_text::ScoreScale;
+use critic_types::{Conversation, CritiqueScores, FinishReason, Provenance, Role};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -195,10 +197,44 @@ fn empty_summaries_are_left_out_and_counted() {
 }
 
 #[test]
+fn a_summary_that_contradicts_the_verdict_of_its_sources_is_left_out() {
+    let judging = |index: usize, verdict: Option<f64>| Candidate {
+        scores: CritiqueScores { verdict, ..CritiqueScores::default() },
+        ..candidate("a", Side::Chosen, index, None)
+    };
+    let pair = pair("a");
+    let kept_of = |sources: [Option<f64>; 2]| {
+        let sources = [judging(0, sources[0]), judging(1, sources[1])];
+        let response = Survivors {
+            place: 0,
+            pair: &pair,
+            side: Side::Chosen,
+            critiques: sources.iter().collect(),
+        };
+        let draft = |odds: [f64; 2]| Completion {
+            text: "Right.".to_owned(),
+            finish_reason: FinishReason::Stop,
+            n_tokens: 2,
+            probes: vec![Vec::new(), odds.to_vec()],
+            log_probs: vec![],
+            n_dropped_turns: 0,
+        };
+        let drafts = vec![draft([-0.1, -2.0]), draft([-2.0, -0.1]), draft([f64::NAN, 0.0])];
+        let refined = summarize::summarized(&response, &ScoreScale::default(), drafts, true);
+        let dropped = refined.report.dropped.get("contradicts its sources").copied();
+        (indices(&refined), dropped.unwrap_or(0))
+    };
+    assert_eq!(kept_of([Some(2.0), Some(-1.0)]), (vec![0, 2], 1));
+    assert_eq!(kept_of([Some(-2.0), None]), (vec![1, 2], 1));
+    assert_eq!(kept_of([None, None]), (vec![0, 1, 2], 0));
+}
+
+#[test]
 fn cut_summaries_are_left_out_unless_kept() {
-    let completion = critic_engine::Completion {
+    let scale = ScoreScale::default();
+    let completion = Completion {
         text: "Half a".into(),
-        finish_reason: critic_types::FinishReason::Length,
+        finish_reason: FinishReason::Length,
         n_tokens: 2,
         probes: vec![],
         log_probs: vec![],
@@ -206,10 +242,10 @@ fn cut_summaries_are_left_out_unless_kept() {
     };
     let pair = pair("a");
     let response = Survivors { place: 0, pair: &pair, side: Side::Chosen, critiques: vec![] };
-    let refined = summarize::summarized(&response, vec![completion.clone()], false);
+    let refined = summarize::summarized(&response, &scale, vec![completion.clone()], false);
     assert_eq!(refined.report.dropped["cut by the token limit"], 1);
     assert!(refined.critiques.is_empty());
-    assert_eq!(summarize::summarized(&response, vec![completion], true).critiques.len(), 1);
+    assert_eq!(summarize::summarized(&response, &scale, vec![completion], true).critiques.len(), 1);
 }
 
 #[test]
