@@ -6,7 +6,8 @@ use critic_types::Conversation;
 pub struct ChoiceRequest {
     /// Names the request in errors.
     pub id: String,
-    /// Ends with a user turn; the choices stand at the start of the assistant's next turn.
+    /// Ends with a user turn, and the choices stand at the start of the assistant's next turn; or with a
+    /// turn of the assistant that is not finished, and they go on from there.
     pub conversation: Conversation,
     /// The possible answers.
     pub choices: Vec<String>,

@@ -129,8 +129,11 @@ impl Request for ChoiceRequest {
 
     fn prepare(&self, preparer: &Preparer<'_>) -> Result<Job, EngineErrorKind> {
         preparer.fit(&self.conversation, self.control.overflow, |conversation| {
-            let rendered = preparer.renderer.render(conversation, Ending::GenerationPrompt);
-            let mut prompt = rendered.map_err(render)?.tokens;
+            let ending = match conversation.messages().last() {
+                Some(turn) if turn.role == Role::Assistant => Ending::Open,
+                _ => Ending::GenerationPrompt,
+            };
+            let mut prompt = preparer.renderer.render(conversation, ending).map_err(render)?.tokens;
             // The choices' first tokens are read after the prompt's last one, which leads the tail.
             let lead = prompt.split_off(prompt.len().saturating_sub(1));
             if prompt.is_empty() {

@@ -11,8 +11,9 @@ pub(crate) type Likeliest = Option<Vec<(String, f64)>>;
 /// ln P of every choice, from the likeliest next tokens that `ask` gives after some text.
 ///
 /// P of a choice is the sum over tokens that begin with it, blanks before it aside, and over likely
-/// tokens that are its beginning times P of the rest after them (one token deep). A choice that no such
-/// token leads to gets −∞: it is less likely than the last token that the server names.
+/// tokens that are its beginning times P of the rest after them: as many tokens deep as the choice goes
+/// on, after a token of blanks alone one. A choice that no such token leads to gets −∞: it is less likely
+/// than the last token that the server names.
 ///
 /// Nothing where the place cannot be reached, or where more than a tenth of the probability leads on to
 /// places that cannot.
@@ -24,7 +25,7 @@ pub(crate) fn choice_log_probs<E>(
     ask: &mut dyn FnMut(&str) -> Result<Likeliest, E>,
 ) -> Result<Option<Vec<f64>>, E> {
     let Some(first) = ask("")? else { return Ok(None) };
-    let mut asked: HashMap<&str, Likeliest> = HashMap::new();
+    let mut asked: HashMap<String, Likeliest> = HashMap::new();
     let mut log_probs = Vec::with_capacity(choices.len());
     for choice in choices {
         let choice = choice.trim();
@@ -37,17 +38,7 @@ pub(crate) fn choice_log_probs<E>(
                 && !token.is_empty()
                 && log_prob.exp() >= WORTH_FOLLOWING
             {
-                if !asked.contains_key(token.as_str()) {
-                    asked.insert(token, ask(token)?);
-                }
-                let next = asked[token.as_str()].iter().flatten();
-                let begins = |next: &str| match bare {
-                    "" => next.trim_start().starts_with(rest),
-                    _ => next.starts_with(rest),
-                };
-                let following: f64 =
-                    next.filter(|(next, _)| begins(next)).map(|(_, p)| p.exp()).sum();
-                p += log_prob.exp() * following;
+                p += log_prob.exp() * following(token, rest, bare.is_empty(), &mut asked, ask)?;
             }
         }
         log_probs.push(p.ln());
@@ -58,6 +49,34 @@ pub(crate) fn choice_log_probs<E>(
         .map(|(_, log_prob)| log_prob.exp())
         .sum();
     Ok((unfollowed <= MOST_UNFOLLOWED).then_some(log_probs))
+}
+
+/// P of `rest` after the text `after`.
+fn following<E>(
+    after: &str,
+    rest: &str,
+    is_blank: bool,
+    asked: &mut HashMap<String, Likeliest>,
+    ask: &mut dyn FnMut(&str) -> Result<Likeliest, E>,
+) -> Result<f64, E> {
+    if !asked.contains_key(after) {
+        asked.insert(after.to_owned(), ask(after)?);
+    }
+    let next = asked[after].clone().unwrap_or_default();
+    let mut p = 0.0;
+    for (token, log_prob) in &next {
+        let begun = if is_blank { token.trim_start() } else { token.as_str() };
+        if begun.starts_with(rest) {
+            p += log_prob.exp();
+        } else if let Some(rest) = rest.strip_prefix(token.as_str())
+            && !is_blank
+            && !token.is_empty()
+            && log_prob.exp() >= WORTH_FOLLOWING
+        {
+            p += log_prob.exp() * following(&format!("{after}{token}"), rest, false, asked, ask)?;
+        }
+    }
+    Ok(p)
 }
 
 #[cfg(test)]
@@ -85,6 +104,28 @@ mod tests {
         assert_eq!(asked, ["", " 1"]);
         for (got, expected) in p.iter().zip([0.5, 0.25, 0.25, 0.0]) {
             assert!((got - expected).abs() < 1e-12, "{p:?}");
+        }
+    }
+
+    #[test]
+    fn a_choice_of_many_tokens_is_followed_to_its_end() {
+        let choices = ["partly right", "partly wrong", "poor"].map(str::to_owned);
+        let mut asked = Vec::new();
+        let log_probs = choice_log_probs::<()>(&choices, &mut |after| {
+            asked.push(after.to_owned());
+            Ok(match after {
+                "" => likeliest(&[(" part", 0.8), (" poor", 0.1)]),
+                " part" => likeliest(&[("ly", 0.5), ("ial", 0.5)]),
+                " partly" => likeliest(&[(" right", 0.75), (" wr", 0.25)]),
+                " partly wr" => likeliest(&[("ong", 1.0)]),
+                other => panic!("{other} is no beginning of a choice"),
+            })
+        })
+        .unwrap()
+        .unwrap();
+        assert_eq!(asked, ["", " part", " partly", " partly wr"]);
+        for (got, expected) in log_probs.iter().zip([0.3f64, 0.1, 0.1]) {
+            assert!((got.exp() - expected).abs() < 1e-12, "{log_probs:?}");
         }
     }
 

@@ -1,5 +1,5 @@
 use crate::endpoints::{Ended, Endpoints};
-use crate::failure::{Failure, failure, shortened};
+use crate::failure::{Failure, WaysOut, failure, shortened};
 use crate::journal::{Journal, address};
 use crate::key::ApiKey;
 use crate::limits::PerMinute;
@@ -25,6 +25,17 @@ const TICK: Duration = Duration::from_millis(50);
 /// The longest body that is read.
 const MAX_BODY: u64 = 64 << 20;
 
+/// What is sent.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// Below an endpoint.
+    pub(crate) path: &'static str,
+    /// The body.
+    pub(crate) text: String,
+    /// What it counts against the tokens of a minute.
+    pub(crate) units: f64,
+}
+
 /// Sends calls: limits, servers, tries again.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -33,6 +44,7 @@ pub(crate) struct Client {
     endpoints: Endpoints,
     /// Where answers are asked for, below an endpoint.
     path: &'static str,
+    ways_out: &'static WaysOut,
     journal: Option<Journal>,
     requests: PerMinute,
     tokens: PerMinute,
@@ -47,6 +59,7 @@ impl Client {
     pub(crate) fn new(
         settings: &RemoteSettings,
         replies: Option<&Path>,
+        ways_out: &'static WaysOut,
     ) -> Result<Self, RemoteError> {
         settings.validate()?;
         let key = ApiKey::from_env(&settings.api_key_env)?;
@@ -79,6 +92,7 @@ impl Client {
             key,
             endpoints: Endpoints::new(&settings.endpoints),
             path,
+            ways_out,
             journal,
             requests: PerMinute::new(settings.requests_per_minute),
             tokens: PerMinute::new(settings.tokens_per_minute),
@@ -89,11 +103,7 @@ impl Client {
         })
     }
 
-    /// The reply to a call: the kept one, or the one that sending it gives. It is tried until it works,
-    /// cannot work, or was tried often enough.
-    ///
-    /// Pauses have full jitter: uniform between 0 and a bound that doubles from half a second, after
-    /// what the server asks for.
+    /// The reply to a call for answers: the kept one, or the one that [`exchange`](Self::exchange) gives.
     pub(crate) fn call(
         &self,
         body: &Map<String, Value>,
@@ -109,22 +119,42 @@ impl Client {
         }
         let number = |field: &str| body.get(field).and_then(Value::as_u64);
         let n_new = number("max_tokens").or(number("max_completion_tokens")).unwrap_or(0);
-        let units = text.len() as f64 / 4.0 + (n_new * number("n").unwrap_or(1)) as f64;
+        let calling = Call {
+            path: self.path,
+            units: text.len() as f64 / 4.0 + (n_new * number("n").unwrap_or(1)) as f64,
+            text,
+        };
+        let reading = |body: &str| read(body, keeps_log_probs);
+        let reply = self.exchange(&calling, &reading, control, jitter, stopped)?;
+        reply.count(&self.counters);
+        if let Some(journal) = &self.journal {
+            let kept = journal.put(call, &reply);
+            kept.map_err(|error| Failure::Everything(error.to_string()))?;
+        }
+        Ok(reply)
+    }
+
+    /// What `read` makes of the body that a call gets. It is tried until it works, cannot work, or was
+    /// tried often enough.
+    ///
+    /// Pauses have full jitter: uniform between 0 and a bound that doubles from half a second, after
+    /// what the server asks for.
+    pub(crate) fn exchange<T>(
+        &self,
+        call: &Call,
+        read: &dyn Fn(&str) -> Result<T, Failure>,
+        control: &RequestControl,
+        jitter: &SeedTree,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<T, Failure> {
         let mut attempt = 0;
         loop {
             let now = Instant::now();
-            let start = self.requests.take(1.0, now).max(self.tokens.take(units, now));
+            let start = self.requests.take(1.0, now).max(self.tokens.take(call.units, now));
             wait_until(start.max(self.endpoints.opens(now)), control, stopped)?;
             self.counters.calls.fetch_add(1, Relaxed);
-            let reason = match self.once(&text, keeps_log_probs, control) {
-                Ok(reply) => {
-                    reply.count(&self.counters);
-                    if let Some(journal) = &self.journal {
-                        let kept = journal.put(call, &reply);
-                        kept.map_err(|error| Failure::Everything(error.to_string()))?;
-                    }
-                    return Ok(reply);
-                }
+            let reason = match self.once(call, read, control) {
+                Ok(reply) => return Ok(reply),
                 Err(Failure::Again { reason, .. }) => reason,
                 Err(failure) => return Err(failure),
             };
@@ -135,7 +165,8 @@ impl Client {
             let opens = self.endpoints.opens(now);
             if opens > now + self.max_backoff {
                 return Err(Failure::again(format!(
-                    "{reason}; the server asks to wait longer than critic.max_backoff allows"
+                    "{reason}; the server asks to wait longer than {} allows",
+                    self.ways_out.pause
                 )));
             }
             let bound = (0.5 * 2f64.powi(attempt.min(20).cast_signed()))
@@ -147,19 +178,20 @@ impl Client {
         }
     }
 
-    fn once(
+    fn once<T>(
         &self,
-        text: &str,
-        keeps_log_probs: bool,
+        call: &Call,
+        read: &dyn Fn(&str) -> Result<T, Failure>,
         control: &RequestControl,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<T, Failure> {
         let now = Instant::now();
         let left = control.deadline.map(|deadline| deadline.saturating_duration_since(now));
         let timeout = left.map_or(self.total_timeout, |left| left.min(self.total_timeout));
         let (place, base) = self.endpoints.begin(now);
-        let result = self.post(&format!("{base}/{}", self.path), text, timeout);
-        let result = result
-            .and_then(|body| read(&body, keeps_log_probs).map_err(|failure| self.clean(failure)));
+        let response = self.post(&format!("{base}/{}", call.path), &call.text, timeout);
+        let result = self
+            .body_of(response)
+            .and_then(|body| read(&body).map_err(|failure| self.clean(failure)));
         let ended = match &result {
             Err(Failure::Again { after, .. }) => Ended::Failed { closed: *after },
             _ => Ended::Well,
@@ -169,7 +201,20 @@ impl Client {
         if result.is_err() && passed { Err(Failure::Deadline) } else { result }
     }
 
-    fn post(&self, url: &str, text: &str, timeout: Duration) -> Result<String, Failure> {
+    /// The status and the body of a call that is sent once, whatever the status means.
+    pub(crate) fn look(&self, path: &str, text: &str) -> Result<(u16, String), Failure> {
+        let (place, base) = self.endpoints.begin(Instant::now());
+        self.counters.calls.fetch_add(1, Relaxed);
+        let response = self.post(&format!("{base}/{path}"), text, self.total_timeout);
+        let found = response.map_err(|error| self.broken(&error)).and_then(|mut response| {
+            let status = response.status().as_u16();
+            Ok((status, self.key.redact(&self.text_of(&mut response)?)))
+        });
+        self.endpoints.end(place, Ended::Well, Instant::now());
+        found
+    }
+
+    fn post(&self, url: &str, text: &str, timeout: Duration) -> Result<Response<Body>, Error> {
         let mut request = self
             .agent
             .post(url)
@@ -178,8 +223,7 @@ impl Client {
         if let Some(header) = self.key.header() {
             request = request.header("Authorization", header);
         }
-        let request = request.config().timeout_global(Some(timeout)).build();
-        self.body_of(request.send(text))
+        request.config().timeout_global(Some(timeout)).build().send(text)
     }
 
     /// What the first server has under `path`.
@@ -204,12 +248,17 @@ impl Client {
             .get("retry-after")
             .and_then(|value| value.to_str().ok())
             .and_then(|value| retry_after(value, wall_clock()));
-        let body =
-            response.body_mut().with_config().limit(MAX_BODY).lossy_utf8(true).read_to_string();
+        let body = self.text_of(&mut response);
         if status == 200 {
-            return body.map_err(|error| self.broken(&error));
+            return body;
         }
-        Err(failure(status, after, &self.key.redact(&body.unwrap_or_default())))
+        let said = self.key.redact(&body.unwrap_or_default());
+        Err(failure(status, after, &said, self.ways_out))
+    }
+
+    fn text_of(&self, response: &mut Response<Body>) -> Result<String, Failure> {
+        let body = response.body_mut().with_config().limit(MAX_BODY).lossy_utf8(true);
+        body.read_to_string().map_err(|error| self.broken(&error))
     }
 
     fn clean(&self, failure: Failure) -> Failure {
@@ -228,22 +277,20 @@ impl Client {
         let is_distrusted = matches!(error, Error::Io(error) if error.kind() == ErrorKind::InvalidData)
             && said.contains("certificate");
         match error {
-            _ if is_distrusted => Failure::Everything(insecure(&said)),
+            _ if is_distrusted => Failure::Everything(self.insecure(&said)),
             Error::Tls(_) | Error::Pem(_) | Error::Rustls(_) => {
-                Failure::Everything(insecure(&said))
+                Failure::Everything(self.insecure(&said))
             }
-            Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl => Failure::Everything(
-                format!("{said}; check critic.endpoints and the environment's proxies"),
-            ),
+            Error::BadUri(_) | Error::Http(_) | Error::InvalidProxyUrl => {
+                Failure::Everything(format!("{said}; {}", self.ways_out.url))
+            }
             _ => Failure::again(format!("no whole reply: {said}")),
         }
     }
-}
 
-fn insecure(said: &str) -> String {
-    format!(
-        "no secure connection: {said}; name the server's certificate authority in critic.ca_file"
-    )
+    fn insecure(&self, said: &str) -> String {
+        format!("no secure connection: {said}; {}", self.ways_out.certificates)
+    }
 }
 
 /// What `Retry-After` dates are held against.

@@ -1,7 +1,7 @@
 use crate::choices::choice_log_probs;
 use crate::client::Client;
 use crate::dispatch::{Item, dispatch};
-use crate::failure::Failure;
+use crate::failure::{Failure, WRITING};
 use crate::wire::{Answer, Input, Reply, body};
 use crate::{Api, RemoteError, RemoteSettings, Usage};
 use critic_engine::{
@@ -67,7 +67,7 @@ impl RemoteEngine {
         if settings.api == Api::Completions && render.is_none() {
             return Err(RemoteError::NoRenderer);
         }
-        let client = Client::new(&settings, replies)?;
+        let client = Client::new(&settings, replies, &WRITING)?;
         let at_once = AtomicUsize::new(usize::MAX);
         Ok(Self(Arc::new(Shared { settings, client, render, at_once })))
     }
@@ -136,7 +136,8 @@ impl Generator for RemoteEngine {
             let ChoiceRequest { conversation, choices, id, control } = &open[i];
             let seed = SeedTree::new(0).child(id);
             let calls = Calls { shared: &shared, control, seed, stopped };
-            match calls.choose(conversation, "", choices)? {
+            let (asked, begun) = unfinished(conversation);
+            match calls.choose(&asked, &begun, choices)? {
                 Some(log_probs) => Ok(log_probs),
                 None => Err(Failure::Item(
                     "the choices lead on to tokens after others, which a server that does not continue answers cannot tell the probability of"
@@ -330,6 +331,17 @@ impl Calls<'_> {
             let top = token.and_then(|tokens| tokens.into_iter().next()).map(|token| token.top);
             top.filter(|top| !top.is_empty()).map(Some).ok_or_else(no_log_probs)
         })
+    }
+}
+
+/// A conversation up to the assistant's turn that it ends with, and what that turn says so far. A blank at
+/// its end belongs to the token after it.
+fn unfinished(conversation: &Conversation) -> (Conversation, String) {
+    match conversation.messages() {
+        [before @ .., last] if last.role == Role::Assistant => {
+            (Conversation(before.to_vec()), last.content.trim_end().to_owned())
+        }
+        _ => (conversation.clone(), String::new()),
     }
 }
 

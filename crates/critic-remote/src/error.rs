@@ -13,9 +13,19 @@ pub enum RemoteError {
         /// What it must be.
         rule: &'static str,
     },
+    /// A setting of a reward server is out of its range.
+    #[error("the reward server's {field} is {value}; it must be {rule}")]
+    RewardServer {
+        /// The setting.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must be.
+        rule: &'static str,
+    },
     /// The environment holds no key.
     #[error(
-        "the environment variable `{variable}` holds no API key; export it, or leave critic.api_key_env empty for a server without keys"
+        "the environment variable `{variable}` holds no API key; export it, or name no variable (critic.api_key_env) for a server without keys"
     )]
     NoKey {
         /// The variable.

@@ -19,7 +19,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(what: &'static str, is_well: bool, found: impl Into<String>) -> Self {
+    pub(crate) fn new(what: &'static str, is_well: bool, found: impl Into<String>) -> Self {
         Self { is_well, what, found: found.into() }
     }
 }

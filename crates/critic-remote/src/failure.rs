@@ -31,6 +31,43 @@ impl Failure {
     }
 }
 
+/// What a user changes where a call of some kind fails.
+#[derive(Debug)]
+pub(crate) struct WaysOut {
+    /// The server refuses the key.
+    pub(crate) key: &'static str,
+    /// The server has nothing at this place.
+    pub(crate) place: &'static str,
+    /// The server answers with another address.
+    pub(crate) address: &'static str,
+    /// The server's certificate is not trusted.
+    pub(crate) certificates: &'static str,
+    /// The address cannot be used.
+    pub(crate) url: &'static str,
+    /// What bounds a pause.
+    pub(crate) pause: &'static str,
+}
+
+/// For servers that write.
+pub(crate) const WRITING: WaysOut = WaysOut {
+    key: "check the key in the variable that critic.api_key_env names",
+    place: "check critic.endpoints (with its /v1) and critic.model",
+    address: "give the final address in critic.endpoints",
+    certificates: "name the server's certificate authority in critic.ca_file",
+    url: "check critic.endpoints and the environment's proxies",
+    pause: "critic.max_backoff",
+};
+
+/// For reward servers.
+pub(crate) const REWARDS: WaysOut = WaysOut {
+    key: "check the key in the environment variable that is named for the reward server",
+    place: "check the reward server's address, its API and the model's name",
+    address: "give the reward server's final address",
+    certificates: "name the server's certificate authority in the environment variable SSL_CERT_FILE",
+    url: "check the reward server's address and the environment's proxies",
+    pause: "the longest pause",
+};
+
 /// What a server says about an error: `{"error": {...}}`, `{"error": "..."}`, or flat.
 struct Envelope {
     message: String,
@@ -89,7 +126,12 @@ const OPTIONAL_FIELDS: [(&str, &str); 11] = [
 ];
 
 /// What a reply that is no success means.
-pub(crate) fn failure(status: u16, after: Option<Duration>, body: &str) -> Failure {
+pub(crate) fn failure(
+    status: u16,
+    after: Option<Duration>,
+    body: &str,
+    ways_out: &WaysOut,
+) -> Failure {
     let Envelope { message, kind } = Envelope::read(body);
     let said = format!("the server answered {status}: {message}");
     let lower = format!("{kind} {message}").to_lowercase();
@@ -99,15 +141,11 @@ pub(crate) fn failure(status: u16, after: Option<Duration>, body: &str) -> Failu
     }
     match status {
         408 | 409 | 425 | 429 | 500 | 502 | 503 | 504 => Failure::Again { reason: said, after },
-        401 | 403 => Failure::Everything(format!(
-            "{said}; check the key in the variable that critic.api_key_env names"
-        )),
-        404 | 405 => Failure::Everything(format!(
-            "{said}; check critic.endpoints (with its /v1) and critic.model"
-        )),
-        300..=399 => Failure::Everything(format!(
-            "{said}; redirects are not followed: give the final address in critic.endpoints"
-        )),
+        401 | 403 => Failure::Everything(format!("{said}; {}", ways_out.key)),
+        404 | 405 => Failure::Everything(format!("{said}; {}", ways_out.place)),
+        300..=399 => {
+            Failure::Everything(format!("{said}; redirects are not followed: {}", ways_out.address))
+        }
         400 | 422
             if any(&[
                 "context length",
@@ -154,24 +192,30 @@ mod tests {
         let nested = r#"{"error":{"message":"maximum context length is 5","type":"BadRequestError","param":null,"code":400}}"#;
         let flat = r#"{"object":"error","message":"maximum context length is 5","type":"BadRequestError","param":null,"code":400}"#;
         let expected = Failure::Item("the server answered 400: maximum context length is 5; shorten the prompt or lower max_new_tokens".into());
-        assert_eq!(failure(400, None, nested), expected);
-        assert_eq!(failure(400, None, flat), expected);
-        let bare = failure(500, None, r#"{"error":"out of memory"}"#);
+        assert_eq!(failure(400, None, nested, &WRITING), expected);
+        assert_eq!(failure(400, None, flat, &WRITING), expected);
+        let bare = failure(500, None, r#"{"error":"out of memory"}"#, &WRITING);
         assert_eq!(bare, Failure::again("the server answered 500: out of memory"));
     }
 
     #[test]
     fn what_cannot_work_is_not_tried_again() {
         let quota = r#"{"error":{"message":"pay","code":"insufficient_quota"}}"#;
-        assert!(matches!(failure(429, None, quota), Failure::Everything(_)));
+        assert!(matches!(failure(429, None, quota, &WRITING), Failure::Everything(_)));
         for status in [401, 403, 404, 307] {
-            assert!(matches!(failure(status, None, "{}"), Failure::Everything(_)), "{status}");
+            assert!(
+                matches!(failure(status, None, "{}", &WRITING), Failure::Everything(_)),
+                "{status}"
+            );
         }
         for status in [408, 409, 425, 429, 500, 502, 503, 504] {
-            assert!(matches!(failure(status, None, "<html>"), Failure::Again { .. }), "{status}");
+            assert!(
+                matches!(failure(status, None, "<html>", &WRITING), Failure::Again { .. }),
+                "{status}"
+            );
         }
         let unknown = r#"{"error":{"message":"Unrecognized request argument supplied: min_p"}}"#;
-        let Failure::Everything(message) = failure(400, None, unknown) else { panic!() };
+        let Failure::Everything(message) = failure(400, None, unknown, &WRITING) else { panic!() };
         assert!(message.contains("change the setting min_p"), "{message}");
     }
 }

@@ -7,6 +7,9 @@
 //! its request is finished, and every reply can be kept in a file before anything is made of it, so that
 //! a call that was answered is never sent again. Limits, servers, pauses and tries again bear on when an answer comes, never
 //! on what is asked.
+//!
+//! [`RewardServer`] is a [`Scorer`](critic_engine::Scorer) on the reward models of others, over the same
+//! calls: OpenRLHF's, vLLM's, SGLang's, and any server of [`RewardApi::Rewards`].
 
 mod choices;
 mod client;
@@ -20,6 +23,8 @@ mod journal;
 mod key;
 mod limits;
 mod retry_after;
+mod reward_api;
+mod reward_server;
 mod settings;
 mod trust;
 mod usage;
@@ -28,5 +33,7 @@ mod wire;
 pub use engine::{RemoteEngine, Render};
 pub use error::RemoteError;
 pub use examine::{Finding, examine};
+pub use reward_api::RewardApi;
+pub use reward_server::{RewardServer, RewardSettings, RewardTemplate};
 pub use settings::{Api, RemoteSettings};
 pub use usage::Usage;

@@ -394,3 +394,20 @@ fn an_end_of_turn_token_that_the_model_lacks_is_an_error() {
     let error = LocalEngine::new(decoder, None, renderer, Prompts::builtin(), WIDE).unwrap_err();
     assert!(matches!(error, LocalError::NoEndOfTurn { id: 5000, vocab_size: 512 }), "{error}");
 }
+
+#[test]
+fn a_choice_goes_on_with_an_assistant_turn_that_is_not_finished() {
+    let asked = Conversation::from_user("Say something");
+    let request = |id: &str, conversation: Conversation, choices: &[&str]| ChoiceRequest {
+        id: id.to_owned(),
+        conversation,
+        choices: choices.iter().map(|choice| (*choice).to_owned()).collect(),
+        control: RequestControl::default(),
+    };
+    let begun = asked.clone().with(Role::Assistant, "Yes");
+    let requests = [request("whole", asked, &["Yes", "Yes."]), request("begun", begun, &["."])];
+    let results = collect(2, |sink| engine(&WIDE).choose(&requests, sink));
+    let [whole, rest] = <[Vec<f64>; 2]>::try_from(crate::common::all(results)).unwrap();
+    // ln P of both words less ln P of the first is ln P of the second after it.
+    assert!((whole[1] - whole[0] - rest[0]).abs() < 1e-6, "{whole:?} {rest:?}");
+}

@@ -13,7 +13,10 @@ const TURN_MARKERS: [&str; 4] = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<
 /// The template stands in `chat_template.jinja`, else in `chat_template.json`, else in
 /// `tokenizer_config.json`, as in transformers. EOS is the token that `tokenizer_config.json` names, else
 /// the first of `generation_config.json`, else the first of `config.json`.
-pub(crate) fn read_renderer(folder: &Path) -> Result<Renderer, ModelError> {
+///
+/// # Errors
+/// [`ModelError`] when a file is missing or cannot be used.
+pub fn read_renderer(folder: &Path) -> Result<Renderer, ModelError> {
     let text = |file: &str, error: TextError| text_error(&folder.join(file), error);
     let tokenizer_json = read(folder, "tokenizer.json")?.ok_or_else(|| {
         ModelError::MissingFile { folder: folder.to_owned(), file: "tokenizer.json".to_owned() }

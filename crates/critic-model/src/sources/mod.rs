@@ -32,6 +32,7 @@ mod testing;
 
 pub use cache::Cache;
 pub use catalogue::{Catalogue, CatalogueEntry, Source, catalogue};
+pub use conversation_files::read_renderer;
 pub use export::write_hf_folder;
 pub use fetch::{Fetched, fetch, load_path};
 pub use folder::load_folder;
