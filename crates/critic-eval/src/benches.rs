@@ -19,13 +19,17 @@ mod registry;
 mod reward_bench;
 mod reward_bench_2;
 mod rm_bench;
+mod verdicts;
 
 pub use best_of_n::{BestOfNPoint, BestOfNRow, BestOfNScore, Candidate, best_of_n};
 pub use critic_bench::{
     CorrectionGain, CorrectionRow, CorrectionScore, CritiqueF1, CritiqueScore, CritiqueVerdict,
     correction_gain, critique_f1,
 };
-pub use cross_eval::{CrossEvalGroup, CrossEvalRow, CrossEvalScore, cross_eval};
+pub use cross_eval::{
+    CrossEvalGroup, CrossEvalIntervals, CrossEvalRow, CrossEvalScore, cross_eval,
+    cross_eval_intervals,
+};
 pub use judge_bench::{
     Decision, JudgeBenchRow, JudgeBenchScore, OneGameScore, TiedRewards, TwoGamesScore,
     decision_of_rewards, judge_bench_one_game, judge_bench_two_games,
@@ -45,6 +49,7 @@ pub use reward_bench_2::{
     DomainScore, RewardBench2Row, RewardBench2Score, TiesScore, reward_bench_2,
 };
 pub use rm_bench::{RmBenchDomain, RmBenchRow, RmBenchScore, SixScores, rm_bench};
+pub use verdicts::{ScoredTruth, f1_interval, fitted_verdicts, right_above_wrong, verdicts_at};
 
 use crate::EvalError;
 use std::collections::BTreeSet;

@@ -17,7 +17,7 @@ pub enum Readout {
         /// Critiques, at least 1.
         m: usize,
     },
-    /// Mean of the expected scores of those of the first m that have one; only an order, 1–10.
+    /// Mean of the expected scores of those of the first m that have one; only an order, in points of the scale.
     ExpectedScore {
         /// Critiques, at least 1.
         m: usize,

@@ -9,7 +9,7 @@ pub struct SampledCritique {
     pub text: String,
     /// The reward after it, log-odds.
     pub reward: f64,
-    /// The expectation of its score under the model's own distribution, 1–10; absent when not read.
+    /// The expectation of its score under the model's own distribution, in points of its scale; absent when not read.
     pub expected_score: Option<f64>,
     /// What the meta-judge gives it; absent when it was not asked or could not be read.
     pub meta_score: Option<f64>,

@@ -1,7 +1,7 @@
 use super::{finite, unique};
 use crate::{Accuracy, EvalError};
 use critic_stats::correlation::{kendall_tau_b, pearson, spearman};
-use critic_stats::{StatsError, TieRule};
+use critic_stats::{Bootstrap, Interval, StatsError, TieRule, bootstrap_statistic};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -114,9 +114,83 @@ fn group(rows: &[&CrossEvalRow]) -> Result<CrossEvalGroup, EvalError> {
     })
 }
 
+/// Bootstrap intervals of the overall correlations, drawing prompts with all their responses; absent where
+/// a draw may have no correlation.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct CrossEvalIntervals {
+    /// Of Pearson's correlation.
+    pub pearson: Option<Interval>,
+    /// Of Spearman's.
+    pub spearman: Option<Interval>,
+    /// Of Kendall's τ-b.
+    pub kendall_tau_b: Option<Interval>,
+}
+
+/// The intervals of [`cross_eval`]'s overall correlations.
+pub fn cross_eval_intervals(rows: &[CrossEvalRow], bootstrap: &Bootstrap) -> CrossEvalIntervals {
+    let scored: Vec<(&str, f64, f64)> = rows
+        .iter()
+        .filter_map(|row| {
+            let rating = row.ratings.iter().sum::<f64>() / row.ratings.len() as f64;
+            Some((row.prompt_id.as_str(), row.score?, rating))
+        })
+        .collect();
+    let mut members: BTreeMap<&str, Vec<(f64, f64)>> = BTreeMap::new();
+    for &(prompt, score, rating) in &scored {
+        members.entry(prompt).or_default().push((score, rating));
+    }
+    let members: Vec<Vec<(f64, f64)>> = members.into_values().collect();
+    let interval = |measure: fn(&[f64], &[f64]) -> Result<f64, StatsError>| {
+        bootstrap_statistic(members.len(), bootstrap, |drawn| {
+            let points = drawn.iter().flat_map(|&prompt| &members[prompt]).copied();
+            let (scores, ratings): (Vec<f64>, Vec<f64>) = points.unzip();
+            measure(&scores, &ratings).unwrap_or(f64::NAN)
+        })
+        .ok()
+    };
+    CrossEvalIntervals {
+        pearson: interval(pearson),
+        spearman: interval(spearman),
+        kendall_tau_b: interval(kendall_tau_b),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use critic_types::SeedTree;
+
+    #[test]
+    fn intervals_hold_the_correlation_and_draw_whole_prompts() {
+        let bootstrap = Bootstrap { n_resamples: 500, ..Bootstrap::new(SeedTree::new(0)) };
+        let rows: Vec<CrossEvalRow> = (0..90)
+            .map(|i| {
+                let rating = f64::from(1 + (i * 7) % 5);
+                let score = rating + f64::from((i * 13) % 11) / 3.0;
+                row(i as usize, &format!("{}", i / 3), &[rating], Some(score))
+            })
+            .collect();
+        let found = cross_eval(&rows).unwrap().overall;
+        let intervals = cross_eval_intervals(&rows, &bootstrap);
+        for (value, interval) in [
+            (found.pearson, intervals.pearson),
+            (found.spearman, intervals.spearman),
+            (found.kendall_tau_b, intervals.kendall_tau_b),
+        ] {
+            let (value, interval) = (value.unwrap(), interval.unwrap());
+            assert!(interval.low < value && value < interval.high, "{value} {interval:?}");
+        }
+        assert_eq!(
+            cross_eval_intervals(&rows[..3], &bootstrap).pearson.map(|i| i.low),
+            found_of(&rows[..3])
+        );
+        assert_eq!(cross_eval_intervals(&[], &bootstrap).pearson, None);
+    }
+
+    /// One prompt is drawn whole each time, so its own correlation is the interval's end.
+    fn found_of(rows: &[CrossEvalRow]) -> Option<f64> {
+        cross_eval(rows).unwrap().overall.pearson
+    }
 
     fn row(id: usize, prompt: &str, ratings: &[f64], score: Option<f64>) -> CrossEvalRow {
         CrossEvalRow {

@@ -221,7 +221,7 @@ fn stretched(rewards: &[f64]) -> Vec<f64> {
 }
 
 /// (concordant + ½ tied) of all pairs of a right and a wrong response.
-fn rank_auc(mut points: Vec<(f64, bool)>) -> Option<f64> {
+pub(super) fn rank_auc(mut points: Vec<(f64, bool)>) -> Option<f64> {
     points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
     let (mut wrong_below, mut credit, mut n_right) = (0.0, 0.0, 0.0);
     for equals in points.chunk_by(|a, b| a.0 == b.0) {

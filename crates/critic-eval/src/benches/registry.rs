@@ -236,6 +236,43 @@ pub const BENCHES: &[Bench] = &[
         "4,200 responses with two human ratings each, 14 capabilities",
     ),
     bench(
+        "mr-gsm8k-part",
+        "MR-GSM8K, 412 wrong and 412 gold solutions",
+        Arithmetic::CriticBench,
+        file("mr_gsm8k"),
+        Counts::Known(&[("POT", 94), ("original", 484), ("reversed", 246)]),
+        "is a solution right? style gives much of the label away",
+    ),
+    bench(
+        "step-verify",
+        "StepVerify, 633 solutions of pupils and 633 of teachers",
+        Arithmetic::CriticBench,
+        file("stepverify_CC-BY-SA"),
+        Counts::Known(&[
+            ("Calculation error easily solved by a calculator", 150),
+            ("Extra quantity or Missing quantity", 278),
+            ("Misunderstanding of a question", 370),
+            ("Missing / Wrong factual knowledge", 198),
+            ("None of the above", 112),
+            ("Reached correct solution but proceeded further", 94),
+            ("Unit conversion error", 64),
+        ]),
+        "is a solution right? style gives much of the label away",
+    ),
+    bench(
+        "big-bench-mistake-part",
+        "BIG-Bench Mistake, held-out part",
+        Arithmetic::CriticBench,
+        file("bigbench_mistake_eval"),
+        Counts::Known(&[
+            ("logical_deduction", 25),
+            ("multistep_arithmetic", 24),
+            ("tracking_shuffled_objects", 38),
+            ("word_sorting", 39),
+        ]),
+        "126 chains of thought: does one hold a mistake? 112 do",
+    ),
+    bench(
         "llmbar",
         "LLMBar",
         Arithmetic::Pairs,
@@ -346,7 +383,8 @@ pub const BENCHES: &[Bench] = &[
     ),
 ];
 
-/// The bench of this name; only letters and digits make a difference, and not their case.
+/// The bench of this name, or whose rows stand in a file of this name; only letters and digits make a
+/// difference, and not their case.
 ///
 /// # Errors
 /// [`EvalError::UnknownBench`] with the nearest name and all names.
@@ -362,12 +400,13 @@ pub const BENCHES: &[Bench] = &[
 /// ```
 pub fn find_bench(name: &str) -> Result<&'static Bench, EvalError> {
     let wanted = letters(name);
-    BENCHES.iter().find(|bench| letters(bench.name) == wanted).ok_or_else(|| {
-        EvalError::UnknownBench {
-            name: name.to_owned(),
-            nearest: nearest(&wanted),
-            known: BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", "),
-        }
+    let is_file =
+        |bench: &&Bench| matches!(bench.source, Source::File { stem } if letters(stem) == wanted);
+    let named = BENCHES.iter().find(|bench| letters(bench.name) == wanted);
+    named.or_else(|| BENCHES.iter().find(is_file)).ok_or_else(|| EvalError::UnknownBench {
+        name: name.to_owned(),
+        nearest: nearest(&wanted),
+        known: BENCHES.iter().map(|bench| bench.name).collect::<Vec<_>>().join(", "),
     })
 }
 
@@ -397,6 +436,18 @@ mod tests {
         for bench in BENCHES {
             assert_eq!(find_bench(bench.name).unwrap(), bench);
             assert_eq!(find_bench(&bench.name.to_uppercase().replace('-', "_")).unwrap(), bench);
+        }
+    }
+
+    #[test]
+    fn a_file_finds_its_bench() {
+        for (file, name) in [
+            ("humanevalpack", "humanevalpack-part"),
+            ("hh_helpful-base", "hh-helpful-part"),
+            ("gsm8k_modelpairs", "gsm8k-model-pairs"),
+            ("bigbench_mistake_eval", "big-bench-mistake-part"),
+        ] {
+            assert_eq!(find_bench(file).unwrap().name, name);
         }
     }
 
