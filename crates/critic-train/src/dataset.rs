@@ -33,18 +33,19 @@ pub struct TrainPair {
 ///
 /// - [`TrainError::Render`] when the template refuses it,
 /// - [`TrainError::BeyondContext`] when a sequence is longer than `context`,
-/// - [`TrainError::PairTooLong`] when it has more distinct tokens, all critiques included, than
-///   `tokens_per_pack`.
+/// - [`TrainError::PairTooLong`] when an epoch's draw of `critiques_per_response` critiques (0: all) could
+///   have more distinct tokens than `tokens_per_pack`.
 pub fn build_pairs(
     pairs: &[(&PreferencePair, Vec<CritiqueText>)],
     renderer: &Renderer,
     prompts: &Prompts,
     context: usize,
+    critiques_per_response: usize,
     tokens_per_pack: usize,
 ) -> Vec<Result<TrainPair, TrainError>> {
     let build = |(pair, critiques): &(&PreferencePair, Vec<CritiqueText>)| {
         let built = build_pair(pair, critiques, renderer, prompts, context)?;
-        let n_tokens = built.n_tokens()?;
+        let n_tokens = built.n_tokens(critiques_per_response)?;
         if n_tokens > tokens_per_pack {
             return Err(TrainError::PairTooLong {
                 pair_id: pair.id.clone(),
@@ -100,15 +101,35 @@ fn build_pair(
 }
 
 impl TrainPair {
-    /// Distinct tokens of both responses and all critiques.
-    fn n_tokens(&self) -> Result<usize, TrainError> {
-        let all = PairSequences {
-            responses: self.responses.clone(),
-            read_without_critique: true,
-            critiqued: self.critiqued.clone(),
-            margin: None,
+    /// The most distinct tokens that a draw of `n` critiques of each response can have (0: all).
+    ///
+    /// A critique adds at most its tokens past those that it shares with its response; critiques that
+    /// begin alike may add fewer.
+    fn n_tokens(&self, n: usize) -> Result<usize, TrainError> {
+        let distinct = |critiqued: [Vec<(Vec<u32>, Range<usize>)>; 2]| {
+            let sequences = PairSequences {
+                responses: self.responses.clone(),
+                read_without_critique: true,
+                critiqued,
+                margin: None,
+            };
+            TrainingForest::build(&[sequences]).map(|forest| forest.n_tokens())
         };
-        Ok(TrainingForest::build(&[all])?.n_tokens())
+        let all = distinct(self.critiqued.clone())?;
+        if n == 0 || self.critiqued.iter().all(|critiques| critiques.len() <= n) {
+            return Ok(all);
+        }
+        let added = |side: usize| -> usize {
+            let response = &self.responses[side];
+            let own = |(tokens, _): &(Vec<u32>, Range<usize>)| {
+                let shared = tokens.iter().zip(response).take_while(|(a, b)| a == b).count();
+                tokens.len() - shared
+            };
+            let mut own: Vec<usize> = self.critiqued[side].iter().map(own).collect();
+            own.sort_unstable_by(|a, b| b.cmp(a));
+            own.into_iter().take(n).sum()
+        };
+        Ok(all.min(distinct([Vec::new(), Vec::new()])? + added(0) + added(1)))
     }
 
     /// What one epoch trains on: `n` critiques of each response (0: all), other ones than the epoch
@@ -167,6 +188,22 @@ mod tests {
         assert_eq!(drawn(0), drawn(3));
         seen.sort_unstable();
         assert_eq!(seen, [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_pair_is_as_long_as_its_longest_draw_and_not_as_all_its_critiques() {
+        let mut pair = pair(5);
+        pair.critiqued[0][3] = (vec![1, 3, 9, 9, 9], 1..5);
+        for n in 1..=5 {
+            let longest = pair.n_tokens(n).unwrap();
+            let drawn = (0..5).map(|epoch| {
+                let drawn = pair.draw(&SeedTree::new(7), epoch, n, 1.0);
+                TrainingForest::build(&[drawn]).unwrap().n_tokens()
+            });
+            assert_eq!(drawn.max(), Some(longest), "{n} of five");
+        }
+        assert_eq!(pair.n_tokens(1).unwrap(), 2 + 4 + 2);
+        assert_eq!(pair.n_tokens(0).unwrap(), pair.n_tokens(5).unwrap());
     }
 
     #[test]
