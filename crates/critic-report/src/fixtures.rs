@@ -8,6 +8,7 @@ use critic_eval::{
     LengthUnit, PairedComparison, SampledCritique, SampledResponse, diagnose, length_control,
     study_critiques,
 };
+use critic_method::CritiqueAudit;
 use critic_stats::{
     Bootstrap, Interval, PairedDifference, PermutationTest, TieRule, shared_histograms,
 };
@@ -290,6 +291,18 @@ fn comparison(
     }
 }
 
+fn audit(n_critiques: usize) -> CritiqueAudit {
+    CritiqueAudit {
+        n_critiques,
+        n_near_duplicates: n_critiques / 40,
+        self_bleu: Some(0.21),
+        mean_words: Some(38.4),
+        n_concrete: 3 * n_critiques / 5,
+        n_judged_twice: n_critiques - 300,
+        n_consistent: n_critiques / 2,
+    }
+}
+
 /// A made-up round of critiques.
 pub(crate) fn round(round: usize, critic: &str, trained: &str) -> RoundRecord {
     let mut filter = FilterRecord::default();
@@ -334,6 +347,9 @@ pub(crate) fn round(round: usize, critic: &str, trained: &str) -> RoundRecord {
                 accuracy: accuracy(1204, 742),
             },
         ],
+        audits: [("candidates", 24_080), ("kept", 14_210)]
+            .map(|(which, n)| (which.to_owned(), audit(n)))
+            .to_vec(),
         histograms: vec![
             histogram("Length of critiques", "tokens", 40.0, 130.0, 0.9),
             histogram("Verdict", "log-odds of yes against no", 3.0, 0.0, 1.0),

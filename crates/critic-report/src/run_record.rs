@@ -1,5 +1,6 @@
 use crate::ReportError;
 use critic_eval::{Accuracy, ContestantResult, CorrectedComparison, CritiqueStudy, Diagnostics};
+use critic_method::CritiqueAudit;
 use critic_stats::HistogramBin;
 use critic_types::{Conversation, DropReport, RewardPrediction, ScoreKind};
 use serde::{Deserialize, Serialize};
@@ -157,6 +158,9 @@ pub struct RoundRecord {
     pub score_agreement: Vec<ScoreAgreement>,
     /// Lengths and scores of the candidates.
     pub histograms: Vec<HistogramRecord>,
+    /// What the critiques are like, under the name of which ones; absent from records of older versions.
+    #[serde(default)]
+    pub audits: Vec<(String, CritiqueAudit)>,
 }
 
 /// What the filter kept and left out, by reason.

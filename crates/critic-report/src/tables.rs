@@ -68,6 +68,7 @@ pub(crate) fn sections(record: &RunRecord) -> [Section; 6] {
                 critiques::reasons(&record.rounds),
                 critiques::filter_by_domain(&record.rounds),
                 critiques::score_agreement(&record.rounds),
+                critiques::audits(&record.rounds),
             ],
         ),
         Section::new(

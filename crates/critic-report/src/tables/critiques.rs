@@ -260,6 +260,40 @@ pub(super) fn score_agreement(rounds: &[RoundRecord]) -> Option<Table> {
     table.if_any()
 }
 
+/// What the critiques are like.
+pub(super) fn audits(rounds: &[RoundRecord]) -> Option<Table> {
+    let mut table = Table::new(
+        "critique-audits",
+        "What the critiques are like: near-duplicates of another critique of the same response; BLEU against \
+         the others of the response (1: all the same); critiques that name content of their response; \
+         verdicts that agree with the score, of the critiques that have both",
+        &[
+            "critiques",
+            "#critiques",
+            "#near-duplicates",
+            "#self-BLEU",
+            "#words",
+            "#name content",
+            "#verdict agrees with score",
+        ],
+    );
+    for round in rounds {
+        for (which, found) in &round.audits {
+            let share = |n: usize, of: usize| Cell::percent((of > 0).then(|| n as f64 / of as f64));
+            table.row([
+                named(rounds, round, which),
+                Cell::count(found.n_critiques),
+                share(found.n_near_duplicates, found.n_critiques),
+                Cell::number(found.self_bleu, |bleu| format!("{bleu:.2}")),
+                Cell::number(found.mean_words, |words| format!("{words:.1}")),
+                share(found.n_concrete, found.n_critiques),
+                share(found.n_consistent, found.n_judged_twice),
+            ]);
+        }
+    }
+    table.if_any()
+}
+
 /// The bars of the histograms of lengths and scores.
 pub(super) fn histograms(rounds: &[RoundRecord]) -> Option<Table> {
     let mut table = Table::new(

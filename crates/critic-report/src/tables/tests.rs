@@ -96,7 +96,10 @@ fn several_rounds_stand_beside_each_other_and_name_their_rows() {
     ];
     assert_eq!(markdown_rows(&text, "2")[0][..9], expected);
     for name in ["round 1 · candidates", "round 2 · candidates"] {
-        assert_eq!(markdown_rows(&text, name), [[name, "1,204", "24,080"]]);
+        let found = markdown_rows(&text, name);
+        assert_eq!(found[0], [name, "1,204", "24,080"]);
+        // What they are like.
+        assert_eq!(found[1][..4], [name, "24,080", "2.5 %", "0.21"]);
     }
 }
 
