@@ -1,30 +1,19 @@
-use super::explain::explain;
+use super::writer::{Writer, fault};
 use crate::cli::GenerateArgs;
 use crate::exit::Fault;
 use crate::progress::{Cancel, answer, say};
 use anyhow::{Context, Result, anyhow};
 use critic_engine::{
-    Completion, EngineErrorKind, GenerateRequest, Generator, RequestControl, Sampling, TextPiece,
-    TokenLogProb,
+    Completion, EngineErrorKind, GenerateRequest, RequestControl, TextPiece, TokenLogProb,
 };
-use critic_local::{EngineLimits, LocalEngine};
-use critic_model::sources::{LoadedModel, ModelRef, load};
-use critic_model::{Decoder, WeightFormat};
-use critic_remote::RemoteEngine;
-use critic_text::Prompts;
 use critic_types::{Conversation, FinishReason, Role, SeedTree};
 use serde::Serialize;
 use std::io::{IsTerminal, Read, Write};
 use std::ops::ControlFlow;
 
-/// Answers under way at once, and so on; no limit changes an answer.
-const LIMITS: EngineLimits =
-    EngineLimits { max_leaves: 64, prefill_tokens: 512, kv_tokens: 24_576 };
-
 /// Writes answers to a prompt: one as it comes, several each as it ends.
 pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
-    let sampling = sampling(args);
-    sampling.validate().map_err(|error| Fault::config(error.into()))?;
+    let sampling = args.sampling.sampling()?;
     if args.n == 0 {
         return Err(Fault::config(anyhow!("--n is 0; ask for at least 1 answer")));
     }
@@ -34,13 +23,13 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
         conversation = conversation.with(Role::System, system);
     }
     let conversation = conversation.with(Role::User, prompt);
-    let mut engine = Engine::new(args)?;
+    let mut engine = Writer::open(&args.writer)?;
     let cancel = Cancel::listen();
     let request = GenerateRequest {
         n: args.n,
         log_probs: args.log_probs,
         control: RequestControl { cancel: Some(cancel.token()), ..RequestControl::default() },
-        ..GenerateRequest::new("prompt", conversation, sampling, SeedTree::new(args.seed))
+        ..GenerateRequest::new("prompt", conversation, sampling, SeedTree::new(args.sampling.seed))
     };
     let mut screen = Screen::new(args);
     let mut result = None;
@@ -53,7 +42,7 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
         },
     );
     screen.end_line();
-    if args.engine.explain {
+    if args.writer.engine.explain {
         engine.explain();
     }
     match result.context("the engine gave no result")? {
@@ -63,55 +52,6 @@ pub(crate) fn generate(args: &GenerateArgs) -> Result<()> {
         Err(error) => return Err(fault(error.kind)),
     }
     screen.error.map_or(Ok(()), |error| Err(error).context("the answer could not be written"))
-}
-
-/// Who writes the answers.
-enum Engine {
-    Local(Box<LocalEngine>, WeightFormat),
-    Remote(RemoteEngine),
-}
-
-impl Engine {
-    fn new(args: &GenerateArgs) -> Result<Self> {
-        if let Some(settings) = args.remote.settings() {
-            return Ok(Self::Remote(RemoteEngine::new(settings, None, None)?));
-        }
-        let reference = ModelRef::parse(&args.model)?;
-        let model = super::model::with_progress(|progress| load(&reference, progress))?;
-        let weights = args.engine.weights.unwrap_or_default();
-        let LoadedModel { config, weights: loaded, renderer, .. } = model;
-        let decoder = Decoder::new(&config, &loaded, weights)?;
-        drop(loaded);
-        let engine = LocalEngine::new(decoder, None, renderer, Prompts::builtin(), LIMITS)
-            .map_err(|error| Fault::model(error.into()))?;
-        Ok(Self::Local(Box::new(engine), weights))
-    }
-
-    fn generator(&mut self) -> &mut dyn Generator {
-        match self {
-            Self::Local(engine, _) => engine.as_mut(),
-            Self::Remote(engine) => engine,
-        }
-    }
-
-    fn explain(&self) {
-        match self {
-            Self::Local(engine, weights) => explain(engine, *weights),
-            Self::Remote(engine) => say(format!("servers   {}", engine.usage())),
-        }
-    }
-}
-
-fn sampling(args: &GenerateArgs) -> Sampling {
-    Sampling {
-        temperature: args.temperature,
-        top_p: args.top_p,
-        top_k: args.top_k,
-        min_p: args.min_p,
-        repetition_penalty: args.repetition_penalty,
-        max_new_tokens: args.max_new_tokens,
-        stop: args.stop.clone(),
-    }
 }
 
 /// The prompt from the command line, or from standard input.
@@ -141,20 +81,6 @@ fn read_stdin() -> Result<String> {
     let end = text.trim_end_matches(['\n', '\r']).len();
     text.truncate(end);
     Ok(text)
-}
-
-/// The exit code of a failed request.
-fn fault(kind: EngineErrorKind) -> anyhow::Error {
-    match kind {
-        EngineErrorKind::Sampling(_) | EngineErrorKind::OutOfMemory { .. } => {
-            Fault::config(kind.into())
-        }
-        EngineErrorKind::TooLong { .. } => Fault::data(kind.into()),
-        EngineErrorKind::Remote { .. }
-        | EngineErrorKind::RemoteUnavailable { .. }
-        | EngineErrorKind::RemoteRefused { .. } => Fault::remote(kind.into()),
-        _ => Fault::model(kind.into()),
-    }
 }
 
 /// Standard output: one answer as it comes, several as they end.

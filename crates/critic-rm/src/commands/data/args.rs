@@ -1,4 +1,5 @@
 use super::store;
+use crate::cli::{SamplingArgs, WriterArgs};
 use clap::{Args, Subcommand};
 use critic_data::{Container, MixSource, PairFormat, Pairing, Part, ReadOptions};
 use critic_store::Table;
@@ -28,7 +29,7 @@ pub(crate) enum DataCommand {
     /// Add rows to a run's store, so that the run finds them and does not compute them again.
     #[command(after_long_help = store::columns())]
     Import(ImportArgs),
-    /// Make pairs from gold answers.
+    /// Make pairs: from gold answers, or by a model.
     #[command(subcommand)]
     Synth(SynthCommand),
 }
@@ -38,6 +39,10 @@ pub(crate) enum SynthCommand {
     /// Alter one step of a gold solution with <<expression=value>> steps and carry the error through,
     /// with the critique that names it.
     Corrupted(CorruptedArgs),
+    /// Sample solutions of questions with gold answers from a model, and pair right ones with wrong ones.
+    Verifiable(VerifiableArgs),
+    /// Pair good responses with a model's responses to slightly different instructions.
+    Modified(ModifiedArgs),
 }
 
 /// How a source is read.
@@ -232,4 +237,68 @@ pub(crate) struct CorruptedArgs {
     /// Print the report as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifiableArgs {
+    /// Rows of a question and its gold answer (a number, an expression or a choice; a whole solution with
+    /// "#### " or \boxed{} before the answer will do).
+    pub(crate) source: PathBuf,
+    /// Where the pairs go; the name says how. What is there so far stands beside it until it is whole.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Solutions of each question.
+    #[arg(long, short = 'n', default_value_t = 8)]
+    pub(crate) n: usize,
+    /// The most pairs of a question; the seed draws them.
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub(crate) max_pairs: usize,
+    /// Only the first questions.
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// A Jinja file that asks for a solution, with {{ question }}; by default step by step, the answer behind
+    /// "#### ". The pairs' prompt is the question alone.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompt: Option<PathBuf>,
+    /// The domain of the pairs.
+    #[arg(long, default_value = "math")]
+    pub(crate) domain: String,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) writer: WriterArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModifiedArgs {
+    /// Preference pairs: a file, a folder, a glob, - for standard input, or hub:org/name:split@revision. Each
+    /// prompt is used once.
+    pub(crate) source: PathBuf,
+    /// Where the pairs go; the name says how. What is there so far stands beside it until it is whole.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// The model writes the chosen response too, in place of the data's.
+    #[arg(long)]
+    pub(crate) sample_chosen: bool,
+    /// How often a modified instruction is tried; the first that can be used is.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(crate) attempts: usize,
+    /// Write each pair's instruction and the modified one here (.jsonl or .parquet).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) instructions: Option<PathBuf>,
+    /// A Jinja file that asks for the modified instruction, with {{ instruction }}.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompt: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) read: ReadArgs,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
+    #[command(flatten)]
+    pub(crate) writer: WriterArgs,
 }

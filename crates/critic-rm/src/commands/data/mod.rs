@@ -9,7 +9,6 @@ mod table;
 
 use anyhow::Result;
 pub(crate) use args::DataCommand;
-use args::SynthCommand;
 
 /// Runs one of the `data` commands.
 pub(crate) fn run(command: &DataCommand) -> Result<()> {
@@ -22,6 +21,6 @@ pub(crate) fn run(command: &DataCommand) -> Result<()> {
         DataCommand::Overlap(args) => sets::overlap(args),
         DataCommand::Export(args) => store::export(args),
         DataCommand::Import(args) => store::import(args),
-        DataCommand::Synth(SynthCommand::Corrupted(args)) => synth::corrupted(args),
+        DataCommand::Synth(command) => synth::run(command),
     }
 }

@@ -1,5 +1,5 @@
-use super::args::CorruptedArgs;
-use super::table::{self, count};
+use crate::commands::data::args::CorruptedArgs;
+use crate::commands::data::table::{self, count};
 use crate::progress::answer;
 use anyhow::Result;
 use critic_data::synth::corrupt_all;
