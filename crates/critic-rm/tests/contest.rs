@@ -280,7 +280,7 @@ fn what_cannot_be_held_is_refused_with_the_way_out() {
     for (args, code, words) in [
         (&["--on", "lmbar"][..], 2, "did you mean `llmbar`"),
         (&["--on", "llmbar"][..], 3, "--data"),
-        (&["--on", "cross-eval"][..], 2, "not about preferences"),
+        (&["--on", "humanevalpck"][..], 2, "did you mean `humanevalpack-part`"),
         (&["--on", "llmbar", "--model", "nowhere"][..], 5, "holds no reward model"),
         (&["--on", "llmbar", "--judge", "a=x", "--pairwise", "a=y"][..], 2, "NAME=FOLDER"),
         (&["--on", "llmbar", "--gate", "-1"][..], 2, "at least 0"),

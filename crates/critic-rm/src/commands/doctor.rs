@@ -1,4 +1,5 @@
-use crate::cli::RemoteArgs;
+use crate::cli::DoctorArgs;
+use crate::commands::reward_servers::NamedServer;
 use crate::memory;
 use crate::progress::answer;
 use anyhow::Result;
@@ -12,7 +13,7 @@ fn line(ok: bool, what: &str, found: impl AsRef<str>) {
 
 /// Says what this machine offers, what is missing, and how to get it; and what the servers can do that
 /// are named.
-pub(crate) fn doctor(args: &RemoteArgs) -> Result<()> {
+pub(crate) fn doctor(args: &DoctorArgs) -> Result<()> {
     line(true, "program", format!("critic-rm {}", env!("CARGO_PKG_VERSION")));
     line(true, "processor", processor());
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -51,13 +52,19 @@ pub(crate) fn doctor(args: &RemoteArgs) -> Result<()> {
             "no Python 3 with pip: only needed where the model hub cannot be reached; install python3-pip, or name a model folder with --model",
         ),
     }
-    if let Some(settings) = args.settings() {
+    if let Some(settings) = args.remote.settings() {
         for endpoint in &settings.endpoints {
             line(true, "server", endpoint);
             let alone = RemoteSettings { endpoints: vec![endpoint.clone()], ..settings.clone() };
             for finding in examine(&alone)? {
                 line(finding.is_well, finding.what, finding.found);
             }
+        }
+    }
+    for server in NamedServer::all(&args.servers)? {
+        line(true, "reward server", server.url());
+        for finding in server.connect()?.examine() {
+            line(finding.is_well, finding.what, finding.found);
         }
     }
     for entry in catalogue()?.entries() {

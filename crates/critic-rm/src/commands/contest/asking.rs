@@ -7,7 +7,9 @@ use critic_engine::{
 };
 use critic_eval::{SampledCritique, SampledResponse};
 use critic_local::LocalEngine;
-use critic_method::{CritiqueSettings, critique_request, critique_scores, score_request};
+use critic_method::{
+    CritiqueSettings, ScoreSettings, critique_request, critique_scores, score_request,
+};
 use critic_text::PairwisePrompt;
 use critic_types::Conversation;
 use std::collections::BTreeMap;
@@ -40,24 +42,25 @@ fn in_parts(
 }
 
 /// How an item's response is named in requests, so that its draws do not depend on what is left to do.
-fn id(data: &BenchData, (item, response): Place) -> String {
+pub(super) fn id(data: &BenchData, (item, response): Place) -> String {
     format!("{}/{response}", data.items[item].id)
 }
 
+/// The reward of every response without critique and after each of the critiques that `settings` ask for.
 pub(super) fn rewards(
-    engine: &mut LocalEngine,
+    engine: &mut dyn Scorer,
     data: &BenchData,
     open: &[Place],
-    conduct: &Conduct<'_>,
+    settings: &ScoreSettings,
     keep: &mut Keep<'_>,
 ) {
     let request = |&(item, response): &Place| {
         let found = &data.items[item];
         let name = id(data, (item, response));
-        score_request(&name, &found.prompt, &found.responses[response], &conduct.critiques)
+        score_request(&name, &found.prompt, &found.responses[response], settings)
     };
     let requests: Vec<_> = open.iter().map(request).collect();
-    let m = conduct.critiques.n_critiques;
+    let m = settings.n_critiques;
     engine.score(&requests, &mut |i, result| {
         let sample = result.map(|scored| Sample {
             response: SampledResponse {
@@ -140,7 +143,7 @@ fn judge(
         let both = without[i].clone().and_then(|verdict| Ok((verdict, result?)));
         let sample = both.map(|(verdict, completions)| {
             let read = completions.iter().map(|completion| {
-                let scores = critique_scores(completion);
+                let scores = critique_scores(completion, conduct.prompts.scale());
                 let critique = SampledCritique {
                     text: completion.text.clone(),
                     reward: scores.verdict?,

@@ -1,10 +1,13 @@
+use super::truths::{Known, read_ratings, read_truths};
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, ResponseRow, read_pairs, read_responses};
 use critic_eval::benches::{Arithmetic, Bench, DataOrigin, Source, find_bench};
-use critic_types::{ContentHasher, ContentId, Conversation, DropReport, PreferencePair, Side};
+use critic_types::{
+    ContentHasher, ContentId, Conversation, DropReport, PreferencePair, SeedTree, Side,
+};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A prompt with the responses that every contestant puts a number on.
@@ -16,6 +19,33 @@ pub(super) struct Item {
     pub(super) responses: Vec<String>,
     /// Every column of the row; nothing for pairs.
     pub(super) row: Value,
+}
+
+/// Which rows of a bench are used.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part<'a> {
+    Whole,
+    /// The first so many.
+    First(usize),
+    /// So many items, drawn.
+    Drawn(usize, &'a SeedTree),
+}
+
+/// The places of the `n` items with the smallest draws, in order: an item's draw is its own, so that more
+/// items are those of fewer and others.
+fn drawn(items: &[Item], n: usize, seed: &SeedTree) -> BTreeSet<usize> {
+    let mut draws: Vec<(f64, usize)> = items
+        .iter()
+        .enumerate()
+        .map(|(place, item)| (seed.child(&item.id).uniform(), place))
+        .collect();
+    draws.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    draws.into_iter().take(n).map(|(_, place)| place).collect()
+}
+
+fn kept<T>(all: Vec<T>, places: &BTreeSet<usize>) -> Vec<T> {
+    let numbered = all.into_iter().enumerate();
+    numbered.filter(|(place, _)| places.contains(place)).map(|(_, one)| one).collect()
 }
 
 /// The rows of one bench, or of a file.
@@ -36,7 +66,11 @@ pub(super) struct BenchData {
 impl BenchData {
     /// A bench by its name, whose file lies in `folder`, or any file of preference pairs or of prompts with
     /// candidates.
-    pub(super) fn read(name: &str, folder: &Path, limit: Option<usize>) -> Result<Self> {
+    pub(super) fn read(name: &str, folder: &Path, part: Part<'_>) -> Result<Self> {
+        let limit = match part {
+            Part::First(n) => Some(n),
+            Part::Whole | Part::Drawn(..) => None,
+        };
         let (bench, path) = match find_bench(name) {
             Ok(bench) => (Some(bench), place(bench, folder)?),
             Err(_) if Path::new(name).exists() || name.starts_with("hub:") => {
@@ -49,17 +83,14 @@ impl BenchData {
             }
         };
         let arithmetic = bench.map_or(Arithmetic::Pairs, |bench| bench.arithmetic);
-        let Rows { items, pairs, counts, mut left_out, report } = match arithmetic {
+        let Rows { mut items, mut pairs, counts, mut left_out, report } = match arithmetic {
             Arithmetic::Pairs => {
                 let options = ReadOptions { limit, ..ReadOptions::default() };
                 let set = read_pairs(&path, &options)?;
                 Rows::of_pairs(set.pairs, set.report)
             }
-            Arithmetic::CriticBench | Arithmetic::CrossEval => {
-                return Err(Fault::config(anyhow!(
-                    "{name} is not about preferences and has no contestants here; its arithmetic is in the library critic-eval"
-                )));
-            }
+            Arithmetic::CriticBench => Rows::known(read_truths(&path, limit)?),
+            Arithmetic::CrossEval => Rows::known(read_ratings(&path, limit)?),
             _ => {
                 let mut set = read_responses(&path)?;
                 set.rows.truncate(limit.unwrap_or(usize::MAX));
@@ -71,13 +102,24 @@ impl BenchData {
             format!("{n} rows left out: {reason} (first: {first}).")
         }));
         let file = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let original = |bench| DataOrigin::original(bench, &as_published(bench, &counts));
-        let origin = match bench.map(original) {
-            Some(Ok(origin)) if limit.is_none() => origin,
-            _ => DataOrigin::named(&format!("{file}, {} rows", items.len()))?,
-        };
         let stem = file.split('.').next().unwrap_or_default();
         let slug = bench.map_or(stem, |bench| bench.name).to_owned();
+        let n_all = items.len();
+        if let Part::Drawn(n, seed) = part {
+            let drawn = drawn(&items, n, &seed.child("sample").child(&slug));
+            items = kept(items, &drawn);
+            if !pairs.is_empty() {
+                pairs = kept(pairs, &drawn);
+            }
+        }
+        let original = |bench| DataOrigin::original(bench, &as_published(bench, &counts));
+        let origin = match bench.map(original) {
+            Some(Ok(origin)) if limit.is_none() && items.len() == n_all => origin,
+            _ if items.len() < n_all => {
+                DataOrigin::named(&format!("{file}, {} of {n_all} rows, drawn", items.len()))?
+            }
+            _ => DataOrigin::named(&format!("{file}, {} rows", items.len()))?,
+        };
         Ok(Self { origin, slug, arithmetic, items, left_out, pairs })
     }
 
@@ -187,6 +229,10 @@ struct Rows {
 }
 
 impl Rows {
+    fn known((items, counts, report): Known) -> Self {
+        Self { items, pairs: Vec::new(), counts, left_out: Vec::new(), report }
+    }
+
     fn of_pairs(pairs: Vec<PreferencePair>, report: DropReport) -> Self {
         let mut counts = BTreeMap::new();
         for pair in &pairs {

@@ -2,12 +2,16 @@
 
 mod asking;
 mod contestant;
+mod correction;
 mod items;
 mod numbers;
 mod readings;
+mod rereading;
 mod tables;
+mod truths;
 
-use crate::cli::ContestArgs;
+use crate::cli::{ContestArgs, named};
+use crate::commands::reward_servers::NamedServer;
 use crate::commands::score::model_path;
 use crate::exit::Fault;
 use crate::progress::{Cancel, answer, say};
@@ -15,7 +19,7 @@ use crate::stages::critique_counts;
 use anyhow::{Context, Result, anyhow};
 use contestant::{Conduct, Entrant, Kind, Sampled};
 use critic_data::{ReadOptions, read_pairs};
-use critic_eval::benches::BENCHES;
+use critic_eval::benches::{Arithmetic, BENCHES, CorrectionScore};
 use critic_eval::{
     Contestant, CorrectedComparison, CritiqueStudy, Diagnostics, LengthUnit, bag_of_words_control,
     compare_all, diagnose, length_control, study_critiques, write_reward_bench_outputs,
@@ -24,9 +28,10 @@ use critic_method::ScoreSettings;
 use critic_stats::{Bootstrap, TieRule};
 use critic_text::{PairwisePrompt, PromptSource, Prompts};
 use critic_types::{PreferencePair, SeedTree, atomic_file};
-use items::BenchData;
+use items::{BenchData, Part};
 use numbers::{Numbers, numbers};
-use readings::{parse_counts, position_counts, readings};
+use readings::{Extra, Way, parse_counts, position_counts, readings};
+use rereading::{Rereading, complete, reread};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -40,7 +45,7 @@ const N_BINS: usize = 10;
 struct BenchResult {
     /// What the data may be called.
     title: String,
-    arithmetic: critic_eval::benches::Arithmetic,
+    arithmetic: Arithmetic,
     numbers: Vec<Numbers>,
     /// The first model at its most critiques against everyone; for pairs.
     comparisons: Vec<CorrectedComparison>,
@@ -48,6 +53,9 @@ struct BenchResult {
     diagnostics: Vec<Diagnostics>,
     /// What several critiques are worth; for pairs and models that wrote some.
     critiques: BTreeMap<String, CritiqueStudy>,
+    /// What responses gain when their critics correct them; for benches of critiques.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    corrections: BTreeMap<String, CorrectionScore>,
     notes: Vec<String>,
 }
 
@@ -67,6 +75,11 @@ pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
         return list();
     }
     let entrants = entrants(args)?;
+    if args.meta_judge.as_deref() == Some("remote") && args.remote.settings().is_none() {
+        return Err(Fault::config(anyhow!(
+            "--meta-judge remote asks the model at --endpoint: name it with --endpoint and --remote-model"
+        )));
+    }
     let sampling = args.draws.sampling()?;
     let seed = SeedTree::new(args.draws.seed);
     let conduct = Conduct {
@@ -75,6 +88,10 @@ pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
         explain: args.engine.explain,
         prompts: Prompts::builtin(),
         pairwise: pairwise(args)?,
+        meta_judge: args.meta_judge.clone(),
+        mixed: args.mixed,
+        correct: args.correct.map(NonZeroUsize::get),
+        remote: args.remote.settings(),
         folder: &args.out,
         cancel: Cancel::listen(),
     };
@@ -83,10 +100,15 @@ pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
         None => Vec::new(),
     };
     // Everything is read before anything is computed: a typo in the last name costs no night.
+    let part = match (args.limit, args.sample) {
+        (Some(n), _) => Part::First(n.get()),
+        (None, Some(n)) => Part::Drawn(n.get(), &seed),
+        (None, None) => Part::Whole,
+    };
     let benches: Vec<BenchData> = args
         .on
         .iter()
-        .map(|name| BenchData::read(name, &args.data, args.limit.map(NonZeroUsize::get)))
+        .map(|name| BenchData::read(name, &args.data, part))
         .collect::<Result<_>>()?;
     for (i, data) in benches.iter().enumerate() {
         if benches[..i].iter().any(|earlier| earlier.slug == data.slug) {
@@ -127,26 +149,56 @@ fn run(
     let ms = critique_counts(args.n_critiques);
     let mut everyone: Vec<Contestant> = Vec::new();
     let mut all: Vec<Numbers> = Vec::new();
-    let mut critiques = BTreeMap::new();
+    let (mut critiques, mut corrections) = (BTreeMap::new(), BTreeMap::new());
     let mut notes = data.left_out.clone();
     let mut main = None;
     for entrant in entrants {
         if matches!(entrant.kind, Kind::Pairwise { .. }) && data.pairs.is_empty() {
-            notes.push(format!("{} compares two responses; rows here have more.", entrant.name));
+            notes.push(format!(
+                "{} compares two responses; the rows here are no pairs.",
+                entrant.name
+            ));
             continue;
         }
-        let sampled = entrant.sample(data, conduct)?;
+        let (mut sampled, samples) = entrant.sample(data, conduct)?;
+        let is_critic = args.n_critiques > 0 && writes_critiques(entrant);
+        let is_of_critiques = data.arithmetic == Arithmetic::CriticBench;
+        let mut verdicts = None;
+        if is_critic {
+            complete(entrant, data, (&mut sampled, &samples), conduct)?;
+            if is_of_critiques && matches!(entrant.kind, Kind::Reward { .. }) {
+                let asked = (&sampled, &samples);
+                verdicts = Some(reread(Rereading::Verdict, entrant, data, asked, conduct)?);
+            }
+            if let (true, Some(n)) = (is_of_critiques, conduct.correct) {
+                match correction::correct(entrant, data, (&sampled, &samples), n, conduct)? {
+                    Some(found) => {
+                        corrections.insert(entrant.name.clone(), found);
+                    }
+                    None => notes.push(format!(
+                        "{}: nothing was corrected: no row has a gold answer.",
+                        entrant.name
+                    )),
+                }
+            }
+        }
         let games = matches!(entrant.kind, Kind::Pairwise { .. }).then_some(&sampled);
-        for contestant in readings(entrant, &sampled, data, &ms, args.gate)? {
-            all.push(numbers(data, &contestant, games, bootstrap)?);
-            everyone.push(contestant);
+        let extra = Extra {
+            gate: args.gate,
+            mixed: args.mixed,
+            meta_judge: args.meta_judge.is_some(),
+            verdicts: verdicts.as_ref(),
+        };
+        for way in readings(entrant, &sampled, data, &ms, extra)? {
+            all.push(numbers(data, &way, games, bootstrap)?);
+            everyone.push(way.contestant);
         }
         if main.is_none() && matches!(entrant.kind, Kind::Reward { .. }) {
             // The ways are in the order of m.
             main = everyone.iter().rposition(|one| one.family == entrant.name);
         }
         notes.extend(told(entrant, &sampled));
-        if args.n_critiques > 0 && !data.pairs.is_empty() && writes_critiques(entrant) {
+        if is_critic && !data.pairs.is_empty() {
             let samples = sampled
                 .iter()
                 .map(|(&(item, k), sample)| (data.key(item, k), sample.response.clone()))
@@ -161,9 +213,11 @@ fn run(
         controls.push(bag_of_words_control(control, &texts)?);
     }
     for contestant in controls {
-        all.push(numbers(data, &contestant, None, bootstrap)?);
-        everyone.push(contestant);
+        let way = Way { contestant, threshold: None };
+        all.push(numbers(data, &way, None, bootstrap)?);
+        everyone.push(way.contestant);
     }
+    notes.extend(everyone_wrong(data));
     let (mut comparisons, mut diagnostics) = (Vec::new(), Vec::new());
     if !data.pairs.is_empty() {
         for contestant in &everyone {
@@ -190,8 +244,22 @@ fn run(
         comparisons,
         diagnostics,
         critiques,
+        corrections,
         notes,
     })
+}
+
+/// What saying "wrong" to everything gets on a bench of critiques.
+fn everyone_wrong(data: &BenchData) -> Option<String> {
+    if data.arithmetic != Arithmetic::CriticBench {
+        return None;
+    }
+    let is_wrong = |item: &&items::Item| item.row["is_right"] == serde_json::Value::Bool(false);
+    let (n, n_wrong) = (data.items.len(), data.items.iter().filter(is_wrong).count());
+    let f1 = 200.0 * n_wrong as f64 / (n + n_wrong).max(1) as f64;
+    Some(format!(
+        "{n_wrong} of {n} responses are wrong: calling every one wrong gets an F1 of {f1:.1}. A fitted threshold was fitted on other prompts."
+    ))
 }
 
 fn have_pairs_in_common(one: &Contestant, other: &Contestant, data: &BenchData) -> bool {
@@ -215,17 +283,11 @@ fn told(entrant: &Entrant, sampled: &Sampled) -> Option<String> {
             let (n, swayed) = position_counts(sampled);
             Some(format!("{name}: {swayed} of {n} decisions change when the two are swapped."))
         }
-        Kind::Reward { .. } | Kind::Implicit { .. } => None,
+        Kind::Reward { .. } | Kind::Implicit { .. } | Kind::Server(_) => None,
     }
 }
 
 fn entrants(args: &ContestArgs) -> Result<Vec<Entrant>> {
-    let named = |text: &str| match text.split_once('=') {
-        Some((name, model)) if !name.is_empty() && !name.contains('/') => {
-            (Some(name.to_owned()), model.to_owned())
-        }
-        _ => (None, text.to_owned()),
-    };
     let last = |path: &str| {
         let stem = Path::new(path).file_name().unwrap_or_default();
         stem.to_string_lossy().into_owned()
@@ -252,10 +314,16 @@ fn entrants(args: &ContestArgs) -> Result<Vec<Entrant>> {
         let reference = args.reference.clone().unwrap_or_default();
         entrants.push(Entrant { name, kind: Kind::Implicit { policy, reference } });
     }
+    for server in NamedServer::all(&args.servers)? {
+        let url = server.url();
+        let bare = url.split_once("://").map_or(url, |(_, bare)| bare);
+        let name = server.name.clone().unwrap_or_else(|| format!("server {bare}"));
+        entrants.push(Entrant { name, kind: Kind::Server(Box::new(server)) });
+    }
     for (i, entrant) in entrants.iter().enumerate() {
         if entrants[..i].iter().any(|earlier| earlier.name == entrant.name) {
             return Err(Fault::config(anyhow!(
-                "two contestants are called `{}`: name them apart with NAME=FOLDER",
+                "two contestants are called `{}`: name them apart with NAME=FOLDER, or NAME=URL for servers",
                 entrant.name
             )));
         }

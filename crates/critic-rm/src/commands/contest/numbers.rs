@@ -1,19 +1,26 @@
 use super::contestant::Sampled;
 use super::items::BenchData;
+use super::readings::Way;
+use super::truths::{Ratings, Truth};
 use anyhow::Result;
 use critic_eval::benches::{
-    Arithmetic, BestOfNRow, Candidate, Decision, JudgeBenchRow, PpeHumanRow, PpeRow, PriorSets,
-    RewardBench2Row, RewardBenchRow, RmBenchRow, SubsetWeights, TiedRewards, Winner, best_of_n,
-    decision_of_rewards, judge_bench_one_game, judge_bench_two_games, pair_bench, ppe_best_of_k,
-    ppe_conflicts, ppe_human, reward_bench, reward_bench_2, rm_bench,
+    Arithmetic, BestOfNRow, Candidate, CrossEvalRow, Decision, JudgeBenchRow, PpeHumanRow, PpeRow,
+    PriorSets, RewardBench2Row, RewardBenchRow, RmBenchRow, ScoredTruth, SubsetWeights,
+    TiedRewards, Winner, best_of_n, critique_f1, cross_eval, cross_eval_intervals,
+    decision_of_rewards, f1_interval, fitted_verdicts, judge_bench_one_game, judge_bench_two_games,
+    pair_bench, ppe_best_of_k, ppe_conflicts, ppe_human, reward_bench, reward_bench_2,
+    right_above_wrong, rm_bench, verdicts_at,
 };
 use critic_eval::{Accuracy, Contestant};
-use critic_stats::{Bootstrap, TieRule};
+use critic_stats::{Bootstrap, Interval, TieRule};
 use serde::Serialize;
 use serde_json::Value;
 
 /// Orders of a prompt's responses in PPE's best-of-K, as published.
 const N_ORDERS: usize = 100;
+
+/// Draws of whole prompts for the intervals of correlations, which cost a sort each.
+const N_CORRELATIONS: usize = 1_000;
 
 /// A share, 0–1 for most benches, absent where nothing counts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -39,6 +46,10 @@ impl Number {
         }
     }
 
+    fn between(self, interval: Option<Interval>) -> Self {
+        Self { interval: interval.map(|interval| (interval.low, interval.high)), ..self }
+    }
+
     fn over(self, n: usize) -> Self {
         Self { n: Some(n), ..self }
     }
@@ -59,15 +70,16 @@ pub(super) struct Numbers {
 /// The numbers of one contestant; `games` are those of a judge of two responses.
 pub(super) fn numbers(
     data: &BenchData,
-    contestant: &Contestant,
+    way: &Way,
     games: Option<&Sampled>,
     bootstrap: &Bootstrap,
 ) -> Result<Numbers> {
+    let contestant = &way.contestant;
     let scores = Scores { data, contestant };
     let (parts, detail) = match data.arithmetic {
-        Arithmetic::Pairs | Arithmetic::CriticBench | Arithmetic::CrossEval => {
-            of_pairs(data, contestant, bootstrap)?
-        }
+        Arithmetic::Pairs => of_pairs(data, contestant, bootstrap)?,
+        Arithmetic::CriticBench => scores.critic_bench(way.threshold, bootstrap)?,
+        Arithmetic::CrossEval => scores.cross_eval(bootstrap)?,
         Arithmetic::RewardBench => scores.reward_bench()?,
         Arithmetic::RewardBench2 => scores.reward_bench_2()?,
         Arithmetic::RmBench => scores.rm_bench()?,
@@ -265,6 +277,72 @@ impl Scores<'_> {
             Number::new("best on the way", best.max_score),
         ];
         Ok((parts, serde_json::json!({ "conflicts": conflicts, "best_of_k": best })))
+    }
+
+    /// By thresholds fitted on other prompts for everyone, and by its own where the contestant has one.
+    fn critic_bench(&self, threshold: Option<f64>, bootstrap: &Bootstrap) -> Result<Parts> {
+        let rows = self.rows(|i, id, row| {
+            let Truth { prompt, domain, is_right, .. } = serde_json::from_value(row.clone())?;
+            let score = self.of(i).and_then(|scores| scores.first().copied());
+            Ok(ScoredTruth {
+                id: id.to_owned(),
+                domain,
+                prompt,
+                response_is_right: is_right,
+                score,
+            })
+        })?;
+        let fitted = fitted_verdicts(&rows);
+        let (of_fitted, between) = (critique_f1(&fitted)?, f1_interval(&rows, &fitted, bootstrap)?);
+        let own = threshold.map(|threshold| critique_f1(&verdicts_at(&rows, threshold)));
+        let own = own.transpose()?;
+        let of_own = own.as_ref().map(|own| own.overall);
+        let overall = of_fitted.overall;
+        let parts = vec![
+            Number::new("F1, fitted", overall.f1)
+                .between(between)
+                .over(overall.n_rows - overall.n_missing),
+            Number::new("right above wrong", right_above_wrong(&rows)),
+            Number::new("accuracy, fitted", overall.accuracy),
+            Number::new("F1, verdict", of_own.and_then(|own| own.f1)),
+            Number::new("accuracy, verdict", of_own.and_then(|own| own.accuracy)),
+            Number::new("F1 as published", of_own.and_then(|own| own.published_f1)),
+        ];
+        let detail = serde_json::json!({
+            "fitted": of_fitted, "verdict": own, "threshold": threshold,
+        });
+        Ok((parts, detail))
+    }
+
+    fn cross_eval(&self, bootstrap: &Bootstrap) -> Result<Parts> {
+        let mut rows = Vec::new();
+        for (i, item) in self.data.items.iter().enumerate() {
+            let Ratings { capability, ratings } = serde_json::from_value(item.row.clone())?;
+            for (k, ratings) in ratings.into_iter().enumerate() {
+                let key = self.data.key(i, k);
+                rows.push(CrossEvalRow {
+                    id: key.0.clone(),
+                    prompt_id: item.id.clone(),
+                    capability: capability.clone(),
+                    ratings,
+                    score: self.contestant.predictions.get(&key).copied(),
+                });
+            }
+        }
+        let found = cross_eval(&rows)?;
+        let fewer = Bootstrap { n_resamples: N_CORRELATIONS, ..*bootstrap };
+        let intervals = cross_eval_intervals(&rows, &fewer);
+        let overall = &found.overall;
+        let n = overall.n_rows - overall.n_missing;
+        let mut parts = vec![
+            Number::new("Pearson", overall.pearson).between(intervals.pearson).over(n),
+            Number::new("Spearman", overall.spearman).between(intervals.spearman).over(n),
+            Number::new("Kendall", overall.kendall_tau_b).between(intervals.kendall_tau_b).over(n),
+            Number::of("better rated above", overall.pairwise.as_ref()),
+        ];
+        let capabilities = found.capabilities.iter();
+        parts.extend(capabilities.map(|(name, part)| Number::new(name, part.pearson)));
+        Ok((parts, serde_json::json!({ "correlations": found, "intervals": intervals })))
     }
 
     fn best_of_n(&self, bootstrap: &Bootstrap) -> Result<Parts> {

@@ -1,5 +1,6 @@
 use super::BenchResult;
 use super::numbers::{Number, Numbers};
+use critic_eval::benches::CorrectionGain;
 
 /// The parts of a bench beside its first number that a terminal shows.
 const MAX_PARTS: usize = 4;
@@ -56,6 +57,9 @@ pub(super) fn terminal(result: &BenchResult) -> String {
         out.push('\n');
         out += line.trim_end();
     }
+    for (name, found) in &result.corrections {
+        out += &format!("\n{name}: corrected with its own critiques, {}", gain(&found.overall));
+    }
     for note in &result.notes {
         out.push('\n');
         out += note;
@@ -108,11 +112,43 @@ pub(super) fn markdown(results: &[BenchResult]) -> String {
             );
         }
         out += &calibration(result);
+        if !result.corrections.is_empty() {
+            out += "\n| corrected with its own critiques | right before | right after | gain | mended | spoilt | items | missing |\n|---|---|---|---|---|---|---|---|\n";
+        }
+        for (name, found) in &result.corrections {
+            let CorrectionGain {
+                n_rows, n_missing, before, after, gain, n_mended, n_spoilt, ..
+            } = found.overall;
+            let share = |share: Option<f64>| {
+                share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share))
+            };
+            out += &format!(
+                "| {} | {} | {} | {} | {n_mended} | {n_spoilt} | {n_rows} | {n_missing} |\n",
+                cell(name),
+                share(before),
+                share(after),
+                share(gain)
+            );
+        }
         for note in &result.notes {
             out += &format!("\n{}\n", cell(note));
         }
     }
     out
+}
+
+fn gain(found: &CorrectionGain) -> String {
+    match (found.before, found.after, found.gain) {
+        (Some(before), Some(after), Some(gain)) => format!(
+            "{:.1} → {:.1} ({:+.1}) of {} right; {} more have no readable correction.",
+            100.0 * before,
+            100.0 * after,
+            100.0 * gain,
+            found.n_rows - found.n_missing,
+            found.n_missing
+        ),
+        _ => format!("none of {} has a readable correction.", found.n_rows),
+    }
 }
 
 fn calibration(result: &BenchResult) -> String {
