@@ -1,9 +1,17 @@
-//! What a person sees while the program works: bars on a terminal, lines in a log.
+//! What a person sees while the program works. Stages tell it here; a [`Display`] shows it.
+
+mod display;
+mod log_writer;
+mod news;
+mod plain;
+
+pub(crate) use display::{Display, Gauge, set_display};
+pub(crate) use log_writer::log_writer;
+pub(crate) use news::{News, Planned};
 
 use critic_engine::CancelToken;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::{ErrorKind, IsTerminal, Write};
-use std::time::{Duration, Instant};
+use std::io::{ErrorKind, Write};
+use std::time::Instant;
 
 /// Whether the person has asked to stop.
 #[derive(Debug, Clone)]
@@ -12,19 +20,22 @@ pub(crate) struct Cancel(CancelToken);
 impl Cancel {
     /// Listens to Ctrl-C; the second one ends the program at once.
     pub(crate) fn listen() -> Self {
-        let token = CancelToken::new();
-        let seen = token.clone();
-        let handler = move || {
-            if seen.is_cancelled() {
-                std::process::exit(8);
-            }
-            seen.cancel();
-            say("stopping after the item in flight; press Ctrl-C again to stop at once");
-        };
-        if let Err(error) = ctrlc::set_handler(handler) {
+        let cancel = Self(CancelToken::new());
+        let asked = cancel.clone();
+        if let Err(error) = ctrlc::set_handler(move || asked.ask()) {
             tracing::warn!("Ctrl-C cannot be caught: {error}");
         }
-        Self(token)
+        cancel
+    }
+
+    /// Asks to stop; whoever asks twice ends the program at once.
+    pub(crate) fn ask(&self) {
+        if self.is_set() {
+            display::current().abandon();
+            std::process::exit(8);
+        }
+        self.0.cancel();
+        say("stopping after the item in flight; press Ctrl-C again to stop at once");
     }
 
     /// What requests carry to end when the person asks to stop.
@@ -38,14 +49,28 @@ impl Cancel {
 }
 
 /// A line for the person, on stderr: stdout is for results.
-#[expect(clippy::print_stderr, reason = "the binary's one way of talking")]
 pub(crate) fn say(line: impl AsRef<str>) {
-    eprintln!("{}", line.as_ref());
+    display::current().say(line.as_ref());
 }
 
 /// A line of results, on stdout. A reader that has seen enough, such as `head`, is no error.
 pub(crate) fn answer(line: impl AsRef<str>) {
-    match writeln!(std::io::stdout(), "{}", line.as_ref()) {
+    display::current().answer(line.as_ref());
+}
+
+/// Tells more than lines say to whoever shows more; `news` is made only then.
+pub(crate) fn tell(news: impl Fn() -> News) {
+    display::current().tell(&news);
+}
+
+/// Whether the terminal is free for a bar of one's own.
+pub(crate) fn is_plain() -> bool {
+    display::current().is_plain()
+}
+
+/// Writes to stdout what `answer` was given.
+pub(crate) fn write_answer(line: &str) {
+    match writeln!(std::io::stdout(), "{line}") {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             say(format!("error: standard output cannot be written: {error}"));
         }
@@ -56,73 +81,24 @@ pub(crate) fn answer(line: impl AsRef<str>) {
 /// The progress of one stage.
 #[derive(Debug)]
 pub(crate) struct Meter {
-    bar: ProgressBar,
-    name: String,
-    total: u64,
-    start: u64,
+    gauge: Box<dyn Gauge>,
     started: Instant,
-    spoken: Instant,
-    is_terminal: bool,
 }
-
-/// How often a log gets a line.
-const LOG_EVERY: Duration = Duration::from_secs(20);
 
 impl Meter {
     /// A meter that stands at `done` of `total`.
     pub(crate) fn new(name: &str, total: u64, done: u64) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        let bar = ProgressBar::with_draw_target(
-            Some(total),
-            if is_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
-        );
-        let template =
-            "{prefix:<28} {bar:32} {pos}/{len}  {elapsed} elapsed, {eta} left  {wide_msg}";
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style.progress_chars("━╸ "));
-        }
-        bar.set_prefix(name.to_owned());
-        bar.set_position(done);
-        bar.reset_eta();
-        bar.enable_steady_tick(Duration::from_millis(500));
-        let now = Instant::now();
-        if !is_terminal {
-            say(format!("{name}: {done}/{total}"));
-        }
-        Self {
-            bar,
-            name: name.to_owned(),
-            total,
-            start: done,
-            started: now,
-            spoken: now,
-            is_terminal,
-        }
+        Self { gauge: display::current().gauge(name, total, done), started: Instant::now() }
     }
 
     /// One item is done.
     pub(crate) fn advance(&mut self, message: impl Into<String>) {
-        self.bar.inc(1);
-        let message = message.into();
-        if !self.is_terminal && self.spoken.elapsed() >= LOG_EVERY {
-            let position = self.bar.position();
-            let per_item =
-                self.started.elapsed().as_secs_f64() / (position - self.start).max(1) as f64;
-            let left = per_item * self.total.saturating_sub(position) as f64;
-            say(format!(
-                "{}: {position}/{}, about {} left  {message}",
-                self.name,
-                self.total,
-                duration(left)
-            ));
-            self.spoken = Instant::now();
-        }
-        self.bar.set_message(message);
+        self.gauge.advance(message.into());
     }
 
     /// The stage is over.
     pub(crate) fn finish(self) -> f64 {
-        self.bar.finish_and_clear();
+        self.gauge.finish();
         self.started.elapsed().as_secs_f64()
     }
 }
