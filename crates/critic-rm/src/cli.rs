@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use critic_engine::Sampling;
 use critic_model::WeightFormat;
 use critic_model::sources::GgufFormat;
-use critic_remote::RemoteSettings;
+use critic_remote::{RemoteSettings, RewardApi};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use toml::Value;
@@ -55,7 +55,7 @@ pub(crate) enum Command {
     #[command(args_override_self = true)]
     Eval(RunArgs),
     /// Compare reward models, judges and controls on benches and on files of pairs.
-    Contest(ContestArgs),
+    Contest(Box<ContestArgs>),
     /// Run a grid of settings over seeds, share what runs have in common, and compare them.
     #[command(args_override_self = true)]
     Study(StudyArgs),
@@ -73,7 +73,7 @@ pub(crate) enum Command {
     Bench(BenchCommand),
     /// What this machine offers, what is missing, and how to get it; with --endpoint also what a
     /// server can do.
-    Doctor(RemoteArgs),
+    Doctor(DoctorArgs),
 }
 
 /// Options of the stages of a run.
@@ -111,6 +111,9 @@ pub(crate) struct RunArgs {
     /// Print every setting with its origin, or a study's runs, and stop.
     #[arg(long)]
     pub(crate) explain: bool,
+    /// Show the work on the whole terminal: stages, the newest critique, curves; q stops, ? helps.
+    #[arg(long)]
+    pub(crate) tui: bool,
 }
 
 impl RunArgs {
@@ -151,7 +154,7 @@ pub(crate) struct ReportArgs {
     /// Set these finished runs side by side, with paired tests on the held-out pairs that all of them
     /// scored; the page goes to --out [default: runs/comparison].
     #[arg(long, value_name = "RUN", num_args = 2.., conflicts_with_all = [
-        "run", "model", "device", "data", "eval", "set", "strict", "explain",
+        "run", "model", "device", "data", "eval", "set", "strict", "explain", "tui",
     ])]
     pub(crate) compare: Vec<PathBuf>,
 }
@@ -206,6 +209,137 @@ impl RemoteArgs {
             api_key_env: self.api_key_env.clone().unwrap_or_default(),
             ..RemoteSettings::default()
         })
+    }
+}
+
+/// Who writes outside a run: a model here, or one on servers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct WriterArgs {
+    /// Catalogue name, hub id, folder, or .gguf file.
+    #[arg(long, value_name = "NAME", default_value = "smollm2-135m")]
+    pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+    #[command(flatten)]
+    pub(crate) engine: EngineArgs,
+}
+
+/// How answers are drawn.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SamplingArgs {
+    /// Divides the logits; 0 takes the likeliest token.
+    #[arg(long, default_value_t = 0.9)]
+    pub(crate) temperature: f64,
+    /// Keeps the smallest set of likeliest tokens whose probability reaches this.
+    #[arg(long, default_value_t = 0.95)]
+    pub(crate) top_p: f64,
+    /// Keeps this many likeliest tokens; 0 keeps all.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Keeps tokens at least this times as probable as the likeliest.
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) min_p: f64,
+    /// Makes tokens of the prompt and the answer less likely when above 1.
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f64,
+    /// Ends an answer before this text (repeatable).
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// Root of every random draw.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// The longest answer, in tokens.
+    #[arg(long, default_value_t = 256)]
+    pub(crate) max_new_tokens: usize,
+}
+
+impl SamplingArgs {
+    /// As the engine takes them.
+    pub(crate) fn sampling(&self) -> Result<Sampling> {
+        let sampling = Sampling {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+            max_new_tokens: self.max_new_tokens,
+            stop: self.stop.clone(),
+        };
+        sampling.validate().map_err(|error| Fault::config(error.into()))?;
+        Ok(sampling)
+    }
+}
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
+    #[command(flatten)]
+    pub(crate) servers: ServerArgs,
+}
+
+/// Reward models on servers.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServerArgs {
+    /// A reward server of OpenRLHF, vLLM or SGLang, or any that answers POST /rewards; NAME=URL gives it a
+    /// name (repeatable).
+    #[arg(long, value_name = "[NAME=]URL")]
+    pub(crate) server: Vec<String>,
+    /// What the servers speak [default: the URL's path, else what answers].
+    #[arg(long, value_name = "API", requires = "server", value_parser = reward_api())]
+    pub(crate) server_api: Option<RewardApi>,
+    /// The model's name, where servers want one.
+    #[arg(long, value_name = "NAME", requires = "server")]
+    pub(crate) server_model: Option<String>,
+    /// The model whose chat template the servers expect, or a .jinja file: for those that take plain text.
+    #[arg(long, value_name = "MODEL|FILE", requires = "server")]
+    pub(crate) server_template: Option<String>,
+    /// The environment variable that holds the servers' key.
+    #[arg(long, value_name = "VARIABLE", requires = "server")]
+    pub(crate) server_key_env: Option<String>,
+    /// Calls to a server under way at once.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) server_concurrency: usize,
+    /// How often a call is tried again.
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub(crate) server_retries: u32,
+    /// Seconds for one call.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180.0)]
+    pub(crate) server_timeout: f64,
+}
+
+fn reward_api() -> impl TypedValueParser<Value = RewardApi> {
+    PossibleValuesParser::new(RewardApi::ALL.map(RewardApi::name)).map(|name| {
+        let named = RewardApi::ALL.into_iter().find(|api| api.name() == name);
+        named.expect("the name is one of the possible values")
+    })
+}
+
+/// `NAME=VALUE`, or a value alone; a name holds no slash.
+pub(crate) fn named(text: &str) -> (Option<String>, String) {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !name.contains('/') => {
+            (Some(name.to_owned()), value.to_owned())
+        }
+        _ => (None, text.to_owned()),
+    }
+}
+
+/// How a reward and a score are made one number.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Mix {
+    /// Both weigh the same: each is divided by its standard deviation over the critiques.
+    Equal,
+    /// So many log-odds for a point of the score.
+    Weight(f64),
+}
+
+fn mix(text: &str) -> std::result::Result<Mix, String> {
+    match (text, text.parse()) {
+        ("equal", _) => Ok(Mix::Equal),
+        (_, Ok(weight)) if f64::is_finite(weight) => Ok(Mix::Weight(weight)),
+        _ => Err("a weight is a finite number (log-odds for a point of the score), or `equal`"
+            .to_owned()),
     }
 }
 
@@ -266,6 +400,9 @@ pub(crate) struct ScoreArgs {
     pub(crate) set: Vec<String>,
     #[command(flatten)]
     pub(crate) engine: EngineArgs,
+    /// Show the work on the whole terminal; q stops, ? helps.
+    #[arg(long)]
+    pub(crate) tui: bool,
 }
 
 #[derive(Debug, Clone, Args)]
@@ -304,9 +441,28 @@ pub(crate) struct ContestArgs {
     /// Write critiques only where the rewards without are closer than this (log-odds), as one more way.
     #[arg(long, value_name = "MARGIN", value_parser = margin, allow_negative_numbers = true)]
     pub(crate) gate: Option<f64>,
+    /// Count only the critiques that a meta-judge finds best, as one more way: self (the model that wrote
+    /// them), remote (the one at --endpoint), or a language model.
+    #[arg(long, value_name = "self|remote|MODEL")]
+    pub(crate) meta_judge: Option<String>,
+    /// Add the score that a critique comes to (its expectation, 1-10) to the reward, as one more way:
+    /// WEIGHT log-odds for a point, or both by their spread.
+    #[arg(long, value_name = "WEIGHT", num_args = 0..=1, default_missing_value = "equal", value_parser = mix, allow_negative_numbers = true)]
+    pub(crate) mixed: Option<Mix>,
+    /// On benches of critiques: let whoever wrote one correct the response with it, in at most so many
+    /// tokens, and grade what comes out.
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) correct: Option<NonZeroUsize>,
+    #[command(flatten)]
+    pub(crate) servers: ServerArgs,
+    #[command(flatten)]
+    pub(crate) remote: RemoteArgs,
     /// Only the first rows of each bench.
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroUsize>,
+    /// Only so many items of each bench, drawn by the seed; a larger number keeps those of a smaller one.
+    #[arg(long, value_name = "N", conflicts_with = "limit")]
+    pub(crate) sample: Option<NonZeroUsize>,
     /// Where samples, predictions and tables go; a contest there is gone on with.
     #[arg(long, value_name = "FOLDER", default_value = "contest")]
     pub(crate) out: PathBuf,
@@ -321,39 +477,14 @@ pub(crate) struct GenerateArgs {
     /// What the user says; - reads it from standard input.
     #[arg(value_name = "PROMPT")]
     pub(crate) prompt: Option<String>,
-    /// Catalogue name, hub id, folder, or .gguf file.
-    #[arg(long, value_name = "NAME", default_value = "smollm2-135m")]
-    pub(crate) model: String,
     /// What the system turn says [default: what the model's template puts there].
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
     /// How many answers; one is written as it comes, several each as it ends.
     #[arg(long, short = 'n', default_value_t = 1)]
     pub(crate) n: usize,
-    /// Divides the logits; 0 takes the likeliest token.
-    #[arg(long, default_value_t = 0.9)]
-    pub(crate) temperature: f64,
-    /// Keeps the smallest set of likeliest tokens whose probability reaches this.
-    #[arg(long, default_value_t = 0.95)]
-    pub(crate) top_p: f64,
-    /// Keeps this many likeliest tokens; 0 keeps all.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) top_k: usize,
-    /// Keeps tokens at least this times as probable as the likeliest.
-    #[arg(long, default_value_t = 0.0)]
-    pub(crate) min_p: f64,
-    /// Makes tokens of the prompt and the answer less likely when above 1.
-    #[arg(long, default_value_t = 1.0)]
-    pub(crate) repetition_penalty: f64,
-    /// Ends an answer before this text (repeatable).
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) stop: Vec<String>,
-    /// Root of every random draw.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// The longest answer, in tokens.
-    #[arg(long, default_value_t = 256)]
-    pub(crate) max_new_tokens: usize,
+    #[command(flatten)]
+    pub(crate) sampling: SamplingArgs,
     /// Print one JSON object an answer.
     #[arg(long)]
     pub(crate) json: bool,
@@ -361,9 +492,7 @@ pub(crate) struct GenerateArgs {
     #[arg(long, value_name = "TOP", num_args = 0..=1, default_missing_value = "3")]
     pub(crate) log_probs: Option<usize>,
     #[command(flatten)]
-    pub(crate) remote: RemoteArgs,
-    #[command(flatten)]
-    pub(crate) engine: EngineArgs,
+    pub(crate) writer: WriterArgs,
 }
 
 #[derive(Debug, Clone, Args)]

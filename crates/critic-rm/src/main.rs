@@ -9,6 +9,7 @@ mod methods;
 mod metrics;
 mod progress;
 mod run_folder;
+mod screen;
 mod settings;
 mod stages;
 
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("CRITIC_RM_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(progress::log_writer)
         .without_time()
         .with_target(false)
         .init();

@@ -10,6 +10,7 @@ pub(crate) use prompts::PromptSettings;
 
 use crate::exit::Fault;
 use crate::methods::Method;
+use crate::stages::GivenCritiques;
 use anyhow::{Context, Result};
 use critic_engine::Sampling;
 use critic_kernels::Precision;
@@ -72,6 +73,8 @@ pub(crate) struct DataSettings {
     pub(crate) eval_limit: usize,
     /// Whether a row that cannot be used is an error.
     pub(crate) strict: bool,
+    /// What becomes of critiques that come with the training pairs.
+    pub(crate) critiques: GivenCritiques,
 }
 
 /// Stage 0: the critic learns from critiques that are known to be right.

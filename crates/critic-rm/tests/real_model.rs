@@ -223,7 +223,7 @@ fn the_gradient_in_bf16_has_the_direction_of_the_gradient_in_f32() {
         subset: None,
     };
     let pairs = [(&pair, critiques)];
-    let built = build_pairs(&pairs, &model.renderer, &Prompts::builtin(), 2048, 2048);
+    let built = build_pairs(&pairs, &model.renderer, &Prompts::builtin(), 2048, 0, 2048);
     let sequences = built.into_iter().next().unwrap().unwrap().draw(&SeedTree::new(0), 0, 0, 1.0);
     let forest = TrainingForest::build(&[sequences]).unwrap();
     let weights = LossWeights::new(JointForm::Convex, 0.5, forest.targets.len(), 1);

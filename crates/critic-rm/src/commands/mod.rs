@@ -8,6 +8,8 @@ pub(crate) mod explain;
 pub(crate) mod generate;
 pub(crate) mod model;
 pub(crate) mod report;
+pub(crate) mod reward_servers;
 pub(crate) mod run;
 pub(crate) mod score;
 pub(crate) mod study;
+mod writer;

@@ -1,7 +1,7 @@
 use super::score::model_path;
 use crate::cli::ModelExportArgs;
 use crate::exit::Fault;
-use crate::progress::{answer, say};
+use crate::progress::{answer, is_plain, say};
 use crate::stages::{load_model, prompts_path};
 use anyhow::{Result, anyhow};
 use critic_model::ModelError;
@@ -115,7 +115,10 @@ pub(crate) fn with_progress<T>(
     let result = run(&mut |progress: Progress<'_>| {
         let bar = bar.get_or_insert_with(|| {
             say(format!("fetching {}", progress.label));
-            let bar = ProgressBar::new(progress.total.unwrap_or(0));
+            let bar = match is_plain() {
+                true => ProgressBar::new(progress.total.unwrap_or(0)),
+                false => ProgressBar::hidden(),
+            };
             if let Ok(style) =
                 ProgressStyle::with_template("{bar:32} {bytes}/{total_bytes}  {eta} left")
             {

@@ -1,6 +1,7 @@
 use crate::cli::RunArgs;
 use crate::progress::{Cancel, answer, duration, say};
 use crate::run_folder::RunFolder;
+use crate::screen::Screen;
 use crate::stages::{self, Session, Stage};
 use anyhow::Result;
 use std::time::Instant;
@@ -22,7 +23,9 @@ pub(crate) fn run(args: &RunArgs, last: Stage) -> Result<()> {
         return Ok(());
     }
     let started = Instant::now();
-    let mut session = Session::open(resolved, &folder, Cancel::listen())?;
+    let cancel = Cancel::listen();
+    let _screen = Screen::open(args.tui, &folder.display().to_string(), &cancel)?;
+    let mut session = Session::open(resolved, &folder, cancel)?;
     stages::run_to(&mut session, last)?;
     say(format!("done in {}", duration(started.elapsed().as_secs_f64())));
     Ok(())

@@ -3,6 +3,7 @@ use crate::cli::{RunArgs, ScoreArgs};
 use crate::exit::Fault;
 use crate::journal::Journal;
 use crate::progress::{Cancel, Meter, answer, say};
+use crate::screen::Screen;
 use crate::stages::{Stage, TrainedModel};
 use anyhow::{Result, anyhow};
 use critic_data::{ResponseRow, read_responses};
@@ -29,7 +30,8 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
         }
         let weights = args.engine.weights.map(|format| format!("engine.weights={}", format.name()));
         let set = args.set.iter().cloned().chain(weights).collect();
-        let run = RunArgs { run: Some(args.target.clone()), set, ..RunArgs::default() };
+        let (run, tui) = (Some(args.target.clone()), args.tui);
+        let run = RunArgs { run, set, tui, ..RunArgs::default() };
         return super::run::run(&run, Stage::Score);
     }
     if !args.target.exists() && args.target.as_os_str() != "-" {
@@ -57,6 +59,7 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
     let settings = ScoreSettings { n_critiques, sampling, seed: SeedTree::new(args.draws.seed) };
     let requests = requests(&rows, &settings);
     let cancel = Cancel::listen();
+    let _screen = Screen::open(args.tui, &args.target.display().to_string(), &cancel)?;
     let mut rewards = Rewards::open(args, &folder, &rows)?;
     let n_done = rewards.done().len();
     let open: Vec<usize> =

@@ -50,6 +50,16 @@ impl Metrics {
     }
 }
 
+/// The steps before `first` that earlier sittings left; none where they cannot be read.
+pub(crate) fn earlier(folder: &Path, name: &str, first: usize) -> Vec<StepRecord> {
+    let Ok(file) = File::open(folder.join(format!("metrics-{name}.jsonl"))) else {
+        return Vec::new();
+    };
+    let lines = BufReader::new(file).lines().map_while(Result::ok);
+    let records = lines.map_while(|line| serde_json::from_str::<StepRecord>(&line).ok());
+    records.take_while(|record| record.step < first).collect()
+}
+
 /// The curves that TensorBoard shows.
 fn scalars(record: &StepRecord) -> Vec<(String, f64)> {
     let mut scalars = vec![

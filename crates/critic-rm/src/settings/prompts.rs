@@ -1,7 +1,7 @@
 use crate::exit::Fault;
 use anyhow::{Context, Result, anyhow};
 use critic_data::TableReader;
-use critic_text::{PromptSource, PromptSources, Prompts};
+use critic_text::{PromptSource, PromptSources, Prompts, ScoreScale};
 use critic_types::Conversation;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -17,10 +17,17 @@ pub(crate) struct PromptSettings {
     meta_judge: String,
     summarize: String,
     conditioned: String,
+    /// What critiques are scored on.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    scale: ScoreScale,
     /// A file whose text `rubric` stands for; empty for none.
     rubric: PathBuf,
     /// A file of `prompt` and `reference`, JSONL or Parquet; empty for none.
     references: PathBuf,
+}
+
+fn is_usual(scale: &ScoreScale) -> bool {
+    *scale == ScoreScale::default()
 }
 
 /// What names the prompt that comes with the program.
@@ -73,6 +80,7 @@ impl PromptSettings {
             summarize: prompt("summarize", &self.summarize, builtin.summarize)?,
             conditioned: prompt("conditioned", &self.conditioned, builtin.conditioned)?,
             rubric,
+            scale: self.scale.clone(),
         };
         let prompts = Prompts::new(sources).map_err(|error| Fault::config(error.into()))?;
         if !prompts.shows_reference() {

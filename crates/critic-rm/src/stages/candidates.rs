@@ -1,7 +1,7 @@
 use super::critic::{Critic, CriticEngine};
 use super::outage::Outage;
 use super::session::Session;
-use crate::progress::{Meter, say};
+use crate::progress::{Meter, News, say, tell};
 use anyhow::Result;
 use critic_method::{CritiqueSettings, generate, response_id};
 use critic_types::{Candidate, ContentId, PreferencePair, Side};
@@ -53,6 +53,7 @@ pub(super) fn write(
                 let put = match result {
                     Ok(candidates) => {
                         outage.answered();
+                        tell(|| News::wrote(&pairs[place], side, &candidates));
                         store.put_candidates(key, &pairs[place], &candidates).map(drop)
                     }
                     Err(error) if outage.failed(&error.kind) => Ok(()),

@@ -1,4 +1,5 @@
 use super::candidates::{self, Written};
+use super::given::{self, GivenCritiques};
 use super::histograms;
 use super::rounds::Round;
 use super::session::Session;
@@ -13,6 +14,15 @@ use std::collections::HashSet;
 pub(crate) struct Candidates {
     pub(crate) key: ContentId,
     pub(crate) critiques: Vec<Candidate>,
+    /// Those that stay whatever the filter says.
+    pub(crate) kept: Vec<Candidate>,
+}
+
+impl Candidates {
+    /// All of them.
+    pub(crate) fn all(self) -> Vec<Candidate> {
+        [self.critiques, self.kept].concat()
+    }
 }
 
 /// The address of a round's candidates.
@@ -58,7 +68,7 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     let pairs = session.train.pairs.clone();
     let written =
         candidates::write(session, &round.critic, &pairs, &settings, &key, "writing critiques")?;
-    let Written { candidates: critiques, n_done, n_failed, seconds, taken } = written;
+    let Written { candidates: mut critiques, n_done, n_failed, seconds, taken } = written;
     if critiques.is_empty() {
         return Err(Fault::data(anyhow!(
             "no critique could be written for any of the {} pairs",
@@ -74,7 +84,7 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     session.records.funnel("pairs", session.train.pairs.len(), None);
     session.records.funnel("candidates", n_answered, Some(critiques.len()));
     if let Some(record) = session.records.rounds.last_mut() {
-        record.histograms = histograms::of_candidates(&critiques)?;
+        record.histograms = histograms::of_candidates(&critiques, session.prompts.scale())?;
     }
     if settings.knows_label {
         session.records.notes.push(
@@ -88,8 +98,9 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         session.records.notes.push(note);
     }
     session.records.notes.push(format!(
-        "{n_parsed} of {} critiques state a readable score of 1–10; {n_cut} were cut at {} tokens.",
+        "{n_parsed} of {} critiques state a readable score on the scale {}; {n_cut} were cut at {} tokens.",
         critiques.len(),
+        session.prompts.scale(),
         settings.sampling.max_new_tokens
     ));
     let mut facts = vec![
@@ -105,6 +116,17 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     }
     facts.extend(taken);
     session.finish(&round.name("critique"), &key, seconds, n_done > 0, facts)?;
-    let key = with_added(key, &critiques, settings.n_candidates)?;
-    Ok(Candidates { key, critiques })
+    let use_of_given = session.resolved.settings.data.critiques;
+    let mut kept = Vec::new();
+    if use_of_given != GivenCritiques::Ignore {
+        let given = given::candidates(session, &round.critic, &key, settings.n_candidates)?;
+        let n_pairs = given.iter().map(|one| one.pair_id.as_str()).collect::<HashSet<_>>().len();
+        session.records.funnel("critiques that came with the pairs", n_pairs, Some(given.len()));
+        match use_of_given {
+            GivenCritiques::Keep => kept = given,
+            GivenCritiques::Filter | GivenCritiques::Ignore => critiques.extend(given),
+        }
+    }
+    let key = with_added(key, &[&critiques[..], &kept].concat(), settings.n_candidates)?;
+    Ok(Candidates { key, critiques, kept })
 }

@@ -1,10 +1,10 @@
 mod remote;
 
-use super::Stage;
 use super::session::Session;
+use super::{Stage, plan};
 use crate::memory;
 use crate::methods::Method;
-use crate::progress::{duration, say};
+use crate::progress::{duration, say, tell};
 use anyhow::Result;
 use critic_forest::{PairSequences, TrainingForest};
 use critic_method::Refinement;
@@ -118,6 +118,7 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
         .filter(|(stage, tokens)| *stage <= last && (remote.is_none() || *tokens > 0.0))
         .map(|(stage, tokens)| (stage, tokens / rate))
         .collect();
+    tell(|| plan::news(session, &methods, last, &parts));
     let total: f64 = parts.iter().map(|(_, seconds)| seconds).sum();
     let named: Vec<String> = parts
         .iter()

@@ -4,7 +4,7 @@ use super::session::Session;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_eval::Accuracy;
-use critic_method::{FilterReport, filter};
+use critic_method::{FilterReport, audit, filter};
 use critic_report::{FilterRecord, ScoreAgreement};
 use critic_stats::TieRule;
 use critic_store::FilterVerdict;
@@ -32,6 +32,9 @@ pub(crate) fn run(
         .text(candidates.key.as_str())
         .text(session.train.content.as_str())
         .text(&serde_json::to_string(settings)?);
+    if !candidates.kept.is_empty() {
+        hasher.text("and those that stay whatever it says");
+    }
     let key = hasher.finish();
     let outcome = filter(&session.train.pairs, &candidates.critiques, settings)?;
     let verdicts: Vec<FilterVerdict> = outcome
@@ -46,7 +49,8 @@ pub(crate) fn run(
         })
         .collect();
     session.store.put_verdicts(&key, &verdicts)?;
-    let critiques = outcome.kept(&candidates.critiques);
+    let mut critiques = outcome.kept(&candidates.critiques);
+    critiques.extend_from_slice(&candidates.kept);
     let n_pairs =
         critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
     let label = format!("filter by {} score", settings.score.as_str());
@@ -58,10 +62,16 @@ pub(crate) fn run(
         .find(|report| report.score == settings.score)
         .and_then(critic_method::ScoreReport::agreement);
     let agreements = score_agreement(&outcome.report)?;
+    let audited = |which: &str, critiques: &[Candidate]| -> Result<_> {
+        let found = audit(&session.train.pairs, critiques, session.prompts.scale())?;
+        Ok((which.to_owned(), found))
+    };
+    let audits = vec![audited("candidates", &candidates.critiques)?, audited("kept", &critiques)?];
     if let Some(record) = session.records.rounds.last_mut() {
         let FilterReport { pairs, critiques, by_domain, .. } = outcome.report;
         record.filter = Some(FilterRecord { pairs, critiques, by_domain });
         record.score_agreement = agreements;
+        record.audits = audits;
     }
     if critiques.is_empty() {
         return Err(Fault::data(anyhow!(

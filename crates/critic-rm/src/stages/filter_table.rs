@@ -27,7 +27,7 @@ pub(crate) fn compare_filters(session: &mut Session) -> Result<()> {
     let keep_truncated = session.resolved.settings.filter.keep_truncated;
     let found = compare_rules(&session.train.pairs, &candidates, keep_truncated)?;
     answer(table(&found, session.train.pairs.len())?);
-    answer(audit_lines(&audit(&session.train.pairs, &candidates)?));
+    answer(audit_lines(&audit(&session.train.pairs, &candidates, session.prompts.scale())?));
     Ok(())
 }
 

@@ -3,18 +3,23 @@
 use anyhow::Result;
 use critic_report::HistogramRecord;
 use critic_stats::{HistogramBin, shared_histograms};
+use critic_text::ScoreScale;
 use critic_types::{Candidate, ScoreKind, Side};
 
 const N_BARS: usize = 20;
 
 /// Lengths and each kind of score of the candidates, of chosen and of rejected responses; a score that no
 /// candidate has is left out.
-pub(super) fn of_candidates(candidates: &[Candidate]) -> Result<Vec<HistogramRecord>> {
+pub(super) fn of_candidates(
+    candidates: &[Candidate],
+    scale: &ScoreScale,
+) -> Result<Vec<HistogramRecord>> {
+    let (low, high) = scale.range();
     let kinds = [
-        (None, "Length of critiques", "tokens"),
-        (Some(ScoreKind::Parsed), "Score written in critiques", "score, 1 to 10"),
-        (Some(ScoreKind::Expected), "Expected score", "expected score, 1 to 10"),
-        (Some(ScoreKind::Verdict), "Verdict", "log-odds of yes against no"),
+        (None, "Length of critiques", "tokens".to_owned()),
+        (Some(ScoreKind::Parsed), "Score written in critiques", format!("score, {low} to {high}")),
+        (Some(ScoreKind::Expected), "Expected score", format!("expected score, {low} to {high}")),
+        (Some(ScoreKind::Verdict), "Verdict", "log-odds of yes against no".to_owned()),
     ];
     let mut records = Vec::new();
     for (kind, title, unit) in kinds {
@@ -34,7 +39,7 @@ pub(super) fn of_candidates(candidates: &[Candidate]) -> Result<Vec<HistogramRec
         let names = Side::BOTH.map(|side| side.as_str().to_owned());
         records.push(HistogramRecord {
             title: title.to_owned(),
-            unit: unit.to_owned(),
+            unit,
             series: names.into_iter().zip(bars).collect(),
         });
     }
@@ -84,7 +89,7 @@ mod tests {
             .map(|i| candidate(Side::BOTH[i % 2], i, (i % 3 == 0).then_some(7.0), 0.1 * i as f64))
             .collect();
         candidates.push(candidate(Side::Chosen, 300, Some(9.0), -1.0));
-        let records = of_candidates(&candidates).unwrap();
+        let records = of_candidates(&candidates, &ScoreScale::default()).unwrap();
         let found: Vec<(&str, [usize; 2], usize)> = records
             .iter()
             .map(|record| {
@@ -102,6 +107,6 @@ mod tests {
         );
         let scores = &records[1].series[0].1;
         assert_eq!([scores[0].low, scores[0].high, scores[2].high], [6.5, 7.5, 9.5]);
-        assert!(of_candidates(&[]).unwrap().is_empty());
+        assert!(of_candidates(&[], &ScoreScale::default()).unwrap().is_empty());
     }
 }

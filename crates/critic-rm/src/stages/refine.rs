@@ -3,7 +3,7 @@ use super::filter::Survivors;
 use super::outage::Outage;
 use super::rounds::Round;
 use super::session::Session;
-use crate::progress::{Meter, say};
+use crate::progress::{Meter, News, say, tell};
 use anyhow::Result;
 use critic_method::{RefineSettings, Refinement, refine, response_id};
 use critic_store::MetaScore;
@@ -61,6 +61,9 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
                 match result {
                     Ok(refined) => {
                         outage.answered();
+                        if matches!(settings.refinement, Refinement::Summarize { .. }) {
+                            tell(|| News::wrote(&pairs[place], side, &refined.critiques));
+                        }
                         let pair_id = &pairs[place].id;
                         let scores: Vec<MetaScore> = refined
                             .ranking

@@ -153,6 +153,6 @@ fn critiques(
         None
     };
     let candidates = uses(CritiqueSource::Candidates)
-        .then_some(Refined { key: candidates.key, critiques: candidates.critiques });
+        .then(|| Refined { key: candidates.key.clone(), critiques: candidates.all() });
     Ok(Some(Critiques { candidates, refined }))
 }

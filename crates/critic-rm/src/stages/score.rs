@@ -1,6 +1,6 @@
 use super::session::Session;
 use super::train::TrainedModel;
-use crate::progress::{Meter, say};
+use crate::progress::{Meter, News, say, tell};
 use anyhow::Result;
 use critic_engine::{ScoredResponse, Scorer};
 use critic_method::{ScoreSettings, predict, response_id, score_requests};
@@ -56,6 +56,9 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
         .bytes(&(n_critiques as u64).to_le_bytes());
     let key = hasher.finish();
     let mut by_response = session.store.predictions(&key, &session.eval.pairs)?;
+    for ((pair, side), one) in &by_response {
+        tell(|| News::scored(&model.name, n_critiques, pair, *side, one));
+    }
     let requests: Vec<_> = score_requests(&session.eval.pairs, &settings);
     let responses: Vec<(&PreferencePair, Side)> =
         session.eval.pairs.iter().flat_map(|pair| Side::BOTH.map(|side| (pair, side))).collect();
@@ -85,6 +88,7 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
             });
             match prediction {
                 Ok(prediction) => {
+                    tell(|| News::scored(&model.name, n_critiques, &pair.id, side, &prediction));
                     stored = store.put_prediction(&key, pair, side, &prediction).map(drop);
                     by_response.insert((pair.id.clone(), side), prediction);
                 }

@@ -1,6 +1,6 @@
 use super::critic::Critic;
 use crate::exit::Fault;
-use crate::progress::{Cancel, say};
+use crate::progress::{Cancel, News, say, tell};
 use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
 use anyhow::{Context, Result};
@@ -59,7 +59,9 @@ impl Records {
     /// Adds a step to the funnel of the round that is worked on.
     pub(crate) fn funnel(&mut self, label: impl Into<String>, n_pairs: usize, n: Option<usize>) {
         if let Some(round) = self.rounds.last_mut() {
-            round.funnel.push(FunnelStep { label: label.into(), n_pairs, n_critiques: n });
+            let step = FunnelStep { label: label.into(), n_pairs, n_critiques: n };
+            tell(|| News::Left(step.clone()));
+            round.funnel.push(step);
         }
     }
 }
@@ -199,6 +201,7 @@ impl Session {
             crate::progress::duration(record.seconds),
             told.join(" · ")
         ));
+        tell(|| News::Finished(record.clone()));
         self.records.stages.push(record);
         Ok(())
     }

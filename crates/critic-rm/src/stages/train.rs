@@ -4,7 +4,7 @@ use crate::exit::Fault;
 use crate::memory::{self, gigabytes};
 use crate::methods::Method;
 use crate::metrics::Metrics;
-use crate::progress::{Meter, say};
+use crate::progress::{Meter, News, say, tell};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
 use critic_model::composed::TrainDevice;
@@ -222,17 +222,19 @@ pub(super) fn train(
     };
     if let Some(manifest) = read_manifest(&folder)?.filter(|manifest| manifest.key == key) {
         let facts = facts(&manifest.records);
+        tell(|| News::Trained { name: name.to_owned(), records: manifest.records.clone() });
         session.records.training.push((name.to_owned(), manifest.records));
         session.finish(&format!("train {name}"), &key, 0.0, false, facts)?;
         return Ok(trained);
     }
     let budget = config.tokens_per_pack;
-    let tokens = as_tokens(session, start, name, &data.pairs, budget)?;
+    let drawn = config.critiques_per_response;
+    let tokens = as_tokens(session, start, name, &data.pairs, drawn, budget)?;
     let held_out = match &session.dev {
         Some(dev) if config.evaluation.every > 0 => {
             let pairs = TrainingData::with_own_critiques(&dev.pairs, &dev.critiques);
             let n_dev = pairs.len();
-            let pairs = as_tokens(session, start, "data.dev", &pairs, usize::MAX)?;
+            let pairs = as_tokens(session, start, "data.dev", &pairs, 0, usize::MAX)?;
             if pairs.is_empty() {
                 return Err(Fault::data(anyhow!(
                     "none of the {n_dev} pairs of data.dev is left to look at: name others, or set train.evaluation.every to 0"
@@ -274,6 +276,7 @@ pub(super) fn train(
                 Meter::new(&format!("training {name}"), n_steps, record.step as u64)
             });
             meter.advance(line(record));
+            tell(|| News::stepped(session.folder.path(), name, n_steps, record));
             logged = log(&mut metrics, session.folder.path(), name, record);
             if cancel.is_set() || logged.is_err() {
                 ControlFlow::Break(())
@@ -355,6 +358,7 @@ fn as_tokens(
     model: &LoadedModel,
     name: &str,
     pairs: &[(PreferencePair, Vec<CritiqueText>)],
+    critiques_per_response: usize,
     budget: usize,
 ) -> Result<Vec<TrainPair>> {
     let pairs: Vec<(&PreferencePair, Vec<CritiqueText>)> =
@@ -362,7 +366,15 @@ fn as_tokens(
     let context = model.config.context_length;
     let mut tokens = Vec::with_capacity(pairs.len());
     let mut left_out = Vec::new();
-    for built in build_pairs(&pairs, &model.renderer, &session.prompts, context, budget) {
+    let built = build_pairs(
+        &pairs,
+        &model.renderer,
+        &session.prompts,
+        context,
+        critiques_per_response,
+        budget,
+    );
+    for built in built {
         match built {
             Ok(pair) => tokens.push(pair),
             Err(error) if session.resolved.settings.data.strict => return Err(error.into()),

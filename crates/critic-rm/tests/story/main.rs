@@ -4,7 +4,10 @@
 
 mod faults;
 mod generate;
+mod given;
 mod kills;
+mod scales;
+mod synth;
 mod transfers;
 
 use critic_store::{Store, StoreError, Table, TableRow};

@@ -2,7 +2,7 @@
 /// tell.
 ///
 /// `VmHWM` of `/proc/self/status` on Linux; loading the model is in it.
-pub(super) fn peak_bytes() -> Option<u64> {
+pub(crate) fn peak_bytes() -> Option<u64> {
     high_water_mark(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 

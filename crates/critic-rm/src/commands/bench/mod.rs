@@ -16,6 +16,7 @@ mod train;
 mod work;
 
 pub(crate) use args::BenchCommand;
+pub(crate) use memory::peak_bytes;
 
 use crate::progress::answer;
 use anyhow::Result;

@@ -121,7 +121,8 @@ pub(super) fn as_tokens(
     tokens_per_pack: usize,
 ) -> Result<Vec<TrainPair>> {
     let context = model.config.context_length;
-    let built = build_pairs(pairs, &model.renderer, &Prompts::builtin(), context, tokens_per_pack);
+    let built =
+        build_pairs(pairs, &model.renderer, &Prompts::builtin(), context, 0, tokens_per_pack);
     Ok(built.into_iter().collect::<Result<_, _>>()?)
 }
 

@@ -7,6 +7,7 @@ use crate::cli::{RunArgs, StudyArgs};
 use crate::exit::{Fault, is_of_data};
 use crate::progress::{Cancel, answer, duration, say};
 use crate::run_folder::RunFolder;
+use crate::screen::Screen;
 use crate::settings::{Overrides, Resolved, StudyLayers, resolve_in_study};
 use crate::stages::{self, Session, Stage};
 use anyhow::{Context, Result, anyhow};
@@ -59,6 +60,7 @@ pub(crate) fn study(args: &StudyArgs) -> Result<()> {
     let command = again(args, &folder);
     let _taken = RunFolder::take(&folder)?;
     let cancel = Cancel::listen();
+    let _screen = Screen::open(args.run.tui, &folder.display().to_string(), &cancel)?;
     let (mut runs, mut failures, mut seconds) = (Vec::new(), Vec::new(), Vec::new());
     for (i, point) in points.iter().enumerate() {
         say(format!(
@@ -149,8 +151,19 @@ fn run(
 /// The command that goes on with the study.
 fn again(args: &StudyArgs, folder: &Path) -> String {
     let StudyArgs { recipe, run, seeds } = args;
-    let RunArgs { run: run_file, out: _, model, device, data, eval, seed, set, strict, explain: _ } =
-        run;
+    let RunArgs {
+        run: run_file,
+        out: _,
+        model,
+        device,
+        data,
+        eval,
+        seed,
+        set,
+        strict,
+        explain: _,
+        tui,
+    } = run;
     let path = |path: &PathBuf| path.display().to_string();
     let seeds: Vec<String> = seeds.iter().map(u64::to_string).collect();
     let flags = [
@@ -167,6 +180,7 @@ fn again(args: &StudyArgs, folder: &Path) -> String {
     words.extend(flags.into_iter().filter_map(|(flag, value)| Some(format!("{flag} {}", value?))));
     words.extend(set.iter().map(|set| format!("--set '{set}'")));
     words.extend(strict.then(|| "--strict".to_owned()));
+    words.extend(tui.then(|| "--tui".to_owned()));
     words.join(" ")
 }
 
