@@ -3,8 +3,8 @@
 //! In the order of a round: [`generate()`] samples N critiques of every response, [`filter()`] keeps
 //! those that agree with the preference label, [`refine()`] ranks or summarizes the survivors;
 //! after training, [`predict`] averages the rewards of m critiques and [`best_of_n`] picks among
-//! responses. Decisions are pure functions of plain data; only `generate` and `refine` call an
-//! engine, and both hand over one result per response so that a caller can store it and resume.
+//! responses. Decisions are pure functions of plain data; only `generate`, `response_verdicts` and `refine` call
+//! an engine, and they hand over one result per response so that a caller can store it and resume.
 //!
 //! What is sourced and what is our reading: the shape of every stage comes from a digest of the paper
 //! and from texts that quote it; equations, prompts, N and thresholds are not public, so each item
@@ -22,6 +22,7 @@ mod no_fields;
 mod predict;
 mod refine;
 mod response;
+mod response_verdict;
 #[cfg(test)]
 mod testing;
 
@@ -41,3 +42,4 @@ pub use mistake::locates_mistake;
 pub use predict::{ScoreSettings, predict, score_request, score_requests};
 pub use refine::{MetaScore, RefineSettings, Refined, Refinement, rank_order, refine};
 pub use response::{ResponseSink, response_id};
+pub use response_verdict::response_verdicts;

@@ -347,6 +347,7 @@ pub(crate) fn round(round: usize, critic: &str, trained: &str) -> RoundRecord {
                 accuracy: accuracy(1204, 742),
             },
         ],
+        verdict_without_critique: accuracy(1204, 690),
         audits: [("candidates", 24_080), ("kept", 14_210)]
             .map(|(which, n)| (which.to_owned(), audit(n)))
             .to_vec(),

@@ -156,6 +156,10 @@ pub struct RoundRecord {
     pub filter: Option<FilterRecord>,
     /// How often each kind of critique score agrees with the label.
     pub score_agreement: Vec<ScoreAgreement>,
+    /// How often the critic's verdict on the responses before any critique agrees with it; absent where
+    /// none was read.
+    #[serde(default)]
+    pub verdict_without_critique: Option<Accuracy>,
     /// Lengths and scores of the candidates.
     pub histograms: Vec<HistogramRecord>,
     /// What the critiques are like, under the name of which ones; absent from records of older versions.

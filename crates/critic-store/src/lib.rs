@@ -1,7 +1,8 @@
 //! The database of a run: one SQLite file that a run can be resumed from.
 //!
-//! A [`Store`] holds the pairs of a run, the marks of its finished stages, candidate critiques, filter
-//! verdicts, meta-judge scores, the critiques that training sees, predictions and failures. What a stage
+//! A [`Store`] holds the pairs of a run, the marks of its finished stages, candidate critiques, verdicts on
+//! responses without critique, filter verdicts, meta-judge scores, the critiques that training sees,
+//! predictions and failures. What a stage
 //! makes is stored under a [`critic_types::ContentId`] that its caller forms from everything that went
 //! into it, so other settings never meet old results.
 //!
@@ -27,6 +28,7 @@ mod migrate;
 mod open;
 mod pairs;
 mod predictions;
+mod response_verdicts;
 mod stages;
 mod transfer;
 

@@ -5,8 +5,8 @@ use critic_types::{ContentId, CritiqueReward, PreferencePair, RewardPrediction, 
 use rusqlite::{Connection, Row, Transaction, params};
 use std::collections::{BTreeMap, HashMap};
 
-/// The response a prediction is of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// The response a prediction or a verdict is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ResponseKey {
     pub(crate) pair_id: String,
     /// Address of what the pair says.
@@ -50,12 +50,12 @@ impl Store {
 }
 
 impl ResponseKey {
-    fn of(pair: &PreferencePair, side: Side) -> Self {
+    pub(crate) fn of(pair: &PreferencePair, side: Side) -> Self {
         let pair_content = pair.content_id().as_str().to_owned();
         Self { pair_id: pair.id.clone(), pair_content, side }
     }
 
-    /// From the columns of either table.
+    /// From the columns of its table.
     pub(crate) fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let (pair_id, pair_content) = (row.get("pair_id")?, row.get("pair_content")?);
         Ok(Self { pair_id, pair_content, side: side(row)? })

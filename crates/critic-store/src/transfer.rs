@@ -31,6 +31,9 @@ pub enum Table {
     Candidates,
     /// The critiques that training sees; columns as of candidates.
     Critiques,
+    /// What the critic thinks of responses before it has written a critique: `key`, `pair_id`, `pair_content`,
+    /// `side`, `verdict`.
+    ResponseVerdicts,
     /// What the filter decided about candidates: `key`, `pair_id`, `side`, `index`, `kept`, `reason`.
     Verdicts,
     /// What the meta-judge gave candidates: `key`, `pair_id`, `side`, `index`, `score`.
@@ -44,23 +47,25 @@ pub enum Table {
 
 impl Table {
     /// Every table, in an order in which they can be imported.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pairs,
         Self::Candidates,
         Self::Critiques,
+        Self::ResponseVerdicts,
         Self::Verdicts,
         Self::MetaScores,
         Self::Predictions,
         Self::Stages,
     ];
 
-    /// The name on the command line: `pairs`, `candidates`, `critiques`, `verdicts`, `meta-scores`,
-    /// `predictions` or `stages`.
+    /// The name on the command line: `pairs`, `candidates`, `critiques`, `response-verdicts`, `verdicts`,
+    /// `meta-scores`, `predictions` or `stages`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pairs => "pairs",
             Self::Candidates => "candidates",
             Self::Critiques => "critiques",
+            Self::ResponseVerdicts => "response-verdicts",
             Self::Verdicts => "verdicts",
             Self::MetaScores => "meta-scores",
             Self::Predictions => "predictions",
@@ -86,6 +91,7 @@ impl Table {
             Self::Pairs => rows::SplitPair::COLUMNS,
             Self::Candidates => rows::StoredCandidate::COLUMNS,
             Self::Critiques => rows::StoredCritique::COLUMNS,
+            Self::ResponseVerdicts => rows::StoredResponseVerdict::COLUMNS,
             Self::Verdicts => rows::StoredVerdict::COLUMNS,
             Self::MetaScores => rows::StoredMetaScore::COLUMNS,
             Self::Predictions => rows::StoredPrediction::COLUMNS,
@@ -103,7 +109,7 @@ impl fmt::Display for Table {
 /// A name that is no [`Table`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{name}` is no table of a store; use pairs, candidates, critiques, verdicts, meta-scores, predictions or stages"
+    "`{name}` is no table of a store; use pairs, candidates, critiques, response-verdicts, verdicts, meta-scores, predictions or stages"
 )]
 pub struct UnknownTable {
     /// What was asked for.
@@ -152,6 +158,7 @@ impl Store {
             Table::Pairs => self.export_rows::<rows::SplitPair, E>(sink),
             Table::Candidates => self.export_rows::<rows::StoredCandidate, E>(sink),
             Table::Critiques => self.export_rows::<rows::StoredCritique, E>(sink),
+            Table::ResponseVerdicts => self.export_rows::<rows::StoredResponseVerdict, E>(sink),
             Table::Verdicts => self.export_rows::<rows::StoredVerdict, E>(sink),
             Table::MetaScores => self.export_rows::<rows::StoredMetaScore, E>(sink),
             Table::Predictions => self.export_rows::<rows::StoredPrediction, E>(sink),
@@ -174,6 +181,9 @@ impl Store {
             Table::Pairs => self.import_rows::<rows::SplitPair, E>(table, rows),
             Table::Candidates => self.import_rows::<rows::StoredCandidate, E>(table, rows),
             Table::Critiques => self.import_rows::<rows::StoredCritique, E>(table, rows),
+            Table::ResponseVerdicts => {
+                self.import_rows::<rows::StoredResponseVerdict, E>(table, rows)
+            }
             Table::Verdicts => self.import_rows::<rows::StoredVerdict, E>(table, rows),
             Table::MetaScores => self.import_rows::<rows::StoredMetaScore, E>(table, rows),
             Table::Predictions => self.import_rows::<rows::StoredPrediction, E>(table, rows),

@@ -240,7 +240,8 @@ pub(super) fn filter_by_domain(rounds: &[RoundRecord]) -> Option<Table> {
 pub(super) fn score_agreement(rounds: &[RoundRecord]) -> Option<Table> {
     let mut table = Table::new(
         "score-agreement",
-        "Critique scores against the label: chosen above rejected, by the mean over a response's critiques",
+        "Critique scores against the label: chosen above rejected, by the mean over a response's critiques; and \
+         the verdict right after the response, which critiques have to beat",
         &["score", "#pairs", "#with the score on both sides", "#ties", "#agreement", "~interval"],
     );
     for round in rounds {
@@ -251,6 +252,19 @@ pub(super) fn score_agreement(rounds: &[RoundRecord]) -> Option<Table> {
                 named(rounds, round, score.kind.as_str()),
                 Cell::count(score.n_pairs),
                 Cell::count(score.accuracy.map_or(0, |accuracy| accuracy.n_scored())),
+                n_ties,
+                accuracy,
+                interval,
+            ]);
+        }
+        if let Some(found) = round.verdict_without_critique {
+            let [accuracy, interval] = accuracy_cells(Some(&found));
+            let [_, n_ties] = correct_and_ties(Some(&found));
+            let n = round.score_agreement.first().map_or(found.n_scored(), |score| score.n_pairs);
+            table.row([
+                named(rounds, round, "verdict, no critique"),
+                Cell::count(n),
+                Cell::count(found.n_scored()),
                 n_ties,
                 accuracy,
                 interval,

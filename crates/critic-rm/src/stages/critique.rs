@@ -1,6 +1,7 @@
 use super::candidates::{self, Written};
 use super::given::{self, GivenCritiques};
 use super::histograms;
+use super::response_verdicts::{self, Asked};
 use super::rounds::Round;
 use super::session::Session;
 use crate::exit::Fault;
@@ -75,6 +76,12 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
             session.train.pairs.len()
         )));
     }
+    // A critic whose probabilities cannot be read after critiques has none without them either.
+    let has_verdicts = critiques.iter().any(|critique| critique.scores.verdict.is_some());
+    let asked = match has_verdicts {
+        true => response_verdicts::ask(session, round)?,
+        false => Asked::default(),
+    };
     let n_tokens: usize = critiques.iter().map(|critique| critique.n_tokens).sum();
     let n_cut =
         critiques.iter().filter(|critique| critique.finish_reason == FinishReason::Length).count();
@@ -115,6 +122,10 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         facts.push(("responses failed", n_failed.to_string()));
     }
     facts.extend(taken);
+    if !asked.taken.is_empty() {
+        facts.push(("verdicts without critique", asked.taken));
+    }
+    let seconds = seconds + asked.seconds;
     session.finish(&round.name("critique"), &key, seconds, n_done > 0, facts)?;
     let use_of_given = session.resolved.settings.data.critiques;
     let mut kept = Vec::new();

@@ -48,9 +48,10 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
     let rate = forward_tokens_per_second(session)?;
     let (n_train, n_eval) = (session.train.pairs.len() as f64, session.eval.pairs.len() as f64);
     let per_critique = |tokens: usize| 1.5 * tokens as f64 + REQUEST_TOKENS;
+    // The verdict without critique reads every response once more.
     let critique = 2.0
         * n_train
-        * (response_tokens
+        * (2.0 * response_tokens
             + settings.critique.n_candidates as f64
                 * per_critique(settings.critique.max_new_tokens));
     let refine = match settings.refine {

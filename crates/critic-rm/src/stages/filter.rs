@@ -1,4 +1,5 @@
 use super::critique::Candidates;
+use super::response_verdicts;
 use super::rounds::Round;
 use super::session::Session;
 use crate::exit::Fault;
@@ -67,10 +68,12 @@ pub(crate) fn run(
         Ok((which.to_owned(), found))
     };
     let audits = vec![audited("candidates", &candidates.critiques)?, audited("kept", &critiques)?];
+    let without_critique = response_verdicts::agreement(session, round)?;
     if let Some(record) = session.records.rounds.last_mut() {
         let FilterReport { pairs, critiques, by_domain, .. } = outcome.report;
         record.filter = Some(FilterRecord { pairs, critiques, by_domain });
         record.score_agreement = agreements;
+        record.verdict_without_critique = without_critique;
         record.audits = audits;
     }
     if critiques.is_empty() {

@@ -1,10 +1,11 @@
 use super::critic::Critic;
 use super::rounds::Round;
 use super::session::Session;
-use super::{critique, warmup};
+use super::{critique, response_verdicts, warmup};
 use crate::exit::Fault;
 use crate::progress::answer;
 use anyhow::{Result, anyhow};
+use critic_eval::Accuracy;
 use critic_method::{CritiqueAudit, FilterRule, RuleComparison, audit, compare_rules};
 use critic_stats::wilson_interval;
 
@@ -26,7 +27,8 @@ pub(crate) fn compare_filters(session: &mut Session) -> Result<()> {
     }
     let keep_truncated = session.resolved.settings.filter.keep_truncated;
     let found = compare_rules(&session.train.pairs, &candidates, keep_truncated)?;
-    answer(table(&found, session.train.pairs.len())?);
+    let without = response_verdicts::agreement(session, &round)?;
+    answer(table(&found, without.as_ref(), session.train.pairs.len())?);
     answer(audit_lines(&audit(&session.train.pairs, &candidates, session.prompts.scale())?));
     Ok(())
 }
@@ -52,34 +54,24 @@ fn audit_lines(found: &CritiqueAudit) -> String {
     )
 }
 
-fn table(found: &RuleComparison, n_pairs: usize) -> Result<String> {
+fn table(
+    found: &RuleComparison,
+    without_critique: Option<&Accuracy>,
+    n_pairs: usize,
+) -> Result<String> {
     let mut out = format!(
-        "{:<10} {:>10} {:>8} {:>8} {:>6} {:>11}  {}\n",
+        "{:<12} {:>10} {:>8} {:>8} {:>6} {:>11}  {}\n",
         "score", "readable", "pairs", "agree", "ties", "agreement", "95 % interval"
     );
     for score in &found.report.scores {
-        let percent = |share: Option<f64>| {
-            share.map_or("–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
-        };
-        let interval = match score.n_pairs {
-            0 => String::new(),
-            n => {
-                let found = wilson_interval(score.n_agree as f64, n, 0.95)?;
-                format!("{:.1} to {:.1} %", 100.0 * found.low, 100.0 * found.high)
-            }
-        };
-        out += &format!(
-            "{:<10} {:>10} {:>8} {:>8} {:>6} {:>11}  {interval}\n",
-            score.score.as_str(),
-            percent(score.parse_rate()),
-            score.n_pairs,
-            score.n_agree,
-            score.n_ties,
-            percent(score.agreement()),
-        );
+        let counts = [score.n_pairs, score.n_agree, score.n_ties];
+        out += &agreement_line(score.score.as_str(), score.parse_rate(), counts)?;
     }
+    let without = without_critique.map(|found| &found.agreement);
+    let counts = without.map_or([0; 3], |found| [found.n, found.n_correct, found.n_ties]);
+    out += &agreement_line("no critique", None, counts)?;
     out += &format!(
-        "\n{:<10} {:<22} {:>8} {:>8} {:>10}\n",
+        "\n{:<12} {:<22} {:>8} {:>8} {:>10}\n",
         "score", "rule", "pairs", "of all", "critiques"
     );
     for outcome in &found.outcomes {
@@ -88,15 +80,42 @@ fn table(found: &RuleComparison, n_pairs: usize) -> Result<String> {
             _ => outcome.settings.score.as_str(),
         };
         out += &format!(
-            "{score:<10} {:<22} {:>8} {:>6.1} % {:>10}\n",
+            "{score:<12} {:<22} {:>8} {:>6.1} % {:>10}\n",
             name(&outcome.settings.rule),
             outcome.n_pairs,
             100.0 * outcome.n_pairs as f64 / n_pairs.max(1) as f64,
             outcome.n_critiques
         );
     }
-    out += "\nAgreement is that of the mean scores with the label, over all pairs that have the score; what a rule keeps agrees with it by construction. `critic-rm contest --judge MODEL` has the row without critique.";
+    out += "\nAgreement is that of the mean scores with the label, over all pairs that have the score; what a rule keeps agrees with it by construction. \"No critique\" is the verdict right after the response: critiques have to beat it.";
+    if without_critique.is_none() {
+        out += " It was not read here: the run's `critique` stage reads it.";
+    }
     Ok(out)
+}
+
+/// How many of the pairs that have a score agree with the label by it; counts are pairs, agreeing ones, ties.
+fn agreement_line(
+    score: &str,
+    readable: Option<f64>,
+    [n_pairs, n_agree, n_ties]: [usize; 3],
+) -> Result<String> {
+    let percent = |share: Option<f64>| {
+        share.map_or("–".to_owned(), |share| format!("{:.1} %", 100.0 * share))
+    };
+    let (share, interval) = match n_pairs {
+        0 => (None, String::new()),
+        n => {
+            let found = wilson_interval(n_agree as f64, n, 0.95)?;
+            let interval = format!("{:.1} to {:.1} %", 100.0 * found.low, 100.0 * found.high);
+            (Some(n_agree as f64 / n as f64), interval)
+        }
+    };
+    Ok(format!(
+        "{score:<12} {:>10} {n_pairs:>8} {n_agree:>8} {n_ties:>6} {:>11}  {interval}\n",
+        percent(readable),
+        percent(share),
+    ))
 }
 
 /// A rule as settings write it.

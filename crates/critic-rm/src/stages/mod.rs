@@ -15,6 +15,7 @@ mod pairs;
 mod plan;
 mod refine;
 mod report;
+mod response_verdicts;
 mod rounds;
 mod score;
 mod session;

@@ -367,9 +367,10 @@ fn filters_are_compared_on_stored_critiques_and_nothing_is_written() {
     let before = store();
     let table = String::from_utf8(succeeds(run("filter", &out, &["--dry-run"])).stdout).unwrap();
     for part in [
-        "verdict    pair_mean",
-        "expected   majority, tau 0.9",
+        "verdict      pair_mean",
+        "expected     majority, tau 0.9",
         "none                         10",
+        "\nno critique           –       10 ",
         "of 60 critiques: near-duplicates",
     ] {
         assert!(table.contains(part), "{part}: {table}");
@@ -479,6 +480,31 @@ fn a_warmed_up_critic_feeds_rounds_and_every_method_is_compared() {
     let held_out = format!("warmup.data={:?}", root("examples/eval.jsonl").display().to_string());
     let other = folder.path().join("other");
     fails(run("warmup", &other, &["--set", &held_out]), 3, &["held-out"]);
+}
+
+#[test]
+fn the_on_policy_recipe_trains_the_head_on_what_the_warmed_up_critic_writes() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let warmup =
+        format!("warmup.data={:?}", root("examples/critiques.jsonl").display().to_string());
+    let mut command = run("run", &out, &["--set", &warmup, "--set", "warmup.measure_pairs=2"]);
+    command.args(["--set", "warmup.limit=6", "--set", "critique.n_candidates=1"]);
+    command.arg(root("recipes/on-policy.toml"));
+    let table = String::from_utf8(succeeds(command).stdout).unwrap();
+    assert!(table.contains("cloud m=2") && table.contains("scalar"), "{table}");
+    let store = Store::open_read_only(&out.join("store.sqlite")).unwrap();
+    let mut n_written = 0;
+    store
+        .export(Table::Candidates, &mut |row: TableRow| {
+            n_written += 1;
+            assert_eq!((&row["index"], &row["provenance"]), (&0.into(), &"sampled".into()));
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    // One critique of both responses of the 10 pairs; that of the critic's measure before and after the
+    // warm-up stands beside them.
+    assert!(n_written >= 20, "{n_written}");
 }
 
 #[test]

@@ -90,6 +90,26 @@ fn the_same_key_keeps_its_first_row() {
 }
 
 #[test]
+fn verdicts_without_critique_come_back_for_the_very_pairs() {
+    let (_folder, mut store) = new_store();
+    let other = PreferencePair { chosen: "another answer".to_owned(), ..pair("a") };
+    let v = key("v");
+    assert!(store.put_response_verdict(&v, &pair("a"), Side::Chosen, Some(-0.0)).unwrap());
+    assert!(!store.put_response_verdict(&v, &pair("a"), Side::Chosen, Some(2.0)).unwrap());
+    assert!(store.put_response_verdict(&v, &pair("a"), Side::Rejected, None).unwrap());
+    assert!(store.put_response_verdict(&v, &other, Side::Chosen, Some(3.0)).unwrap());
+    let found = store.response_verdicts(&v, &[pair("a"), pair("b")]).unwrap();
+    let bits = |side| found[&("a".to_owned(), side)].map(f64::to_bits);
+    assert_eq!((bits(Side::Chosen), bits(Side::Rejected)), (Some((-0.0f64).to_bits()), None));
+    assert_eq!(found.len(), 2);
+    let found = store.response_verdicts(&v, &[other]).unwrap();
+    assert_eq!(found[&("a".to_owned(), Side::Chosen)], Some(3.0));
+    assert!(store.response_verdicts(&key("w"), &[pair("a")]).unwrap().is_empty());
+    let error = store.put_response_verdict(&v, &pair("b"), Side::Chosen, Some(f64::NAN));
+    assert!(matches!(error, Err(StoreError::NotFinite { .. })), "{error:?}");
+}
+
+#[test]
 fn verdicts_and_meta_scores_come_back() {
     let (_folder, mut store) = new_store();
     store.put_pairs("train", &[pair("a")]).unwrap();

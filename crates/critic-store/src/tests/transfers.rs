@@ -30,6 +30,8 @@ fn full() -> (TempDir, Store) {
     let all = all.as_flattened().as_flattened();
     put(&mut store, &key("g"), all).unwrap();
     store.put_critiques(&key("r"), &pair("a"), &[candidate("a", Side::Chosen, 0)]).unwrap();
+    store.put_response_verdict(&key("v"), &pair("a"), Side::Chosen, Some(-0.5)).unwrap();
+    store.put_response_verdict(&key("v"), &pair("b"), Side::Rejected, None).unwrap();
     let verdict = |index, kept: bool| FilterVerdict {
         pair_id: "a".to_owned(),
         side: Side::Chosen,

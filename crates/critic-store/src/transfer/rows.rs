@@ -3,11 +3,13 @@
 mod judgements;
 mod plain;
 mod predictions;
+mod response_verdicts;
 mod texts;
 
 pub(super) use judgements::{StoredMetaScore, StoredVerdict};
 pub(super) use plain::{SplitPair, StageMark};
 pub(super) use predictions::StoredPrediction;
+pub(super) use response_verdicts::StoredResponseVerdict;
 pub(super) use texts::{StoredCandidate, StoredCritique};
 
 use super::columns::TableColumn;
