@@ -35,6 +35,9 @@ pub enum Table {
     Verdicts,
     /// What the meta-judge gave candidates: `key`, `pair_id`, `side`, `index`, `score`.
     MetaScores,
+    /// What a pairwise meta-judge answered about two candidates, in each of their orders: `key`, `pair_id`,
+    /// `side`, `first`, `second`, `log_odds`.
+    MetaComparisons,
     /// Rewards of responses: `key`, `pair_id`, `pair_content`, `side`, `mean`, `std`, `without_critique`,
     /// `n_failed`, and `critiques`, a list of `text`, `reward`, `finish_reason` and `n_tokens`.
     Predictions,
@@ -44,18 +47,19 @@ pub enum Table {
 
 impl Table {
     /// Every table, in an order in which they can be imported.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Pairs,
         Self::Candidates,
         Self::Critiques,
         Self::Verdicts,
         Self::MetaScores,
+        Self::MetaComparisons,
         Self::Predictions,
         Self::Stages,
     ];
 
     /// The name on the command line: `pairs`, `candidates`, `critiques`, `verdicts`, `meta-scores`,
-    /// `predictions` or `stages`.
+    /// `meta-comparisons`, `predictions` or `stages`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pairs => "pairs",
@@ -63,6 +67,7 @@ impl Table {
             Self::Critiques => "critiques",
             Self::Verdicts => "verdicts",
             Self::MetaScores => "meta-scores",
+            Self::MetaComparisons => "meta-comparisons",
             Self::Predictions => "predictions",
             Self::Stages => "stages",
         }
@@ -88,6 +93,7 @@ impl Table {
             Self::Critiques => rows::StoredCritique::COLUMNS,
             Self::Verdicts => rows::StoredVerdict::COLUMNS,
             Self::MetaScores => rows::StoredMetaScore::COLUMNS,
+            Self::MetaComparisons => rows::StoredMetaComparison::COLUMNS,
             Self::Predictions => rows::StoredPrediction::COLUMNS,
             Self::Stages => rows::StageMark::COLUMNS,
         }
@@ -103,7 +109,7 @@ impl fmt::Display for Table {
 /// A name that is no [`Table`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{name}` is no table of a store; use pairs, candidates, critiques, verdicts, meta-scores, predictions or stages"
+    "`{name}` is no table of a store; use pairs, candidates, critiques, verdicts, meta-scores, meta-comparisons, predictions or stages"
 )]
 pub struct UnknownTable {
     /// What was asked for.
@@ -154,6 +160,7 @@ impl Store {
             Table::Critiques => self.export_rows::<rows::StoredCritique, E>(sink),
             Table::Verdicts => self.export_rows::<rows::StoredVerdict, E>(sink),
             Table::MetaScores => self.export_rows::<rows::StoredMetaScore, E>(sink),
+            Table::MetaComparisons => self.export_rows::<rows::StoredMetaComparison, E>(sink),
             Table::Predictions => self.export_rows::<rows::StoredPrediction, E>(sink),
             Table::Stages => self.export_rows::<rows::StageMark, E>(sink),
         }
@@ -176,6 +183,9 @@ impl Store {
             Table::Critiques => self.import_rows::<rows::StoredCritique, E>(table, rows),
             Table::Verdicts => self.import_rows::<rows::StoredVerdict, E>(table, rows),
             Table::MetaScores => self.import_rows::<rows::StoredMetaScore, E>(table, rows),
+            Table::MetaComparisons => {
+                self.import_rows::<rows::StoredMetaComparison, E>(table, rows)
+            }
             Table::Predictions => self.import_rows::<rows::StoredPrediction, E>(table, rows),
             Table::Stages => self.import_rows::<rows::StageMark, E>(table, rows),
         }

@@ -5,7 +5,7 @@ mod plain;
 mod predictions;
 mod texts;
 
-pub(super) use judgements::{StoredMetaScore, StoredVerdict};
+pub(super) use judgements::{StoredMetaComparison, StoredMetaScore, StoredVerdict};
 pub(super) use plain::{SplitPair, StageMark};
 pub(super) use predictions::StoredPrediction;
 pub(super) use texts::{StoredCandidate, StoredCritique};
