@@ -55,7 +55,6 @@ pub enum MetaJudge {
 
 impl MetaJudge {
     // The default leaves no trace in the address of a refinement.
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     fn is_pointwise(&self) -> bool {
         *self == Self::Pointwise
     }
