@@ -40,6 +40,9 @@ pub use generate::{
 };
 pub use mistake::locates_mistake;
 pub use predict::{ScoreSettings, predict, score_request, score_requests};
-pub use refine::{MetaScore, RefineSettings, Refined, Refinement, rank_order, refine};
+pub use refine::{
+    Comparison, MetaJudge, MetaScore, PositionConsistency, RefineSettings, Refined, Refinement,
+    rank_order, refine,
+};
 pub use response::{ResponseSink, response_id};
 pub use response_verdict::response_verdicts;

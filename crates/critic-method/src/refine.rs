@@ -1,8 +1,12 @@
 //! Quality-aware refinement: the model ranks or summarizes the critiques that survived the filter.
 
+mod consistency;
+mod pairwise;
+mod pointwise;
 mod rank;
 mod summarize;
 
+pub use consistency::{Comparison, PositionConsistency};
 pub use rank::{MetaScore, rank_order};
 
 use crate::MethodError;
@@ -23,16 +27,37 @@ pub enum Refinement {
     /// They stay as they are.
     #[serde(deserialize_with = "no_fields")]
     None,
-    /// The model scores each as a meta-judge, and the best of every response stay.
+    /// The model judges them as a meta-judge, and the best of every response stay.
     Rank {
         /// How many stay; at least 1.
         keep: usize,
+        /// What the meta-judge is asked.
+        #[serde(default, skip_serializing_if = "MetaJudge::is_pointwise")]
+        judge: MetaJudge,
     },
     /// The model writes new critiques that merge those of a response.
     Summarize {
         /// How many are written for each response; at least 1.
         drafts: usize,
     },
+}
+
+/// What a meta-judge is asked about critiques.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetaJudge {
+    /// How good each is, by itself.
+    #[default]
+    Pointwise,
+    /// Which of two is better: every two of a response, in both orders.
+    Pairwise,
+}
+
+impl MetaJudge {
+    // The default leaves no trace in the address of a refinement.
+    fn is_pointwise(&self) -> bool {
+        *self == Self::Pointwise
+    }
 }
 
 /// How critiques are refined.
@@ -57,7 +82,7 @@ impl RefineSettings {
     pub fn validate(&self) -> Result<(), MethodError> {
         let zero = |field| Err(MethodError::Setting { field, value: 0.0, rule: "at least 1" });
         match self.refinement {
-            Refinement::Rank { keep: 0 } => zero("refine.keep"),
+            Refinement::Rank { keep: 0, .. } => zero("refine.keep"),
             Refinement::Summarize { drafts: 0 } => zero("refine.drafts"),
             Refinement::Summarize { .. } => Ok(self.sampling.validate()?),
             Refinement::Rank { .. } | Refinement::None => Ok(()),
@@ -75,7 +100,10 @@ pub struct Refined {
     pub ranking: Vec<MetaScore>,
     /// Survivors (ranked) or drafts (summarized) that stay and those left out, by reason.
     pub report: DropReport,
-    /// Meta-judge requests that failed; their critiques are left out.
+    /// What a pairwise meta-judge was asked, by the critique shown first, then by the second; empty with
+    /// others.
+    pub comparisons: Vec<Comparison>,
+    /// Meta-judge requests that failed; what they would have said is not imputed.
     pub failures: Vec<EngineError>,
 }
 
@@ -101,10 +129,15 @@ impl Survivors<'_> {
 /// as soon as it is there; a response without survivors is passed over.
 ///
 /// - `none`: the survivors as they are.
-/// - `rank {keep}`: the meta-judge's score of a critique is its expected score on 1–10 (the same
-///   expectation as [`expected_score`](crate::expected_score)); the `keep` highest stay, ties go to
-///   the lower index. A critique whose request failed or gave no score is left out and counted; the
-///   response is an error when all its requests failed, or one that may work another time.
+/// - `rank {keep}`: the `keep` critiques of the highest meta-score stay, ties go to the lower index.
+///   `pointwise`: the score is the expected one on 1–10 (the same expectation as
+///   [`expected_score`](crate::expected_score)).
+///   `pairwise`: with ℓ(i, j) the log-odds that critique i, shown first, is better than j, the score is the
+///   mean of ½·(ℓ(i, j) − ℓ(j, i)) over the j that were asked about in both orders; what the judge gives to
+///   a place cancels. That costs K(K − 1) short questions for K survivors; a single one is not asked about
+///   and stays.
+///   A critique without a score is left out and counted; the response is an error when all its
+///   requests failed, or one that may work another time.
 /// - `summarize {drafts}`: the model reads all survivors and writes `drafts` critiques, which carry
 ///   [`Provenance::Summarized`](critic_types::Provenance::Summarized) and scores of their own. Empty
 ///   ones, cut ones unless kept, and ones whose verdict says yes where the mean verdict of the survivors
@@ -137,7 +170,9 @@ pub fn refine(
                 }
             }
         }
-        Refinement::Rank { keep } => rank::rank(&responses, keep, generator, prompts, sink),
+        Refinement::Rank { keep, judge } => {
+            rank::rank(&responses, keep, judge, generator, prompts, sink);
+        }
         Refinement::Summarize { drafts } => {
             summarize::summarize(&responses, drafts, generator, prompts, settings, sink);
         }

@@ -79,7 +79,10 @@ impl Generator for Backwards {
 
     fn choose(&mut self, requests: &[ChoiceRequest], sink: &mut Sink<'_, Vec<f64>>) {
         for (index, request) in requests.iter().enumerate().rev() {
-            let result = self.check(&request.id).map(|()| certain(5));
+            let result = self.check(&request.id).map(|()| match request.choices.len() {
+                10 => certain(5),
+                n => vec![-(n as f64).ln(); n],
+            });
             if sink(index, result).is_break() {
                 return;
             }

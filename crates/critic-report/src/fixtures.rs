@@ -8,7 +8,7 @@ use critic_eval::{
     LengthUnit, PairedComparison, SampledCritique, SampledResponse, diagnose, length_control,
     study_critiques,
 };
-use critic_method::CritiqueAudit;
+use critic_method::{CritiqueAudit, PositionConsistency};
 use critic_stats::{
     Bootstrap, Interval, PairedDifference, PermutationTest, TieRule, shared_histograms,
 };
@@ -351,6 +351,13 @@ pub(crate) fn round(round: usize, critic: &str, trained: &str) -> RoundRecord {
         audits: [("candidates", 24_080), ("kept", 14_210)]
             .map(|(which, n)| (which.to_owned(), audit(n)))
             .to_vec(),
+        meta_judge: Some(PositionConsistency {
+            n_comparisons: 1_482,
+            n_consistent: 964,
+            n_first: 1_732,
+            n_ties: 6,
+            n_failed: 4,
+        }),
         histograms: vec![
             histogram("Length of critiques", "tokens", 40.0, 130.0, 0.9),
             histogram("Verdict", "log-odds of yes against no", 3.0, 0.0, 1.0),

@@ -1,6 +1,6 @@
 use crate::ReportError;
 use critic_eval::{Accuracy, ContestantResult, CorrectedComparison, CritiqueStudy, Diagnostics};
-use critic_method::CritiqueAudit;
+use critic_method::{CritiqueAudit, PositionConsistency};
 use critic_stats::HistogramBin;
 use critic_types::{Conversation, DropReport, RewardPrediction, ScoreKind};
 use serde::{Deserialize, Serialize};
@@ -165,6 +165,9 @@ pub struct RoundRecord {
     /// What the critiques are like, under the name of which ones; absent from records of older versions.
     #[serde(default)]
     pub audits: Vec<(String, CritiqueAudit)>,
+    /// How far the meta-judge agrees with itself; absent unless it compared critiques.
+    #[serde(default)]
+    pub meta_judge: Option<PositionConsistency>,
 }
 
 /// What the filter kept and left out, by reason.

@@ -69,6 +69,7 @@ pub(crate) fn sections(record: &RunRecord) -> [Section; 6] {
                 critiques::filter_by_domain(&record.rounds),
                 critiques::score_agreement(&record.rounds),
                 critiques::audits(&record.rounds),
+                critiques::meta_judge(&record.rounds),
             ],
         ),
         Section::new(

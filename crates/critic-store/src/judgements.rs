@@ -33,6 +33,21 @@ pub struct MetaScore {
     pub score: f64,
 }
 
+/// What the meta-judge answered about two candidates of a response, in one of their orders.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MetaComparison {
+    /// The pair's id.
+    pub pair_id: String,
+    /// The response the candidates are about.
+    pub side: Side,
+    /// The candidate that was shown first.
+    pub first: usize,
+    /// The candidate that was shown second.
+    pub second: usize,
+    /// ln P(the first is better) − ln P(the second is); absent where there was no answer.
+    pub log_odds: Option<f64>,
+}
+
 impl Store {
     /// Adds the filter's verdicts under the digest of its rule and of the candidates it saw; the same
     /// candidate keeps its first verdict. Gives how many were new.
@@ -89,6 +104,36 @@ impl Store {
         let sql = format!("SELECT * FROM meta_scores {IN_ORDER}");
         self.list(&sql, [refine.as_str()], read_meta_score)
     }
+
+    /// Adds what a pairwise meta-judge answered, under the digest of the refinement and all before it; the
+    /// same candidates in the same order keep their first answer. Gives how many were new.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFinite`] for log-odds, and then none is added; else the database's.
+    pub fn put_meta_comparisons(
+        &mut self,
+        refine: &ContentId,
+        comparisons: &[MetaComparison],
+    ) -> Result<usize, StoreError> {
+        self.write(|transaction| {
+            let mut n_new = 0;
+            for comparison in comparisons {
+                let is_new = insert_meta_comparison(transaction, refine.as_str(), comparison)?;
+                n_new += usize::from(is_new);
+            }
+            Ok(n_new)
+        })
+    }
+
+    /// A pairwise meta-judge's answers: by pair as the pairs came in, chosen first, then by the first and
+    /// by the second candidate.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    pub fn meta_comparisons(&self, refine: &ContentId) -> Result<Vec<MetaComparison>, StoreError> {
+        let sql = format!("SELECT * FROM meta_comparisons {IN_ORDER}, second_idx");
+        self.list(&sql, [refine.as_str()], read_meta_comparison)
+    }
 }
 
 /// Adds a row to `filter_verdicts`; gives whether it is new.
@@ -140,5 +185,33 @@ pub(crate) fn read_meta_score(row: &Row<'_>) -> rusqlite::Result<MetaScore> {
         side: side(row)?,
         index: count(row, "idx")?,
         score: row.get("score")?,
+    })
+}
+
+/// Adds a row to `meta_comparisons`; gives whether it is new.
+pub(crate) fn insert_meta_comparison(
+    transaction: &Transaction<'_>,
+    key: &str,
+    comparison: &MetaComparison,
+) -> Result<bool, Abort> {
+    let MetaComparison { pair_id, side, first, second, log_odds } = comparison;
+    let item = || format!("candidates {first} and {second} of `{pair_id}`, {}", side.as_str());
+    finite("meta-judge log-odds", item, *log_odds)?;
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO meta_comparisons (key, pair_id, side, idx, second_idx, log_odds)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
+    )?;
+    let (first, second) = (integer(*first), integer(*second));
+    Ok(insert.execute(params![key, pair_id, side.as_str(), first, second, log_odds])? == 1)
+}
+
+/// A row of `meta_comparisons`.
+pub(crate) fn read_meta_comparison(row: &Row<'_>) -> rusqlite::Result<MetaComparison> {
+    Ok(MetaComparison {
+        pair_id: row.get("pair_id")?,
+        side: side(row)?,
+        first: count(row, "idx")?,
+        second: count(row, "second_idx")?,
+        log_odds: row.get("log_odds")?,
     })
 }

@@ -1,10 +1,9 @@
 //! The database of a run: one SQLite file that a run can be resumed from.
 //!
 //! A [`Store`] holds the pairs of a run, the marks of its finished stages, candidate critiques, verdicts on
-//! responses without critique, filter verdicts, meta-judge scores, the critiques that training sees,
-//! predictions and failures. What a stage
-//! makes is stored under a [`critic_types::ContentId`] that its caller forms from everything that went
-//! into it, so other settings never meet old results.
+//! responses without critique, filter verdicts, meta-judge scores and comparisons, the critiques that training
+//! sees, predictions and failures. What a stage makes is stored under a [`critic_types::ContentId`] that its
+//! caller forms from everything that went into it, so other settings never meet old results.
 //!
 //! One rule holds everywhere but for failures: **the same key keeps its first row**. Each `put_…` is one
 //! transaction, on disk when it returns, and gives the number of rows that were new; after a crash its
@@ -33,7 +32,7 @@ mod stages;
 mod transfer;
 
 pub use error::StoreError;
-pub use judgements::{FilterVerdict, MetaScore};
+pub use judgements::{FilterVerdict, MetaComparison, MetaScore};
 pub use migrate::FORMAT_VERSION;
 pub use open::Store;
 pub use transfer::{Imported, Table, TableRow, UnknownTable};

@@ -16,10 +16,11 @@ struct Step {
 
 /// The step at place v leads from version v to v + 1; an empty file has version 0. Steps that have been
 /// released never change: another layout of the tables is another step at the end.
-static STEPS: [Step; 3] = [
+static STEPS: [Step; 4] = [
     Step { before: |_| Ok(()), sql: include_str!("migrations/1_tables.sql") },
     Step { before: gather_pair_contents, sql: include_str!("migrations/2_pair_content.sql") },
     Step { before: |_| Ok(()), sql: include_str!("migrations/3_response_verdicts.sql") },
+    Step { before: |_| Ok(()), sql: include_str!("migrations/4_meta_comparisons.sql") },
 ];
 
 /// The version of the tables that this build writes, and the newest it reads.

@@ -38,6 +38,9 @@ pub enum Table {
     Verdicts,
     /// What the meta-judge gave candidates: `key`, `pair_id`, `side`, `index`, `score`.
     MetaScores,
+    /// What a pairwise meta-judge answered about two candidates, in each of their orders: `key`, `pair_id`,
+    /// `side`, `first`, `second`, `log_odds`.
+    MetaComparisons,
     /// Rewards of responses: `key`, `pair_id`, `pair_content`, `side`, `mean`, `std`, `without_critique`,
     /// `n_failed`, and `critiques`, a list of `text`, `reward`, `finish_reason` and `n_tokens`.
     Predictions,
@@ -47,19 +50,20 @@ pub enum Table {
 
 impl Table {
     /// Every table, in an order in which they can be imported.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pairs,
         Self::Candidates,
         Self::Critiques,
         Self::ResponseVerdicts,
         Self::Verdicts,
         Self::MetaScores,
+        Self::MetaComparisons,
         Self::Predictions,
         Self::Stages,
     ];
 
     /// The name on the command line: `pairs`, `candidates`, `critiques`, `response-verdicts`, `verdicts`,
-    /// `meta-scores`, `predictions` or `stages`.
+    /// `meta-scores`, `meta-comparisons`, `predictions` or `stages`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pairs => "pairs",
@@ -68,6 +72,7 @@ impl Table {
             Self::ResponseVerdicts => "response-verdicts",
             Self::Verdicts => "verdicts",
             Self::MetaScores => "meta-scores",
+            Self::MetaComparisons => "meta-comparisons",
             Self::Predictions => "predictions",
             Self::Stages => "stages",
         }
@@ -94,6 +99,7 @@ impl Table {
             Self::ResponseVerdicts => rows::StoredResponseVerdict::COLUMNS,
             Self::Verdicts => rows::StoredVerdict::COLUMNS,
             Self::MetaScores => rows::StoredMetaScore::COLUMNS,
+            Self::MetaComparisons => rows::StoredMetaComparison::COLUMNS,
             Self::Predictions => rows::StoredPrediction::COLUMNS,
             Self::Stages => rows::StageMark::COLUMNS,
         }
@@ -109,7 +115,7 @@ impl fmt::Display for Table {
 /// A name that is no [`Table`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{name}` is no table of a store; use pairs, candidates, critiques, response-verdicts, verdicts, meta-scores, predictions or stages"
+    "`{name}` is no table of a store; use pairs, candidates, critiques, response-verdicts, verdicts, meta-scores, meta-comparisons, predictions or stages"
 )]
 pub struct UnknownTable {
     /// What was asked for.
@@ -161,6 +167,7 @@ impl Store {
             Table::ResponseVerdicts => self.export_rows::<rows::StoredResponseVerdict, E>(sink),
             Table::Verdicts => self.export_rows::<rows::StoredVerdict, E>(sink),
             Table::MetaScores => self.export_rows::<rows::StoredMetaScore, E>(sink),
+            Table::MetaComparisons => self.export_rows::<rows::StoredMetaComparison, E>(sink),
             Table::Predictions => self.export_rows::<rows::StoredPrediction, E>(sink),
             Table::Stages => self.export_rows::<rows::StageMark, E>(sink),
         }
@@ -186,6 +193,9 @@ impl Store {
             }
             Table::Verdicts => self.import_rows::<rows::StoredVerdict, E>(table, rows),
             Table::MetaScores => self.import_rows::<rows::StoredMetaScore, E>(table, rows),
+            Table::MetaComparisons => {
+                self.import_rows::<rows::StoredMetaComparison, E>(table, rows)
+            }
             Table::Predictions => self.import_rows::<rows::StoredPrediction, E>(table, rows),
             Table::Stages => self.import_rows::<rows::StageMark, E>(table, rows),
         }

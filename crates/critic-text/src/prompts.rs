@@ -38,6 +38,7 @@ pub const CORRECTION_REQUEST: &str =
 /// | `score_lead` | nothing: it is appended to a critique without a score, so that the score comes next | |
 /// | `verdict_question` | yes or no after a critique: is the response good? | `rubric` |
 /// | `meta_judge` | a number from 1 to 10: how good is the critique above? | `rubric` |
+/// | `meta_judge_pairwise` | A or B: which of two critiques of the response above is better? | `first`, `second` (both must stand), `rubric` |
 /// | `summarize` | one critique out of several | `critiques` (their numbered list; must stand), `rubric`, `scale` |
 /// | `conditioned` | a critique by one who is told the label | `label` (`better` or `worse`; must stand), `other` (the other response), `rubric`, `scale` |
 ///
@@ -53,6 +54,9 @@ pub struct PromptSources {
     pub verdict_question: PromptSource,
     /// Asks how good the critique above is, to be answered with a number from 1 to 10.
     pub meta_judge: PromptSource,
+    /// Asks which of two critiques of the response above is better, to be answered with A or B.
+    #[serde(default = "meta_judge_pairwise")]
+    pub meta_judge_pairwise: PromptSource,
     /// Asks for one critique out of several.
     pub summarize: PromptSource,
     /// Asks for a critique by one who is told which response is preferred.
@@ -64,6 +68,10 @@ pub struct PromptSources {
     pub scale: ScoreScale,
 }
 
+fn meta_judge_pairwise() -> PromptSource {
+    built_in!("meta_judge_pairwise.jinja")
+}
+
 impl PromptSources {
     /// The texts that come with the program.
     pub fn builtin() -> Self {
@@ -72,6 +80,7 @@ impl PromptSources {
             score_lead: built_in!("score_lead.jinja"),
             verdict_question: built_in!("verdict_question.jinja"),
             meta_judge: built_in!("meta_judge.jinja"),
+            meta_judge_pairwise: meta_judge_pairwise(),
             summarize: built_in!("summarize.jinja"),
             conditioned: built_in!("conditioned.jinja"),
             rubric: None,
@@ -103,6 +112,7 @@ pub struct Prompts {
     score_lead: String,
     verdict_question: String,
     meta_judge: String,
+    meta_judge_pairwise: PromptTemplate,
     summarize: PromptTemplate,
     conditioned: PromptTemplate,
     references: HashMap<Conversation, String>,
@@ -130,6 +140,10 @@ impl Prompts {
             score_lead: text(&kind::SCORE_LEAD, &sources.score_lead)?,
             verdict_question: text(&kind::VERDICT_QUESTION, &sources.verdict_question)?,
             meta_judge: text(&kind::META_JUDGE, &sources.meta_judge)?,
+            meta_judge_pairwise: template(
+                &kind::META_JUDGE_PAIRWISE,
+                &sources.meta_judge_pairwise,
+            )?,
             summarize: template(&kind::SUMMARIZE, &sources.summarize)?,
             conditioned: template(&kind::CONDITIONED, &sources.conditioned)?,
             sources,
@@ -245,6 +259,26 @@ impl Prompts {
         self.critiqued(prompt, response, critique).with(Role::User, self.meta_judge.as_str())
     }
 
+    /// `[prompt…, response, question with both critiques]`: one of
+    /// [`meta_judge_pairwise_choices`](Self::meta_judge_pairwise_choices) comes next.
+    pub fn meta_judge_pairwise(
+        &self,
+        prompt: &Conversation,
+        response: &str,
+        first: &str,
+        second: &str,
+    ) -> Conversation {
+        let values = [("first", first.trim()), ("second", second.trim())];
+        let question = self.meta_judge_pairwise.fill(&values);
+        prompt.clone().with(Role::Assistant, response).with(Role::User, question)
+    }
+
+    /// What the two critiques of [`meta_judge_pairwise`](Self::meta_judge_pairwise) are called, the first
+    /// one first.
+    pub fn meta_judge_pairwise_choices(&self) -> Vec<String> {
+        PairwisePrompt::choices()
+    }
+
     /// `[prompt…, response, request with all critiques]`: one critique out of them comes next.
     pub fn summarize(
         &self,
@@ -263,8 +297,8 @@ impl Prompts {
     /// Address of the texts, rendered as far as they are the same for all items, and of the reference
     /// answers; critiques written under others are not comparable.
     ///
-    /// The prompt of critics that are told the label is apart, in
-    /// [`conditioned_digest`](Self::conditioned_digest).
+    /// Prompts that only some runs ask with are apart, in [`conditioned_digest`](Self::conditioned_digest)
+    /// and [`meta_judge_pairwise_digest`](Self::meta_judge_pairwise_digest).
     pub fn digest(&self) -> ContentId {
         let mut hasher = ContentHasher::new("prompts");
         for (prompt, text) in [
@@ -301,6 +335,13 @@ impl Prompts {
     pub fn conditioned_digest(&self) -> ContentId {
         let mut hasher = ContentHasher::new("conditioned prompt");
         hasher.text(&self.conditioned.identity());
+        hasher.finish()
+    }
+
+    /// Address of the prompt of meta-judges that compare two critiques.
+    pub fn meta_judge_pairwise_digest(&self) -> ContentId {
+        let mut hasher = ContentHasher::new("pairwise meta-judge prompt");
+        hasher.text(&self.meta_judge_pairwise.identity());
         hasher.finish()
     }
 }

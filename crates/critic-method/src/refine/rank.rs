@@ -1,8 +1,8 @@
-use super::{Refined, Survivors};
-use crate::expected_score;
+use super::{MetaJudge, Refined, Survivors, pairwise, pointwise};
 use crate::response::{ResponseSink, critique_id};
 use critic_engine::{ChoiceRequest, EngineError, Generator, RequestControl};
-use critic_text::{Prompts, ScoreScale};
+use critic_text::Prompts;
+use critic_types::Conversation;
 use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
@@ -11,7 +11,8 @@ use std::ops::ControlFlow;
 pub struct MetaScore {
     /// The critique's index within its response.
     pub index: usize,
-    /// How good a critique it is: the expected score, 1–10.
+    /// How good a critique it is, larger for a better one: the expected score, 1–10, of a pointwise judge;
+    /// the mean log-odds in its favor, in nats, of a pairwise one.
     pub score: f64,
 }
 
@@ -30,85 +31,108 @@ pub fn rank_order(scores: &[Option<f64>]) -> Vec<usize> {
     scored.into_iter().map(|(place, _)| place).collect()
 }
 
-type Answer = Result<Vec<f64>, EngineError>;
+/// ln P of every choice, or why there is none.
+pub(super) type Answer = Result<Vec<f64>, EngineError>;
 
-/// Ranks every response's survivors; a response is handed over when its last answer is there.
+/// Responses whose questions are asked in one call; every question holds its whole conversation.
+const AT_ONCE: usize = 256;
+
+/// Ranks every response's survivors; a response is handed over when its last answer is there, one that
+/// needs no question before those.
 pub(super) fn rank(
     responses: &[Survivors<'_>],
     keep: usize,
+    judge: MetaJudge,
     generator: &mut dyn Generator,
     prompts: &Prompts,
     sink: &mut ResponseSink<'_, Refined>,
 ) {
-    let mut requests = Vec::new();
-    let mut asked = Vec::new();
-    for (r, response) in responses.iter().enumerate() {
-        for (c, critique) in response.critiques.iter().enumerate() {
-            let text = response.pair.response(response.side);
-            requests.push(ChoiceRequest {
-                id: critique_id(critique),
-                conversation: prompts.meta_judge(&response.pair.prompt, text, &critique.text),
-                choices: prompts.meta_choices(),
-                control: RequestControl::default(),
-            });
-            asked.push((r, c));
+    for part in responses.chunks(AT_ONCE) {
+        if rank_part(part, keep, judge, generator, prompts, sink).is_break() {
+            break;
         }
     }
-    let mut answers: Vec<Vec<Option<Answer>>> =
-        responses.iter().map(|r| r.critiques.iter().map(|_| None).collect()).collect();
+}
+
+fn rank_part(
+    responses: &[Survivors<'_>],
+    keep: usize,
+    judge: MetaJudge,
+    generator: &mut dyn Generator,
+    prompts: &Prompts,
+    sink: &mut ResponseSink<'_, Refined>,
+) -> ControlFlow<()> {
+    let mut requests = Vec::new();
+    let mut asked = Vec::new();
+    let mut answers: Vec<Vec<Option<Answer>>> = Vec::with_capacity(responses.len());
+    for (r, response) in responses.iter().enumerate() {
+        let questions = match judge {
+            MetaJudge::Pointwise => pointwise::questions(response, prompts),
+            MetaJudge::Pairwise => pairwise::questions(response, prompts),
+        };
+        if questions.is_empty() {
+            sink(response.place, response.side, Ok(response.as_they_are()))?;
+        }
+        asked.extend((0..questions.len()).map(|q| (r, q)));
+        answers.push(questions.iter().map(|_| None).collect());
+        requests.extend(questions);
+    }
+    let mut flow = ControlFlow::Continue(());
     generator.choose(&requests, &mut |index, answer| {
-        let (r, c) = asked[index];
-        answers[r][c] = Some(answer);
+        let (r, q) = asked[index];
+        answers[r][q] = Some(answer);
         if answers[r].iter().any(Option::is_none) {
             return ControlFlow::Continue(());
         }
         let response = &responses[r];
         let complete = std::mem::take(&mut answers[r]).into_iter().flatten().collect();
-        sink(response.place, response.side, ranked(response, &prompts.meta_scale(), complete, keep))
+        let ranked = match judge {
+            MetaJudge::Pointwise => pointwise::ranked(response, complete, keep, prompts),
+            MetaJudge::Pairwise => pairwise::ranked(response, complete, keep),
+        };
+        flow = sink(response.place, response.side, ranked);
+        flow
     });
+    flow
 }
 
-/// The best `keep` of one response's survivors, given the answer about each.
-fn ranked(
-    response: &Survivors<'_>,
-    scale: &ScoreScale,
-    answers: Vec<Answer>,
-    keep: usize,
-) -> Result<Refined, EngineError> {
-    let mut refined = Refined::default();
-    let mut scores = Vec::with_capacity(answers.len());
-    for (critique, answer) in response.critiques.iter().zip(answers) {
-        let score = match answer {
-            Ok(log_probs) => {
-                let score = expected_score(&log_probs, scale);
-                if score.is_none() {
-                    refined.report.drop("no meta-score", critique_id(critique));
-                }
-                score
-            }
-            Err(error) => {
-                refined.report.drop("meta-judge request failed", critique_id(critique));
-                refined.failures.push(error);
-                None
-            }
-        };
-        scores.push(score);
-    }
-    let open = refined.failures.iter().position(|error| error.kind.stays_open());
-    let all_failed = refined.failures.len() == response.critiques.len();
-    if let Some(place) = open.or(all_failed.then_some(0)) {
-        return Err(refined.failures.swap_remove(place));
-    }
-    for (rank, place) in rank_order(&scores).into_iter().enumerate() {
-        let critique = response.critiques[place];
-        let score = scores[place].expect("rank_order gives places that have a score");
-        refined.ranking.push(MetaScore { index: critique.index, score });
-        if rank < keep {
-            refined.report.keep();
-            refined.critiques.push(critique.clone());
-        } else {
-            refined.report.drop("not among the best", critique_id(critique));
+/// A question of the meta-judge.
+pub(super) fn question(
+    id: String,
+    conversation: Conversation,
+    choices: Vec<String>,
+) -> ChoiceRequest {
+    ChoiceRequest { id, conversation, choices, control: RequestControl::default() }
+}
+
+impl Refined {
+    /// Keeps the critiques with the `keep` best scores; `scores` has one for each survivor, in order.
+    ///
+    /// # Errors
+    /// A failure that may pass, or the first one when all of the response's `n_asked` questions failed.
+    pub(super) fn best(
+        mut self,
+        response: &Survivors<'_>,
+        scores: &[Option<f64>],
+        keep: usize,
+        n_asked: usize,
+    ) -> Result<Self, EngineError> {
+        let open = self.failures.iter().position(|error| error.kind.stays_open());
+        let all_failed = self.failures.len() == n_asked;
+        if let Some(place) = open.or(all_failed.then_some(0)) {
+            return Err(self.failures.swap_remove(place));
         }
+        for (rank, place) in rank_order(scores).into_iter().enumerate() {
+            let critique = response.critiques[place];
+            let score = scores[place].expect("rank_order gives places that have a score");
+            self.ranking.push(MetaScore { index: critique.index, score });
+            if rank < keep {
+                self.report.keep();
+                self.critiques.push(critique.clone());
+            } else {
+                self.report.drop("not among the best", critique_id(critique));
+            }
+        }
+        Ok(self)
     }
-    Ok(refined)
 }

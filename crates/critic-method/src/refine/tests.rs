@@ -1,3 +1,5 @@
+mod pairwise;
+
 use super::*;
 use crate::testing::{Backwards, candidate, certain, pair, sampling};
 use critic_engine::Completion;
@@ -43,6 +45,10 @@ fn run(
     results
 }
 
+fn rank(keep: usize) -> Refinement {
+    Refinement::Rank { keep, judge: MetaJudge::Pointwise }
+}
+
 fn survivors(pair_id: &str, side: Side, n: usize) -> Vec<Candidate> {
     (0..n).map(|i| candidate(pair_id, side, i, Some(5.0))).collect()
 }
@@ -70,12 +76,7 @@ fn indices(refined: &Refined) -> Vec<usize> {
 #[test]
 fn rank_keeps_the_best_first() {
     let mut engine = judge(&[3, 10, 1, 7]);
-    let results = run(
-        &survivors("a", Side::Chosen, 4),
-        &mut engine,
-        Refinement::Rank { keep: 2 },
-        &|_, _| false,
-    );
+    let results = run(&survivors("a", Side::Chosen, 4), &mut engine, rank(2), &|_, _| false);
     let refined = results[&(0, "chosen")].as_ref().unwrap();
     assert_eq!(indices(refined), [1, 3]);
     let ranking: Vec<(usize, f64)> =
@@ -90,31 +91,21 @@ fn equal_meta_scores_go_to_the_lower_index() {
     let mut shuffled = survivors("a", Side::Rejected, 4);
     shuffled.reverse();
     let mut engine = judge(&[5, 8, 5, 8]);
-    let results = run(&shuffled, &mut engine, Refinement::Rank { keep: 3 }, &|_, _| false);
+    let results = run(&shuffled, &mut engine, rank(3), &|_, _| false);
     assert_eq!(indices(results[&(0, "rejected")].as_ref().unwrap()), [1, 3, 0]);
 }
 
 #[test]
 fn keeping_more_than_there_are_keeps_all() {
     let mut engine = judge(&[2, 4]);
-    let results = run(
-        &survivors("b", Side::Chosen, 2),
-        &mut engine,
-        Refinement::Rank { keep: 9 },
-        &|_, _| false,
-    );
+    let results = run(&survivors("b", Side::Chosen, 2), &mut engine, rank(9), &|_, _| false);
     assert_eq!(indices(results[&(1, "chosen")].as_ref().unwrap()), [1, 0]);
 }
 
 #[test]
 fn a_failed_meta_judgement_costs_its_critique_only() {
     let mut engine = Backwards { failing: vec!["a/chosen/1".into()], ..Backwards::default() };
-    let results = run(
-        &survivors("a", Side::Chosen, 3),
-        &mut engine,
-        Refinement::Rank { keep: 2 },
-        &|_, _| false,
-    );
+    let results = run(&survivors("a", Side::Chosen, 3), &mut engine, rank(2), &|_, _| false);
     let refined = results[&(0, "chosen")].as_ref().unwrap();
     assert_eq!(indices(refined), [0, 2]);
     assert_eq!(refined.failures[0].id, "a/chosen/1");
@@ -122,12 +113,7 @@ fn a_failed_meta_judgement_costs_its_critique_only() {
 
     let failing = (0..3).map(|i| format!("a/chosen/{i}")).collect();
     let mut engine = Backwards { failing, ..Backwards::default() };
-    let results = run(
-        &survivors("a", Side::Chosen, 3),
-        &mut engine,
-        Refinement::Rank { keep: 2 },
-        &|_, _| false,
-    );
+    let results = run(&survivors("a", Side::Chosen, 3), &mut engine, rank(2), &|_, _| false);
     assert_eq!(results[&(0, "chosen")].as_ref().unwrap_err().id, "a/chosen/0");
 }
 
@@ -136,7 +122,7 @@ fn a_meta_judgement_that_may_come_later_leaves_its_response_open() {
     let unavailable = vec!["a/chosen/1".into()];
     let mut engine = Backwards { unavailable, ..Backwards::default() };
     let survivors = survivors("a", Side::Chosen, 3);
-    let results = run(&survivors, &mut engine, Refinement::Rank { keep: 2 }, &|_, _| false);
+    let results = run(&survivors, &mut engine, rank(2), &|_, _| false);
     let error = results[&(0, "chosen")].as_ref().unwrap_err();
     assert!(error.kind.stays_open(), "{error}");
 }
@@ -147,12 +133,7 @@ fn a_critique_without_meta_score_is_counted() {
         let good = judged(conversation).contains("critique 1 of");
         if good { certain(4) } else { vec![f64::NEG_INFINITY; 10] }
     });
-    let results = run(
-        &survivors("a", Side::Chosen, 2),
-        &mut engine,
-        Refinement::Rank { keep: 2 },
-        &|_, _| false,
-    );
+    let results = run(&survivors("a", Side::Chosen, 2), &mut engine, rank(2), &|_, _| false);
     let refined = results[&(0, "chosen")].as_ref().unwrap();
     assert_eq!(indices(refined), [1]);
     assert_eq!(refined.report.dropped["no meta-score"], 1);
@@ -272,7 +253,8 @@ fn without_refinement_survivors_pass_through() {
 fn resuming_and_order_change_nothing() {
     let mut all = survivors("a", Side::Chosen, 3);
     all.extend(survivors("b", Side::Rejected, 2));
-    for refinement in [Refinement::Summarize { drafts: 2 }, Refinement::Rank { keep: 1 }] {
+    let pairwise = Refinement::Rank { keep: 1, judge: MetaJudge::Pairwise };
+    for refinement in [Refinement::Summarize { drafts: 2 }, rank(1), pairwise] {
         let straight = run(&all, &mut Backwards::default(), refinement, &|_, _| false);
         let mut engine = Backwards::default();
         let rest = run(&all, &mut engine, refinement, &|id, _| id == "a");
@@ -289,8 +271,7 @@ fn a_break_stops_every_way() {
     let mut all = survivors("a", Side::Chosen, 1);
     all.extend(survivors("b", Side::Chosen, 2));
     all.extend(survivors("b", Side::Rejected, 2));
-    let ways =
-        [Refinement::None, Refinement::Rank { keep: 1 }, Refinement::Summarize { drafts: 1 }];
+    let ways = [Refinement::None, rank(1), Refinement::Summarize { drafts: 1 }];
     for refinement in ways {
         let mut n = 0;
         let pairs = [pair("a"), pair("b")];
@@ -322,7 +303,7 @@ fn bad_settings_and_stray_survivors_are_refused() {
         .unwrap_err();
         assert!(error.to_string().contains(part), "{error}");
     };
-    check(&[], Refinement::Rank { keep: 0 }, "refine.keep is 0");
+    check(&[], rank(0), "refine.keep is 0");
     check(&[], Refinement::Summarize { drafts: 0 }, "refine.drafts is 0");
     check(&survivors("z", Side::Chosen, 1), Refinement::None, "pair `z`");
 }
@@ -330,7 +311,10 @@ fn bad_settings_and_stray_survivors_are_refused() {
 #[test]
 fn a_run_file_names_the_way() {
     let read = |text: &str| toml::from_str::<Refinement>(text);
-    assert_eq!(read("kind = 'rank'\nkeep = 2").unwrap(), Refinement::Rank { keep: 2 });
+    assert_eq!(read("kind = 'rank'\nkeep = 2").unwrap(), rank(2));
+    let pairwise = "kind = 'rank'\nkeep = 2\njudge = 'pairwise'";
+    assert_eq!(read(pairwise).unwrap(), Refinement::Rank { keep: 2, judge: MetaJudge::Pairwise });
+    assert!(read(&pairwise.replace("pairwise", "both")).is_err());
     assert_eq!(
         read("kind = 'summarize'\ndrafts = 3").unwrap(),
         Refinement::Summarize { drafts: 3 }
@@ -338,4 +322,12 @@ fn a_run_file_names_the_way() {
     assert_eq!(read("kind = 'none'").unwrap(), Refinement::None);
     assert!(read("kind = 'none'\nkeep = 2").is_err());
     assert!(read("kind = 'rank'").is_err());
+}
+
+#[test]
+fn the_default_judge_leaves_no_trace_in_what_addresses_are_made_of() {
+    let written = |refinement: &Refinement| serde_json::to_string(refinement).unwrap();
+    assert_eq!(written(&rank(2)), r#"{"kind":"rank","keep":2}"#);
+    let pairwise = Refinement::Rank { keep: 2, judge: MetaJudge::Pairwise };
+    assert_eq!(written(&pairwise), r#"{"kind":"rank","keep":2,"judge":"pairwise"}"#);
 }

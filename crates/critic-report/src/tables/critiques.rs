@@ -308,6 +308,37 @@ pub(super) fn audits(rounds: &[RoundRecord]) -> Option<Table> {
     table.if_any()
 }
 
+/// How far a meta-judge that compares critiques agrees with itself.
+pub(super) fn meta_judge(rounds: &[RoundRecord]) -> Option<Table> {
+    let mut table = Table::new(
+        "meta-judge",
+        "The meta-judge against itself: every two critiques of a response in both orders; comparisons whose \
+         orders prefer the same critique (a tie in one is no agreement); answers that prefer the critique \
+         shown first (a tie counts half; 50 %: no position bias). Questions without an answer are left out \
+         with their comparisons",
+        &[
+            "what",
+            "#comparisons",
+            "#questions without an answer",
+            "#alike in both orders",
+            "#tied answers",
+            "#answers for the first place",
+        ],
+    );
+    for round in rounds {
+        let Some(found) = &round.meta_judge else { continue };
+        table.row([
+            named(rounds, round, "critiques compared"),
+            Cell::count(found.n_comparisons),
+            Cell::count(found.n_failed),
+            Cell::percent(found.consistency()),
+            Cell::count(found.n_ties),
+            Cell::percent(found.first_share()),
+        ]);
+    }
+    table.if_any()
+}
+
 /// The bars of the histograms of lengths and scores.
 pub(super) fn histograms(rounds: &[RoundRecord]) -> Option<Table> {
     let mut table = Table::new(

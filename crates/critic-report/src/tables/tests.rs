@@ -69,6 +69,7 @@ fn the_numbers_are_those_of_the_record() {
     check("the scores do not agree", &["the scores do not agree", "445", "7,734"]);
     check("parsed", &["parsed", "1,204", "0", "–", "–", "–"]);
     check("verdict", &["verdict", "1,204", "1,204", "0", "61.6 %", "58.8 – 64.3 %"]);
+    check("critiques compared", &["critiques compared", "1,482", "4", "65.0 %", "6", "58.5 %"]);
     check("train", &["train", "45 min 13 s", "1,660,356", "612", "steps: 240", "no"]);
     check("train.learning_rate", &["train.learning_rate", "2e-5", "file"]);
     check(

@@ -15,6 +15,7 @@ pub(crate) struct PromptSettings {
     score_lead: String,
     verdict_question: String,
     meta_judge: String,
+    meta_judge_pairwise: String,
     summarize: String,
     conditioned: String,
     /// What critiques are scored on.
@@ -77,6 +78,11 @@ impl PromptSettings {
                 builtin.verdict_question,
             )?,
             meta_judge: prompt("meta_judge", &self.meta_judge, builtin.meta_judge)?,
+            meta_judge_pairwise: prompt(
+                "meta_judge_pairwise",
+                &self.meta_judge_pairwise,
+                builtin.meta_judge_pairwise,
+            )?,
             summarize: prompt("summarize", &self.summarize, builtin.summarize)?,
             conditioned: prompt("conditioned", &self.conditioned, builtin.conditioned)?,
             rubric,

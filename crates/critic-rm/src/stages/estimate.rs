@@ -7,7 +7,7 @@ use crate::methods::Method;
 use crate::progress::{duration, say, tell};
 use anyhow::Result;
 use critic_forest::{PairSequences, TrainingForest};
-use critic_method::Refinement;
+use critic_method::{MetaJudge, Refinement};
 use critic_model::composed::TrainDevice;
 use critic_model::{Decoder, ForestAttention};
 use critic_text::Ending;
@@ -48,25 +48,27 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
     let rate = forward_tokens_per_second(session)?;
     let (n_train, n_eval) = (session.train.pairs.len() as f64, session.eval.pairs.len() as f64);
     let per_critique = |tokens: usize| 1.5 * tokens as f64 + REQUEST_TOKENS;
+    let (n, longest) =
+        (settings.critique.n_candidates as f64, settings.critique.max_new_tokens as f64);
     // The verdict without critique reads every response once more.
     let critique = 2.0
         * n_train
-        * (2.0 * response_tokens
-            + settings.critique.n_candidates as f64
-                * per_critique(settings.critique.max_new_tokens));
+        * (2.0 * response_tokens + n * per_critique(settings.critique.max_new_tokens));
     let refine = match settings.refine {
         Refinement::None => 0.0,
         // About half the critiques survive the filter.
-        Refinement::Rank { .. } => {
-            n_train
-                * (response_tokens
-                    + settings.critique.n_candidates as f64
-                        * (settings.critique.max_new_tokens as f64 + REQUEST_TOKENS))
+        Refinement::Rank { judge: MetaJudge::Pointwise, .. } => {
+            n_train * (response_tokens + n * (longest + REQUEST_TOKENS))
+        }
+        // Questions about the same first critique share it.
+        Refinement::Rank { judge: MetaJudge::Pairwise, .. } => {
+            let second = n_comparisons(n) * (longest + REQUEST_TOKENS);
+            n_train * (response_tokens + n * longest + second)
         }
         Refinement::Summarize { drafts } => {
             n_train
                 * (2.0 * response_tokens
-                    + 3.0 * settings.critique.max_new_tokens as f64
+                    + 3.0 * longest
                     + drafts as f64 * per_critique(settings.critique.max_new_tokens))
         }
     };
@@ -90,6 +92,16 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
                 remote.api_key_env
             ));
         }
+    }
+    if let Refinement::Rank { judge: MetaJudge::Pairwise, .. } = settings.refine
+        && last >= Stage::Refine
+        && (n_writers > 0 || last < Stage::Train)
+    {
+        say(format!(
+            "the meta-judge compares every two critiques of a response in both orders: {:.0} short questions where all {n:.0} pass the filter, about {:.0} a round",
+            n_comparisons(n),
+            n_train * n_comparisons(n),
+        ));
     }
     let n_local_rounds = if remote.is_some() { n_rounds - 1.0 } else { n_rounds };
     let (mut trained, mut score) = (0.0, 0.0);
@@ -138,6 +150,11 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
         ),
     });
     Ok(())
+}
+
+/// Questions about every two of `n` critiques in both orders.
+fn n_comparisons(n: f64) -> f64 {
+    n * (n - 1.0)
 }
 
 /// Tokens of a forward pass of the base model per second, measured.

@@ -9,6 +9,7 @@ mod filter;
 mod filter_table;
 mod given;
 mod histograms;
+mod meta_judge;
 mod model_card;
 mod outage;
 mod pairs;

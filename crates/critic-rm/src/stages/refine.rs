@@ -1,12 +1,12 @@
 use super::critic::CriticEngine;
 use super::filter::Survivors;
+use super::meta_judge;
 use super::outage::Outage;
 use super::rounds::Round;
 use super::session::Session;
 use crate::progress::{Meter, News, say, tell};
 use anyhow::Result;
-use critic_method::{RefineSettings, Refinement, refine, response_id};
-use critic_store::MetaScore;
+use critic_method::{MetaJudge, RefineSettings, Refinement, refine, response_id};
 use critic_types::{Candidate, ContentId, Side};
 use std::collections::{BTreeSet, HashSet};
 use std::ops::ControlFlow;
@@ -28,6 +28,11 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
     };
     let mut hasher = session.critic_hasher("refine", &round.critic);
     hasher.text(survivors.key.as_str()).text(&serde_json::to_string(&settings.refinement)?);
+    let is_pairwise =
+        matches!(settings.refinement, Refinement::Rank { judge: MetaJudge::Pairwise, .. });
+    if is_pairwise {
+        hasher.text(session.prompts.meta_judge_pairwise_digest().as_str());
+    }
     let key = hasher.finish();
     let named = |critiques: &[Candidate]| -> BTreeSet<(String, Side)> {
         critiques.iter().map(|critique| (critique.pair_id.clone(), critique.side)).collect()
@@ -35,8 +40,8 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
     let done = named(&session.store.critiques(&key, &session.train.pairs)?);
     let wanted = named(&survivors.critiques);
     let n_done = wanted.intersection(&done).count();
-    let (mut seconds, mut taken) = (0.0, Vec::new());
-    if n_done < wanted.len() && session.store.stage("refine", &key)?.is_none() {
+    let (mut seconds, mut taken, mut n_not_refined) = (0.0, Vec::new(), 0);
+    if n_done < wanted.len() && session.store.stage(&round.name("refine"), &key)?.is_none() {
         let mut engine = CriticEngine::new(session, &round.critic, &key)?;
         let progress = engine.progress();
         let verb = match settings.refinement {
@@ -64,20 +69,8 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
                         if matches!(settings.refinement, Refinement::Summarize { .. }) {
                             tell(|| News::wrote(&pairs[place], side, &refined.critiques));
                         }
-                        let pair_id = &pairs[place].id;
-                        let scores: Vec<MetaScore> = refined
-                            .ranking
-                            .iter()
-                            .map(|ranked| MetaScore {
-                                pair_id: pair_id.clone(),
-                                side,
-                                index: ranked.index,
-                                score: ranked.score,
-                            })
-                            .collect();
-                        stored = store
-                            .put_meta_scores(&key, &scores)
-                            .and_then(|_| {
+                        stored = meta_judge::put(store, &key, &pairs[place].id, side, &refined)
+                            .and_then(|()| {
                                 store.put_critiques(&key, &pairs[place], &refined.critiques)
                             })
                             .map(drop);
@@ -105,6 +98,7 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
         outage.settle(session)?;
         drop(progress);
         taken = engine.finish()?;
+        n_not_refined = failures.len();
         for failure in failures.iter().take(3) {
             say(format!("not refined: {failure}"));
         }
@@ -114,11 +108,26 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
         critiques.iter().map(|critique| critique.pair_id.as_str()).collect::<HashSet<_>>().len();
     let label = match settings.refinement {
         Refinement::None => "not refined".to_owned(),
-        Refinement::Rank { keep } => format!("ranked, best {keep} of a response"),
+        Refinement::Rank { keep, judge: MetaJudge::Pointwise } => {
+            format!("ranked, best {keep} of a response")
+        }
+        Refinement::Rank { keep, judge: MetaJudge::Pairwise } => {
+            format!("ranked two by two, best {keep} of a response")
+        }
         Refinement::Summarize { drafts } => format!("summarized, {drafts} drafts of a response"),
     };
     session.records.funnel(label, n_pairs, Some(critiques.len()));
     let mut facts = vec![("critiques to train on", critiques.len().to_string())];
+    if is_pairwise {
+        let found = meta_judge::consistency(&session.store, &key)?;
+        facts.extend(meta_judge::facts(&found));
+        if let Some(record) = session.records.rounds.last_mut() {
+            record.meta_judge = Some(found);
+        }
+    }
+    if n_not_refined > 0 {
+        facts.push(("responses not refined", n_not_refined.to_string()));
+    }
     facts.extend(taken);
     session.finish(&round.name("refine"), &key, seconds, n_done > 0, facts)?;
     Ok(Refined { key, critiques })

@@ -6,6 +6,7 @@ mod faults;
 mod generate;
 mod given;
 mod kills;
+mod ranking;
 mod scales;
 mod synth;
 mod transfers;

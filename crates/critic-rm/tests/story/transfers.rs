@@ -18,7 +18,9 @@ fn import(out: &Path, table: Table, file: &Path) -> Command {
 fn a_store_leaves_and_enters_in_either_form_and_loses_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
-    succeeds(run("run", &out, &[]));
+    // Only such a judge leaves comparisons.
+    let pairwise = ["--set", "refine.judge=pairwise"];
+    succeeds(run("run", &out, &pairwise));
     let expected = rows(&out);
     for ending in ["jsonl.gz", "parquet"] {
         let copy = folder.path().join(format!("copy of {ending}"));

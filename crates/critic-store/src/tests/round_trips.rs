@@ -1,5 +1,5 @@
 use super::*;
-use crate::{FilterVerdict, MetaScore};
+use crate::{FilterVerdict, MetaComparison, MetaScore};
 use proptest::num::f64::{NEGATIVE, NORMAL, POSITIVE, SUBNORMAL, ZERO};
 use proptest::prelude::*;
 use serde_json::json;
@@ -131,6 +131,36 @@ fn verdicts_and_meta_scores_come_back() {
     let back = store.meta_scores(&key("r")).unwrap();
     let bits = |all: &[MetaScore]| all.iter().map(|s| s.score.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&back), bits(&scores));
+}
+
+#[test]
+fn comparisons_come_back_in_order_with_those_that_have_no_answer() {
+    let (_folder, mut store) = new_store();
+    store.put_pairs("train", &["b", "a"].map(pair)).unwrap();
+    let compared = |id: &str, side, [first, second]: [usize; 2], log_odds| MetaComparison {
+        pair_id: id.into(),
+        side,
+        first,
+        second,
+        log_odds,
+    };
+    let ordered = [
+        compared("b", Side::Chosen, [0, 2], Some(-0.25)),
+        compared("b", Side::Chosen, [0, 10], None),
+        compared("b", Side::Chosen, [2, 0], Some(0.0)),
+        compared("b", Side::Rejected, [0, 2], Some(1e-300)),
+        compared("a", Side::Chosen, [1, 0], Some(3.0)),
+    ];
+    let mut shuffled = ordered.clone();
+    shuffled.reverse();
+    assert_eq!(store.put_meta_comparisons(&key("r"), &shuffled).unwrap(), 5);
+    let again = [compared("a", Side::Chosen, [1, 0], Some(9.0))];
+    assert_eq!(store.put_meta_comparisons(&key("r"), &again).unwrap(), 0);
+    assert_eq!(store.meta_comparisons(&key("r")).unwrap(), ordered);
+    assert!(store.meta_comparisons(&key("other")).unwrap().is_empty());
+    let bad = [compared("a", Side::Chosen, [0, 1], Some(f64::NAN))];
+    let error = store.put_meta_comparisons(&key("r"), &bad).unwrap_err().to_string();
+    assert!(error.contains("candidates 0 and 1 of `a`"), "{error}");
 }
 
 #[test]

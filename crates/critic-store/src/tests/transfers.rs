@@ -1,6 +1,6 @@
 use super::round_trips::any_candidate;
 use super::*;
-use crate::{FilterVerdict, Imported, MetaScore, Table, TableRow};
+use crate::{FilterVerdict, Imported, MetaComparison, MetaScore, Table, TableRow};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -42,6 +42,15 @@ fn full() -> (TempDir, Store) {
     store.put_verdicts(&key("f"), &[verdict(0, true), verdict(1, false)]).unwrap();
     let score = MetaScore { pair_id: "a".into(), side: Side::Rejected, index: 1, score: -0.0 };
     store.put_meta_scores(&key("r"), &[score]).unwrap();
+    let compared = |first, second, log_odds| MetaComparison {
+        pair_id: "a".into(),
+        side: Side::Rejected,
+        first,
+        second,
+        log_odds,
+    };
+    let compared = [compared(1, 2, Some(-0.0)), compared(2, 1, None)];
+    store.put_meta_comparisons(&key("r"), &compared).unwrap();
     for (id, n) in [("b", 0), ("a", 12)] {
         store.put_prediction(&key("c"), &pair(id), Side::Chosen, &prediction(0.1, n)).unwrap();
     }

@@ -6,7 +6,7 @@ mod predictions;
 mod response_verdicts;
 mod texts;
 
-pub(super) use judgements::{StoredMetaScore, StoredVerdict};
+pub(super) use judgements::{StoredMetaComparison, StoredMetaScore, StoredVerdict};
 pub(super) use plain::{SplitPair, StageMark};
 pub(super) use predictions::StoredPrediction;
 pub(super) use response_verdicts::StoredResponseVerdict;

@@ -39,6 +39,8 @@ pub(super) static CRITIQUE: PromptKind =
 pub(super) static SCORE_LEAD: PromptKind = PromptKind { constants: &[], ..plain("score_lead") };
 pub(super) static VERDICT_QUESTION: PromptKind = plain("verdict_question");
 pub(super) static META_JUDGE: PromptKind = plain("meta_judge");
+pub(super) static META_JUDGE_PAIRWISE: PromptKind =
+    PromptKind { required: &["first", "second"], ..plain("meta_judge_pairwise") };
 pub(super) static SUMMARIZE: PromptKind =
     PromptKind { required: &["critiques"], constants: SCORED, ..plain("summarize") };
 pub(super) static CONDITIONED: PromptKind = PromptKind {

@@ -18,7 +18,9 @@ fn texts(prompts: &Prompts) -> Vec<String> {
     let merged = prompts.summarize(&prompt(), "4", &["a"]).last_user_text().to_owned();
     let [lead, question] = [prompts.score_lead(), prompts.verdict_question()].map(str::to_owned);
     let judged = prompts.meta_judge(&prompt(), "4", "z").last_user_text().to_owned();
-    vec![asked, told, merged, lead, question, judged]
+    let compared = prompts.meta_judge_pairwise(&prompt(), "4", "z", "w");
+    let compared = compared.last_user_text().to_owned();
+    vec![asked, told, merged, lead, question, judged, compared]
 }
 
 #[test]
@@ -30,7 +32,8 @@ fn every_conversation_goes_on_from_the_response() {
     let meta = prompts.meta_judge(&prompt(), "4", "Right.\nScore: 10");
     let summary = prompts.summarize(&prompt(), "4", &["a", "b"]);
     let told = prompts.conditioned(&prompt(), "4", "5", Side::Rejected);
-    for longer in [&critique, &critiqued, &meta, &summary, &told] {
+    let compared = prompts.meta_judge_pairwise(&prompt(), "4", "a", "b");
+    for longer in [&critique, &critiqued, &meta, &summary, &told, &compared] {
         assert!(longer.messages().starts_with(beginning.messages()));
     }
     assert!(critiqued.messages().starts_with(critique.messages()));
@@ -143,6 +146,36 @@ fn a_critic_that_is_told_the_label_is_asked_for_the_reasons() {
     assert_eq!(asked.last_user_text(), "Not {{ label }}: worse. Why?");
     assert_ne!(other.conditioned_digest(), prompts.conditioned_digest());
     assert_eq!(other.digest(), prompts.digest());
+}
+
+#[test]
+fn two_critiques_stand_in_the_order_asked_for_and_move_nothing() {
+    let prompts = Prompts::builtin();
+    let asked = prompts.meta_judge_pairwise(&prompt(), "4", " {{ second }} ", "{first} B\n");
+    let text = asked.last_user_text();
+    assert!(text.contains("\n[Critique A]\n{{ second }}\n\n[Critique B]\n{first} B\n\n"), "{text}");
+    assert_eq!(prompts.meta_judge_pairwise_choices(), ["A", "B"]);
+}
+
+#[test]
+fn a_prompt_for_two_critiques_has_an_address_of_its_own() {
+    let with = |text: &str| {
+        let meta_judge_pairwise = own(text);
+        Prompts::new(PromptSources { meta_judge_pairwise, ..PromptSources::builtin() })
+    };
+    let error = with("{{ first }} or {{ first }}?").unwrap_err().to_string();
+    assert!(error.contains("`second` must stand"), "{error}");
+    let (builtin, other) = (Prompts::builtin(), with("{{ first }} or {{ second }}?").unwrap());
+    assert_eq!(other.digest(), builtin.digest());
+    assert_ne!(other.meta_judge_pairwise_digest(), builtin.meta_judge_pairwise_digest());
+}
+
+#[test]
+fn texts_that_were_kept_before_there_was_a_prompt_for_two_critiques_have_the_built_in_one() {
+    let mut kept = serde_json::to_value(PromptSources::builtin()).unwrap();
+    kept.as_object_mut().unwrap().remove("meta_judge_pairwise").unwrap();
+    let read: PromptSources = serde_json::from_value(kept).unwrap();
+    assert_eq!(read, PromptSources::builtin());
 }
 
 #[test]

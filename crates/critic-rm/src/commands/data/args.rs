@@ -197,8 +197,8 @@ pub(crate) struct OverlapArgs {
 pub(crate) struct ExportArgs {
     /// The folder of the run.
     pub(crate) run: PathBuf,
-    /// pairs, candidates, critiques, response-verdicts, verdicts, meta-scores, predictions or stages; --help
-    /// has their columns.
+    /// pairs, candidates, critiques, response-verdicts, verdicts, meta-scores, meta-comparisons, predictions
+    /// or stages; --help has their columns.
     #[arg(long, value_name = "TABLE", value_parser = str::parse::<Table>)]
     pub(crate) table: Table,
     /// Ends in .jsonl or .parquet, and .gz or .zst; - writes JSONL to standard output.
@@ -212,8 +212,8 @@ pub(crate) struct ImportArgs {
     pub(crate) run: PathBuf,
     /// JSONL or Parquet, as data export writes it; - for JSONL on standard input.
     pub(crate) file: PathBuf,
-    /// What the rows are: pairs, candidates, critiques, response-verdicts, verdicts, meta-scores, predictions
-    /// or stages; --help has their columns.
+    /// What the rows are: pairs, candidates, critiques, response-verdicts, verdicts, meta-scores,
+    /// meta-comparisons, predictions or stages; --help has their columns.
     #[arg(long, value_name = "TABLE", value_parser = str::parse::<Table>)]
     pub(crate) table: Table,
     /// Print the report as JSON.

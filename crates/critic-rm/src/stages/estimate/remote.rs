@@ -1,7 +1,7 @@
-use super::{REQUEST_TOKENS, Stage};
+use super::{REQUEST_TOKENS, Stage, n_comparisons};
 use crate::progress::duration;
 use crate::settings::Settings;
-use critic_method::Refinement;
+use critic_method::{MetaJudge, Refinement};
 use critic_remote::{Api, RemoteSettings};
 
 /// What is asked of a remote critic, roughly.
@@ -48,8 +48,12 @@ impl Work {
         if last >= Stage::Refine {
             match settings.refine {
                 Refinement::None => {}
-                Refinement::Rank { .. } => {
+                Refinement::Rank { judge: MetaJudge::Pointwise, .. } => {
                     work.add(2.0 * n_pairs * n, asked + longest, 1.0);
+                }
+                Refinement::Rank { judge: MetaJudge::Pairwise, .. } => {
+                    let questions = n_pairs * n_comparisons(n);
+                    work.add(questions, asked + 2.0 * longest, 1.0);
                 }
                 Refinement::Summarize { drafts } => {
                     let drafts = drafts as f64;
@@ -124,5 +128,9 @@ mod tests {
         assert_eq!(verdicts.requests, 20.0 + 80.0);
         assert_eq!(work(&[], Stage::Train).requests, 260.0 + 80.0);
         assert_eq!(work(&["refine={kind=\"none\"}"], Stage::Train).requests, 260.0);
+        let pairwise = work(&["refine.judge=pairwise"], Stage::Refine);
+        assert_eq!(pairwise.requests, 260.0 + 120.0);
+        let asked = pairwise.prompt_tokens - work(&[], Stage::Critique).prompt_tokens;
+        assert_eq!(asked, 120.0 * 470.0);
     }
 }
