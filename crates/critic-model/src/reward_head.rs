@@ -91,7 +91,7 @@ impl RewardHead {
     /// A linear head of random weights N(0, 1/(d_model + 1)) that depend on the seed alone (OpenRLHF's
     /// rule).
     pub fn random_linear(d_model: usize, seed: &SeedTree) -> Self {
-        let out = random_weight([1, d_model], &seed.child("reward-head"));
+        let out = random_matrix([1, d_model], &seed.child("reward-head"));
         let frame = HeadFrame { layout: &LINEAR, d_model, width: d_model, shift: None };
         Self { frame, hidden: None, out }
     }
@@ -99,9 +99,9 @@ impl RewardHead {
     /// Two layers, r = w · silu(W·h + b): weights N(0, 1/(n_in + 1)) that depend on the seed alone, b = 0.
     pub fn random_mlp(d_model: usize, width: usize, seed: &SeedTree) -> Self {
         let seed = seed.child("reward-head");
-        let weight = random_weight([width, d_model], &seed.child("hidden"));
+        let weight = random_matrix([width, d_model], &seed.child("hidden"));
         let bias = Weight::new([width], vec![0.0; width]).expect("one number for each feature");
-        let out = random_weight([1, width], &seed);
+        let out = random_matrix([1, width], &seed);
         let frame = HeadFrame { layout: &MLP, d_model, width, shift: None };
         Self { frame, hidden: Some([weight, bias]), out }
     }
@@ -249,7 +249,7 @@ fn names_in(layout: &HeadLayout, tensors: &BTreeMap<String, Weight>) -> String {
     found.collect::<Vec<_>>().join(", ")
 }
 
-fn random_weight([n_out, n_in]: [usize; 2], node: &SeedTree) -> Weight {
+fn random_matrix([n_out, n_in]: [usize; 2], node: &SeedTree) -> Weight {
     let std = 1.0 / ((n_in + 1) as f64).sqrt();
     let values = (0..n_out * n_in)
         .map(|i| {

@@ -138,7 +138,7 @@ fn the_gradients_of_every_layout_are_those_of_finite_differences() {
                     values[i] += by;
                     let (key, _) = tensors.remove_entry(name).unwrap();
                     tensors.insert(key, Weight::new(parameters.shape(id), values).unwrap());
-                    let moved = head.frame().filled(|name| tensors.remove(name)).unwrap();
+                    let moved = head.frame.filled(|name| tensors.remove(name)).unwrap();
                     loss(&moved, &states)
                 };
                 near(found / 2.0, moved(step), moved(-step), name);

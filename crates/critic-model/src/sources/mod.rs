@@ -28,7 +28,7 @@ mod weights;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use cache::Cache;
 pub use catalogue::{Catalogue, CatalogueEntry, Source, catalogue};

@@ -85,7 +85,8 @@ fn a_head_of_two_layers_is_trained_described_exported_and_scored_with() {
         let exported = folder.path().join(name);
         let mut export = critic_rm(&["model", "export"]);
         export.arg(&trained).arg(&exported);
-        export.args(if name == "exported" { &[][..] } else { &["--format", "f32"] });
+        let format: &[&str] = if name == "exported" { &[] } else { &["--format", "f32"] };
+        export.args(format);
         succeeds(export);
         assert_near(&rewards(&exported), &expected);
     }
