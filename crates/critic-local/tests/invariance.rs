@@ -156,8 +156,7 @@ fn more_answers_than_fit_at_once_are_written_in_turn() {
 #[test]
 fn a_reward_is_that_of_the_whole_sequence_run_at_once() {
     let model = model();
-    let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2));
-    let head = RewardHead::new(head, model.config.d_model).unwrap();
+    let head = RewardHead::random_linear(model.config.d_model, &SeedTree::new(2));
     let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::F32).unwrap();
     let at_once = |conversation: &Conversation| {
         let tokens = model.renderer.render(conversation, Ending::Closed).unwrap().tokens;

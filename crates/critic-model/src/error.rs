@@ -1,5 +1,6 @@
 use crate::composed::TrainDevice;
 use crate::config::Architecture;
+use crate::reward_head::known_reward_heads;
 use critic_kernels::KernelError;
 use critic_text::TextError;
 use critic_types::atomic_file::WriteError;
@@ -30,6 +31,33 @@ pub enum ModelError {
         found: Vec<usize>,
         /// The shape it should have.
         expected: Vec<usize>,
+    },
+    /// There is more than one reward head.
+    #[error("there are {} reward heads, {}: keep the tensors of the one that is to be read", heads.len(), heads.join("; and "))]
+    SeveralRewardHeads {
+        /// The tensors of each with their shapes.
+        heads: Vec<String>,
+    },
+    /// A reward head lacks a tensor.
+    #[error(
+        "the reward head {found} lacks {lacking}; reward heads are read of {}: use all of its tensors",
+        known_reward_heads()
+    )]
+    TornRewardHead {
+        /// Its tensors with their shapes.
+        found: String,
+        /// One that is missing, with its shape.
+        lacking: String,
+    },
+    /// The configuration of a model names another one instead of its shape.
+    #[error(
+        "{} names its base model {base} and not its own shape (as CLoud's do): put the config.json of {base} in its place", path.display()
+    )]
+    ConfigElsewhere {
+        /// The configuration.
+        path: PathBuf,
+        /// The model whose shape it has.
+        base: String,
     },
     /// A token that the embedding has no row for.
     #[error(
@@ -368,9 +396,19 @@ impl std::fmt::Display for WeightMismatch {
             part("missing", missing.collect()),
             part("of another shape", misshaped.collect()),
             part("unknown", self.unknown.clone()),
+            self.unknown
+                .iter()
+                .any(|name| names_a_head(name))
+                .then(|| format!("reward heads are read of {}", known_reward_heads())),
         ];
         f.write_str(&parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
     }
+}
+
+/// Whether an unknown weight may be meant as a reward head.
+fn names_a_head(name: &str) -> bool {
+    !name.starts_with("lm_head")
+        && ["head", "score", "value"].iter().any(|word| name.contains(word))
 }
 
 /// The first few of `items` and how many more there are.

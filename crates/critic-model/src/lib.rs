@@ -22,5 +22,7 @@ pub use decoder::Decoder;
 pub use error::ModelError;
 pub use layout::weight_shapes;
 pub use matrix::WeightFormat;
-pub use reward_head::{REWARD_HEAD, RewardHead};
+pub use reward_head::{
+    HeadActivation, HeadLayout, REWARD_HEAD, RewardHead, is_reward_head, known_reward_heads,
+};
 pub use weight::Weight;

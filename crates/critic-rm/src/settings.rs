@@ -20,7 +20,9 @@ use critic_model::WeightFormat;
 use critic_model::backprop::{Activations, LoraConfig};
 use critic_model::composed::TrainDevice;
 use critic_stats::PreferenceLoss;
-use critic_train::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate, TrainConfig};
+use critic_train::{
+    CritiqueWeight, EvaluationConfig, JointForm, LearningRate, RewardHeadConfig, TrainConfig,
+};
 use layers::{flatten, mark, merge, nested, parse_value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -189,6 +191,7 @@ pub(crate) struct TrainSettings {
     learning_rate: LearningRate,
     reward_head_learning_rate: f64,
     head_warmup_steps: usize,
+    reward_head: RewardHeadConfig,
     weight_decay: f64,
     beta1: f64,
     beta2: f64,
@@ -238,6 +241,7 @@ impl TrainSettings {
             keep_checkpoints: self.keep_checkpoints,
             lora: self.lora.clone(),
             head_warmup_steps: self.head_warmup_steps,
+            reward_head: self.reward_head,
         }
     }
 
@@ -262,6 +266,7 @@ impl TrainSettings {
             critique_dropout: 0.0,
             evaluation: EvaluationConfig::default(),
             head_warmup_steps: 0,
+            reward_head: RewardHeadConfig::default(),
             ..self.config()
         }
     }

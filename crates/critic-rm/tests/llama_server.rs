@@ -172,7 +172,7 @@ fn texts_and_readings_are_those_of_the_local_engine() {
 fn an_exported_model_writes_the_same_greedy_critiques_in_llama_cpp() {
     let folder = tempfile::tempdir().unwrap();
     let mut model = model();
-    let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(0));
+    let head = RewardHead::random_linear(model.config.d_model, &SeedTree::new(0));
     model.reward_head = Some(head);
     let prompts = Prompts::builtin();
     let mut requests: Vec<GenerateRequest> = requests(&prompts)

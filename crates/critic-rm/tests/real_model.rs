@@ -229,9 +229,9 @@ fn the_gradient_in_bf16_has_the_direction_of_the_gradient_in_f32() {
     let weights = LossWeights::new(JointForm::Convex, 0.5, forest.targets.len(), 1);
     let run = |precision, activations| {
         let weights_of_model = model.weights.clone();
-        let seed = SeedTree::new(1);
+        let head = RewardHead::random_linear(model.config.d_model, &SeedTree::new(1));
         let trainable =
-            TrainableModel::new(&model.config, weights_of_model, None, precision, &seed).unwrap();
+            TrainableModel::new(&model.config, weights_of_model, head, precision).unwrap();
         let mut gradients = trainable.gradients();
         let mut losses = JointLoss::new(activations, model.config.n_layers);
         losses.add(trainable.parameters(), &forest, weights, &mut gradients).unwrap();

@@ -1,4 +1,7 @@
-use crate::{CritiqueWeight, EvaluationConfig, Keep, LearningRate, TrainError};
+use crate::{
+    CritiqueWeight, EvaluationConfig, Keep, LearningRate, RewardHeadConfig, RewardHeadKind,
+    TrainError,
+};
 use critic_kernels::Precision;
 use critic_model::backprop::{Activations, LoraConfig};
 use critic_stats::PreferenceLoss;
@@ -62,6 +65,9 @@ pub struct TrainConfig {
     /// Steps before all others in which the reward head alone learns the preference, at its full rate.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub head_warmup_steps: usize,
+    /// The reward head of a model that has none.
+    #[serde(default, skip_serializing_if = "RewardHeadConfig::is_default")]
+    pub reward_head: RewardHeadConfig,
 }
 
 /// What is zero is not written, so that the addresses of trainings stay what they were.
@@ -148,6 +154,15 @@ impl TrainConfig {
                 "between 0 and 1",
             ),
         ];
+        let of_head = self.reward_head.hidden.map(|width| {
+            let (is_mlp, rule) = match self.reward_head.kind {
+                RewardHeadKind::Mlp => (true, "at least 1"),
+                RewardHeadKind::Linear => {
+                    (false, "left out where train.reward_head.kind is linear")
+                }
+            };
+            ("reward_head.hidden", width as f64, is_mlp && width > 0, rule)
+        });
         let of_lora = self.lora.iter().flat_map(|lora| {
             let n_targets = lora.target_modules.len();
             [
@@ -167,7 +182,7 @@ impl TrainConfig {
                 ),
             ]
         });
-        match checks.into_iter().chain(of_lora).find(|check| !check.2) {
+        match checks.into_iter().chain(of_head).chain(of_lora).find(|check| !check.2) {
             Some((field, value, _, rule)) => Err(TrainError::Config { field, value, rule }),
             None => Ok(()),
         }

@@ -30,6 +30,16 @@ pub enum TrainError {
         /// A value that every device takes.
         way: &'static str,
     },
+    /// The model has a head already, and another one is asked for.
+    #[error(
+        "train.reward_head asks for an {wanted}, and training goes on from the head that the model has ({found}); leave train.reward_head out to keep that, or start from a model without a reward head"
+    )]
+    OtherHead {
+        /// What is asked for.
+        wanted: String,
+        /// The head of the model.
+        found: String,
+    },
     /// There is nothing to train on.
     #[error("no pair is left to train on; loosen the filter, or let pairs without critiques in")]
     NoPairs,

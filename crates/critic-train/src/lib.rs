@@ -18,6 +18,7 @@ mod memory;
 mod model;
 mod optimizer;
 mod record;
+mod reward_head;
 mod trainer;
 
 pub use config::{JointForm, TrainConfig};
@@ -31,4 +32,5 @@ pub use memory::TrainingMemory;
 pub use model::TrainableModel;
 pub use optimizer::Optimizer;
 pub use record::StepRecord;
+pub use reward_head::{RewardHeadConfig, RewardHeadKind};
 pub use trainer::{Ended, Trainer};

@@ -7,8 +7,7 @@ pub(crate) use readout::Readout;
 use crate::{JointForm, TrainError};
 use critic_forest::TrainingForest;
 use critic_kernels::cross_entropy;
-use critic_kernels::matmul;
-use critic_model::backprop::{Activations, Batch, Gradients, Parameters, Pass};
+use critic_model::backprop::{Activations, Batch, Gradients, Parameters, Pass, RewardPass};
 use critic_model::query_runs;
 use critic_stats::PreferenceLoss;
 
@@ -89,6 +88,7 @@ impl std::ops::AddAssign for LossSums {
 #[derive(Debug)]
 pub struct JointLoss {
     pass: Pass,
+    reward_pass: RewardPass,
     cross_entropy: cross_entropy::Scratch,
     /// Nats of each target.
     nll: Vec<f32>,
@@ -101,6 +101,7 @@ impl JointLoss {
     pub fn new(activations: Activations, n_layers: usize) -> Self {
         Self {
             pass: Pass::new(activations, n_layers),
+            reward_pass: RewardPass::default(),
             cross_entropy: cross_entropy::Scratch::default(),
             nll: Vec::new(),
             grad_hidden: Vec::new(),
@@ -184,7 +185,14 @@ impl JointLoss {
                 )?
             };
         }
-        preference(parameters, forest, weights, rewarded, grad_rewarded, gradients, &mut sums)?;
+        let rewards = self.reward_pass.forward(parameters, rewarded)?;
+        let mut slopes = vec![0.0; rewards.len()];
+        add_preference(forest, weights, &rewards, &mut slopes, &mut sums)?;
+        if weights.preference != 0.0 && sums.n_comparisons > 0 {
+            let slopes: Vec<f32> = slopes.into_iter().map(|slope| slope as f32).collect();
+            let pass = &self.reward_pass;
+            pass.backward(parameters, rewarded, &slopes, grad_rewarded, gradients)?;
+        }
         let is_read = weights.critique != 0.0 && !targets.is_empty()
             || weights.preference != 0.0 && sums.n_comparisons > 0;
         if is_read && !weights.head_only {
@@ -192,36 +200,6 @@ impl JointLoss {
         }
         Ok(sums)
     }
-}
-
-/// The preference loss of rewards read from `hidden`, and its gradients.
-fn preference(
-    parameters: &Parameters,
-    forest: &TrainingForest,
-    weights: LossWeights,
-    hidden: &[f32],
-    grad_hidden: &mut [f32],
-    gradients: &mut Gradients,
-    sums: &mut LossSums,
-) -> Result<(), TrainError> {
-    let (d_model, n) = (parameters.config().d_model, forest.reward_rows.len());
-    let head = parameters.values(parameters.reward_head());
-    let mut rewards = vec![0.0; n];
-    matmul::nt_row_invariant(n, d_model, 1, hidden, head, &mut rewards)?;
-    let mut slopes = vec![0.0; n];
-    add_preference(forest, weights, &rewards, &mut slopes, sums)?;
-    if weights.preference == 0.0 || sums.n_comparisons == 0 {
-        return Ok(());
-    }
-    let grad_head = gradients.add_to(parameters.reward_head());
-    let rows = hidden.chunks_exact(d_model).zip(grad_hidden.chunks_exact_mut(d_model));
-    for (slope, (hidden, grad_hidden)) in slopes.into_iter().map(|slope| slope as f32).zip(rows) {
-        for i in 0..d_model {
-            grad_head[i] += slope * hidden[i];
-            grad_hidden[i] = slope * head[i];
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

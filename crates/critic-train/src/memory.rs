@@ -2,7 +2,7 @@ use crate::{TrainConfig, TrainError, Trainer};
 use critic_kernels::Precision;
 use critic_model::backprop::{Activations, LoraConfig};
 use critic_model::config::DecoderConfig;
-use critic_model::weight_shapes;
+use critic_model::{RewardHead, weight_shapes};
 
 /// Steps whose forests are built to find the largest one.
 const STEPS_LOOKED_AT: usize = 200;
@@ -28,13 +28,20 @@ pub struct TrainingMemory {
 }
 
 impl TrainingMemory {
-    /// Of packs of so many tokens at most.
-    pub fn of(model: &DecoderConfig, config: &TrainConfig, largest_pack: usize) -> Self {
+    /// Of packs of so many tokens at most, with `reward_head` or the one that the configuration draws.
+    pub fn of(
+        model: &DecoderConfig,
+        reward_head: Option<&RewardHead>,
+        config: &TrainConfig,
+        largest_pack: usize,
+    ) -> Self {
         let f32s = |numbers: usize| 4 * numbers as u64;
-        let n_weights = model.n_parameters() + model.d_model;
+        let n_head = reward_head
+            .map_or_else(|| config.reward_head.n_numbers(model.d_model), RewardHead::n_numbers);
+        let n_weights = model.n_parameters() + n_head;
         let n_trained = match &config.lora {
             None => n_weights,
-            Some(lora) => model.d_model + n_adapter_weights(model, lora),
+            Some(lora) => n_head + n_adapter_weights(model, lora),
         };
         let n_adapters = config.lora.as_ref().map_or(0, |lora| n_adapter_weights(model, lora));
         let packed = if config.precision == Precision::Bf16 { 2 * n_weights as u64 } else { 0 };
@@ -62,13 +69,17 @@ impl Trainer<'_> {
     ///
     /// # Errors
     /// As those of a step whose pairs do not fit.
-    pub fn memory(&self, model: &DecoderConfig) -> Result<TrainingMemory, TrainError> {
+    pub fn memory(
+        &self,
+        model: &DecoderConfig,
+        reward_head: Option<&RewardHead>,
+    ) -> Result<TrainingMemory, TrainError> {
         let n_steps = self.n_steps().min(STEPS_LOOKED_AT);
         let mut largest = 0;
         for step in 0..n_steps {
             largest = largest.max(self.largest_pack(step)?);
         }
-        Ok(TrainingMemory::of(model, self.config(), largest))
+        Ok(TrainingMemory::of(model, reward_head, self.config(), largest))
     }
 }
 
@@ -106,8 +117,10 @@ fn n_adapter_weights(model: &DecoderConfig, lora: &LoraConfig) -> usize {
 mod tests {
     use super::*;
     use crate::trainer::tests::config;
+    use crate::{RewardHeadConfig, RewardHeadKind};
     use critic_model::backprop::TargetModule;
     use critic_model::config::{Architecture, RopeConfig, Variant};
+    use critic_types::SeedTree;
 
     /// SmolLM2-135M.
     fn smollm2() -> DecoderConfig {
@@ -132,18 +145,28 @@ mod tests {
     #[test]
     fn the_parts_of_a_full_training_are_those_of_its_shapes() {
         let config = TrainConfig { activations: Activations::Bf16, ..config() };
-        let found = TrainingMemory::of(&smollm2(), &config, 2048);
+        let found = TrainingMemory::of(&smollm2(), None, &config, 2048);
         let n = 134_515_008 + 576;
         assert_eq!((found.weights, found.gradients, found.moments), (4 * n, 4 * n, 8 * n));
         assert_eq!(found.logits, 4 << 24);
         let bf16 = TrainConfig { precision: Precision::Bf16, ..config.clone() };
-        assert_eq!(TrainingMemory::of(&smollm2(), &bf16, 2048).weights, 6 * n);
+        assert_eq!(TrainingMemory::of(&smollm2(), None, &bf16, 2048).weights, 6 * n);
         let of = |activations| {
             let config = TrainConfig { activations, ..config.clone() };
-            TrainingMemory::of(&smollm2(), &config, 2048).activations
+            TrainingMemory::of(&smollm2(), None, &config, 2048).activations
         };
         assert!(of(Activations::F32) > of(Activations::Bf16));
         assert!(of(Activations::Bf16) > of(Activations::Recompute));
+    }
+
+    #[test]
+    fn a_head_of_two_layers_counts_whole() {
+        let reward_head = RewardHeadConfig { kind: RewardHeadKind::Mlp, hidden: Some(100) };
+        let config = TrainConfig { reward_head, ..config() };
+        let found = TrainingMemory::of(&smollm2(), None, &config, 0);
+        assert_eq!(found.gradients, 4 * (134_515_008 + 100 * 576 + 100 + 100));
+        let head = reward_head.draw(576, &SeedTree::new(0));
+        assert_eq!(TrainingMemory::of(&smollm2(), Some(&head), &config, 0), found);
     }
 
     #[test]
@@ -151,7 +174,7 @@ mod tests {
         let target_modules = vec![TargetModule::QProj, TargetModule::VProj];
         let lora = LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, target_modules, rslora: false };
         let config = TrainConfig { lora: Some(lora), ..config() };
-        let found = TrainingMemory::of(&smollm2(), &config, 100);
+        let found = TrainingMemory::of(&smollm2(), None, &config, 100);
         let n_adapters = 30 * 8 * ((576 + 576) + (192 + 576));
         assert_eq!(found.gradients, 4 * (n_adapters + 576));
         assert_eq!(found.moments, 2 * found.gradients);

@@ -12,7 +12,7 @@ pub struct TrainableModel {
 }
 
 impl TrainableModel {
-    /// These weights with a reward head drawn from `seed`, or the given one.
+    /// These weights with this reward head; see [`RewardHeadConfig::draw`](crate::RewardHeadConfig::draw).
     ///
     /// Weights that nothing else holds are taken over without a copy.
     ///
@@ -21,15 +21,10 @@ impl TrainableModel {
     pub fn new(
         config: &DecoderConfig,
         weights: BTreeMap<String, Weight>,
-        reward_head: Option<Weight>,
+        reward_head: RewardHead,
         precision: Precision,
-        seed: &SeedTree,
     ) -> Result<Self, TrainError> {
-        let head = match reward_head {
-            Some(weight) => weight,
-            None => RewardHead::random_weight(config.d_model, seed),
-        };
-        Ok(Self { parameters: Parameters::new(config, weights, head, precision)? })
+        Ok(Self { parameters: Parameters::new(config, weights, reward_head, precision)? })
     }
 
     /// The same model with adapters that are trained in its place, drawn from `seed`; see
@@ -49,8 +44,8 @@ impl TrainableModel {
         Gradients::new(&self.parameters)
     }
 
-    /// The decoder's weights, adapters merged into them, and the reward head's.
-    pub fn into_weights(self) -> (BTreeMap<String, Weight>, Weight) {
+    /// The decoder's weights, adapters merged into them, and the reward head.
+    pub fn into_weights(self) -> (BTreeMap<String, Weight>, RewardHead) {
         self.parameters.into_weights()
     }
 }

@@ -52,10 +52,11 @@ impl Optimizer {
         }
         let norm = squares.sqrt();
         let grad_scale = clip_scale(config, norm);
+        let head = parameters.reward_head();
         for (id, moments) in parameters.trained_ids().zip(&mut self.moments) {
             let Some(gradient) = gradients.get(id) else { continue };
             let is_matrix = parameters.shape(id).len() >= 2;
-            let update = update_of(config, id == parameters.reward_head(), is_matrix, rate_share);
+            let update = update_of(config, head.contains(id), is_matrix, rate_share);
             let Moments { n_updates, first, second } = moments;
             *n_updates += 1;
             let weight = parameters.values_mut(id);

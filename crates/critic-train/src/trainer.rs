@@ -6,8 +6,8 @@ use crate::evaluation::{best_step, evaluate};
 use crate::loss::{LossSums, LossWeights};
 use crate::{HeldOut, Keep, StepRecord, TrainConfig, TrainError, TrainPair, TrainableModel};
 use critic_forest::TrainingForest;
-use critic_model::REWARD_HEAD;
 use critic_model::composed::Device;
+use critic_model::is_reward_head;
 use critic_stats::MarginUse;
 use critic_types::{ContentId, SeedTree};
 use std::ops::ControlFlow;
@@ -307,7 +307,7 @@ fn check_gradients(backend: &dyn Backend, weights: LossWeights) -> Result<(), Tr
         return Ok(());
     }
     let is_expected = |name: &str| match name {
-        REWARD_HEAD => weights.preference != 0.0,
+        name if is_reward_head(name) => weights.preference != 0.0,
         // Tied to the embedding it is no parameter of its own.
         "lm_head.weight" => weights.critique != 0.0,
         _ => !weights.head_only,

@@ -10,11 +10,11 @@ use critic_model::backprop::{
     Activations, Batch, Gradients, LoraConfig, Parameters, Pass, TargetModule,
 };
 use critic_model::sources::{load_folder, read_arrays, write_peft_folder};
-use critic_model::{REWARD_HEAD, Weight};
+use critic_model::{REWARD_HEAD, RewardHead, Weight};
 use critic_stats::PreferenceLoss;
 use critic_train::{
     CritiqueWeight, EvaluationConfig, JointForm, JointLoss, LearningRate, LossWeights, Optimizer,
-    TrainConfig, TrainableModel,
+    RewardHeadConfig, TrainConfig, TrainableModel,
 };
 use critic_types::SeedTree;
 use serde::Deserialize;
@@ -93,15 +93,9 @@ fn case(name: &str, precision: Precision) -> Case {
     read_arrays(&tensors, &mut gradients).unwrap();
     let loaded = load_folder(&golden(name)).unwrap();
     let head = gradients["reward_head.weight"].values().to_vec();
-    let head = Weight::new([1, loaded.config.d_model], head).unwrap();
-    let model = TrainableModel::new(
-        &loaded.config,
-        loaded.weights,
-        Some(head),
-        precision,
-        &SeedTree::new(0),
-    )
-    .unwrap();
+    let d_model = loaded.config.d_model;
+    let head = RewardHead::linear(Weight::new([1, d_model], head).unwrap(), d_model).unwrap();
+    let model = TrainableModel::new(&loaded.config, loaded.weights, head, precision).unwrap();
     Case { expected: serde_json::from_slice(&text).unwrap(), gradients, model }
 }
 
@@ -314,6 +308,7 @@ fn check_steps(name: &str) {
         keep_checkpoints: 1,
         lora: None,
         head_warmup_steps: 0,
+        reward_head: RewardHeadConfig::default(),
     };
     let whole = forest(&case.expected, true);
     let weights = LossWeights::new(
@@ -392,6 +387,60 @@ fn adapters_have_pytorchs_loss_and_gradients() {
 }
 
 #[derive(Deserialize)]
+struct OfHead {
+    preference_loss: f64,
+    loss: f64,
+}
+
+#[test]
+fn reward_heads_of_other_shapes_have_pytorchs_losses_and_gradients() {
+    let text = std::fs::read(golden("reward_heads_tiny_llama.json")).unwrap();
+    let cases: BTreeMap<String, OfHead> = serde_json::from_slice(&text).unwrap();
+    assert_eq!(cases.len(), 3);
+    let mut tensors = BTreeMap::new();
+    read_arrays(&golden("reward_heads_tiny_llama.safetensors"), &mut tensors).unwrap();
+    let part = |prefix: &str| -> BTreeMap<String, Weight> {
+        let named = |(name, tensor): (&String, &Weight)| {
+            Some((name.strip_prefix(prefix)?.to_owned(), tensor.clone()))
+        };
+        tensors.iter().filter_map(named).collect()
+    };
+    for (head, expected_of_head) in &cases {
+        let Case { expected, model, .. } = case("tiny_llama", Precision::F32);
+        let config = model.parameters().config().clone();
+        let (weights, _) = model.into_weights();
+        let mut values = part(&format!("{head}.value."));
+        let taken = RewardHead::take(&mut values, config.d_model).unwrap().unwrap();
+        assert!(values.is_empty());
+        let parameters = Parameters::new(&config, weights, taken, Precision::F32).unwrap();
+        let n_pairs = expected.pairs.len();
+        let weights =
+            LossWeights::new(JointForm::Convex, expected.lam, expected.n_critique_tokens, n_pairs);
+        let mut gradients = Gradients::new(&parameters);
+        let mut joint = JointLoss::new(Activations::F32, config.n_layers);
+        let whole = forest(&expected, true);
+        let sums = joint.add(&parameters, &whole, weights, &mut gradients).unwrap();
+        near(sums.preference_nats / n_pairs as f64, expected_of_head.preference_loss);
+        let loss =
+            weights.critique * sums.critique_nats + weights.preference * sums.preference_nats;
+        near(loss, expected_of_head.loss);
+        for (name, theirs) in part(&format!("{head}.grad.")) {
+            let scale = theirs.values().iter().fold(0f32, |max, g| max.max(g.abs()));
+            let Some(id) = parameters.ids().find(|&id| parameters.name(id) == name) else {
+                // The shift, which the loss of pairs does not see.
+                assert!(theirs.shape() == [1] && scale < 1e-6, "{name}: {scale}");
+                continue;
+            };
+            assert!(scale > 0.0, "{name}");
+            for (found, expected) in gradients.get(id).unwrap().iter().zip(theirs.values()) {
+                let distance = (found - expected).abs();
+                assert!(distance <= 1e-4 * scale, "{head} {name}: {found} is not {expected}");
+            }
+        }
+    }
+}
+
+#[derive(Deserialize)]
 struct PeftRewards {
     sequences: Vec<Vec<u32>>,
     rewards: Vec<f32>,
@@ -406,7 +455,7 @@ fn rewards(parameters: &Parameters, sequences: &[Vec<u32>]) -> Vec<f32> {
         let (tokens, positions, read) = (tokens.as_slice(), positions.as_slice(), [n - 1]);
         let batch = Batch { tokens, positions, runs: &runs, read: &read, dropout_key: None };
         let hidden = pass.forward(parameters, &batch).unwrap();
-        let head = parameters.values(parameters.reward_head());
+        let head = parameters.values(parameters.reward_head().out);
         hidden.iter().zip(head).map(|(h, w)| h * w).sum()
     };
     sequences.iter().map(reward).collect()
@@ -430,6 +479,7 @@ fn an_adapter_folder_of_peft_has_its_rewards_here_and_is_written_as_peft_writes_
     read_arrays(&folder.join("adapter_model.safetensors"), &mut theirs).unwrap();
     let loaded = load_folder(&golden("tiny_llama")).unwrap();
     let head = theirs["base_model.model.score.weight"].clone();
+    let head = RewardHead::linear(head, loaded.config.d_model).unwrap();
     let plain = Parameters::new(&loaded.config, loaded.weights, head, Precision::F32).unwrap();
     let mut parameters = plain.with_adapters(&lora, &SeedTree::new(0));
     for id in parameters.adapter_ids() {

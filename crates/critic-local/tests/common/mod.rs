@@ -40,8 +40,7 @@ pub(crate) fn engine_in(
     limits: &EngineLimits,
     format: WeightFormat,
 ) -> LocalEngine {
-    let head = RewardHead::random_weight(model.config.d_model, &SeedTree::new(2));
-    let head = RewardHead::new(head, model.config.d_model).unwrap();
+    let head = RewardHead::random_linear(model.config.d_model, &SeedTree::new(2));
     let decoder = Decoder::new(&model.config, &model.weights, format).unwrap();
     let (renderer, prompts) = (model.renderer, Prompts::builtin());
     LocalEngine::new(decoder, Some(head), renderer, prompts, limits.clone()).unwrap()

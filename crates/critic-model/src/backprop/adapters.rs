@@ -12,7 +12,7 @@ impl Parameters {
     #[must_use]
     pub fn with_adapters(mut self, lora: &LoraConfig, seed: &SeedTree) -> Self {
         for id in self.ids() {
-            self.set_trained(id, id == self.reward_head());
+            self.set_trained(id, self.reward_head().contains(id));
         }
         let mut number = 0;
         let mut layers = std::mem::take(&mut self.layers);

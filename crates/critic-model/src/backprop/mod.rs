@@ -14,6 +14,7 @@ mod lora;
 mod parameters;
 mod pass;
 mod projection;
+mod reward_head;
 mod room;
 
 pub use gradients::Gradients;
@@ -21,3 +22,4 @@ pub use kept::Activations;
 pub use lora::{LoraConfig, TargetModule};
 pub use parameters::{ParameterId, Parameters};
 pub use pass::{Batch, Pass};
+pub use reward_head::{RewardHeadIds, RewardPass};

@@ -1,9 +1,10 @@
 use super::lora::LoraConfig;
+use super::reward_head::RewardHeadIds;
 use crate::config::DecoderConfig;
 use crate::decoder::offset_by_one;
 use crate::error::ModelError;
 use crate::layout::{NormNames, weight_shapes};
-use crate::reward_head::{REWARD_HEAD, RewardHead};
+use crate::reward_head::{HeadFrame, RewardHead};
 use crate::rope_tables::RopeTables;
 use crate::weight::Weight;
 use critic_kernels::bf16::PackedWeight;
@@ -35,7 +36,8 @@ pub struct Parameters {
     pub(super) layers: Vec<LayerIds>,
     pub(super) norm: ParameterId,
     lm_head: ParameterId,
-    reward_head: ParameterId,
+    reward_head: RewardHeadIds,
+    head_frame: HeadFrame,
     /// Whether updates reach a parameter.
     trained: Vec<bool>,
     pub(super) adapters: Option<LoraConfig>,
@@ -84,22 +86,22 @@ impl Parameters {
     /// `precision` is that of the products of linear layers; the numbers that are trained are f32 in either.
     ///
     /// # Shapes
-    /// - `weights`: those of [`weight_shapes`]
-    /// - `reward_head`: `[1, d_model]`
+    /// `weights`: those of [`weight_shapes`]
     ///
     /// # Errors
     /// [`ModelError`] naming a weight that is missing, not known, or of another shape.
     pub fn new(
         config: &DecoderConfig,
         mut weights: BTreeMap<String, Weight>,
-        reward_head: Weight,
+        reward_head: RewardHead,
         precision: Precision,
     ) -> Result<Self, ModelError> {
-        let head = RewardHead::new(reward_head, config.d_model)?;
-        weights.insert(REWARD_HEAD.to_owned(), head.weight().clone());
-        drop(head);
+        let head_frame = reward_head.frame_over(config.d_model)?;
         let mut shapes = weight_shapes(config);
-        shapes.insert(REWARD_HEAD.to_owned(), vec![1, config.d_model]);
+        for (name, weight) in reward_head.into_trained() {
+            shapes.insert(name.to_owned(), weight.shape().to_vec());
+            weights.insert(name.to_owned(), weight);
+        }
         let mut parameters = Parts::default();
         for (name, shape) in shapes {
             let weight = weights.remove(&name);
@@ -155,7 +157,15 @@ impl Parameters {
             layers,
             norm: id("model.norm.weight"),
             lm_head: ids.get("lm_head.weight").copied().unwrap_or(embedding),
-            reward_head: id(REWARD_HEAD),
+            reward_head: RewardHeadIds {
+                hidden: head_frame
+                    .layout()
+                    .hidden
+                    .as_ref()
+                    .map(|names| [names.weight, names.bias].map(id)),
+                out: id(head_frame.layout().out),
+            },
+            head_frame,
             config: config.clone(),
             names,
             shapes,
@@ -245,12 +255,28 @@ impl Parameters {
         self.lm_head
     }
 
-    /// The reward head, `[1, d_model]`.
-    pub fn reward_head(&self) -> ParameterId {
+    /// The reward head's.
+    pub fn reward_head(&self) -> RewardHeadIds {
         self.reward_head
     }
 
-    /// A parameter's name in Hugging Face's spelling; the reward head's is [`REWARD_HEAD`].
+    pub(super) fn head_frame(&self) -> HeadFrame {
+        self.head_frame
+    }
+
+    /// A copy of the reward head.
+    ///
+    /// # Errors
+    /// None but those of a fault in this crate: every tensor keeps its shape.
+    pub fn head(&self) -> Result<RewardHead, ModelError> {
+        let tensor = |name: &str| {
+            let id = self.names.iter().position(|found| found == name)?;
+            Weight::new(self.shapes[id].clone(), self.values[id].clone()).ok()
+        };
+        self.head_frame.filled(tensor)
+    }
+
+    /// A parameter's name in Hugging Face's spelling, of the reward head in that of its files.
     pub fn name(&self, id: ParameterId) -> &str {
         &self.names[id.0]
     }
@@ -286,8 +312,8 @@ impl Parameters {
         }
     }
 
-    /// The decoder's weights, adapters merged into them, and the reward head's.
-    pub fn into_weights(mut self) -> (BTreeMap<String, Weight>, Weight) {
+    /// The decoder's weights, adapters merged into them, and the reward head.
+    pub fn into_weights(mut self) -> (BTreeMap<String, Weight>, RewardHead) {
         let weight = |shape: Vec<usize>, values: Vec<f32>| {
             Weight::new(shape, values).expect("a parameter keeps its shape")
         };
@@ -299,7 +325,8 @@ impl Parameters {
             .take(n_of_model)
             .map(|(name, (shape, values))| (name, weight(shape, values)))
             .collect();
-        let head = weights.remove(REWARD_HEAD).expect("the reward head is a parameter");
+        let head = self.head_frame.filled(|name| weights.remove(name));
+        let head = head.expect("the reward head's tensors are parameters");
         (weights, head)
     }
 }

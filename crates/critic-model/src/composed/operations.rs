@@ -1,4 +1,5 @@
 use crate::error::ModelError;
+use crate::reward_head::HeadActivation;
 use candle_core::{D, Device, Result, Tensor};
 use critic_kernels::KernelError;
 use critic_kernels::gated::Activation;
@@ -47,6 +48,14 @@ pub(super) fn activate(activation: Activation, gate: &Tensor) -> Result<Tensor> 
     match activation {
         Activation::Silu => gate.silu(),
         Activation::GeluTanh => gate.gelu(),
+    }
+}
+
+/// What the hidden layer of a reward head goes through.
+pub(super) fn head_features(activation: HeadActivation, before: &Tensor) -> Result<Tensor> {
+    match activation {
+        HeadActivation::Silu => before.silu(),
+        HeadActivation::Tanh => before.tanh(),
     }
 }
 

@@ -1,7 +1,7 @@
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
 use crate::layout::weight_shapes;
-use crate::reward_head::REWARD_HEAD;
+use crate::reward_head::{HeadFrame, RewardHead};
 use crate::rope_tables::RopeTables;
 use crate::weight::Weight;
 use candle_core::{Device, Tensor, Var};
@@ -13,6 +13,7 @@ pub struct Parameters {
     config: DecoderConfig,
     device: Device,
     variables: BTreeMap<String, Var>,
+    pub(super) head_frame: HeadFrame,
     pub(super) rope: RopeTables,
 }
 
@@ -20,8 +21,7 @@ impl Parameters {
     /// Copies of these weights on `device`.
     ///
     /// # Shapes
-    /// - `weights`: those of [`weight_shapes`]
-    /// - `reward_head`: `[1, d_model]`
+    /// `weights`: those of [`weight_shapes`]
     ///
     /// # Errors
     /// [`ModelError`] naming a weight that is missing, not known, or of another shape, or when the device
@@ -29,19 +29,22 @@ impl Parameters {
     pub fn new(
         config: &DecoderConfig,
         weights: &BTreeMap<String, Weight>,
-        reward_head: &Weight,
+        reward_head: &RewardHead,
         device: &Device,
     ) -> Result<Self, ModelError> {
         let mut shapes = weight_shapes(config);
         if let Some(name) = weights.keys().find(|&name| !shapes.contains_key(name)) {
             return Err(ModelError::UnknownWeight { name: name.clone() });
         }
-        shapes.insert(REWARD_HEAD.to_owned(), vec![1, config.d_model]);
+        let head_frame = reward_head.frame_over(config.d_model)?;
+        let head: BTreeMap<&str, &Weight> = reward_head.trained().collect();
+        shapes.extend(
+            head.iter().map(|(name, weight)| ((*name).to_owned(), weight.shape().to_vec())),
+        );
         let variables = shapes
             .into_iter()
             .map(|(name, shape)| {
-                let found =
-                    if name == REWARD_HEAD { Some(reward_head) } else { weights.get(&name) };
+                let found = head.get(name.as_str()).copied().or_else(|| weights.get(&name));
                 let Some(weight) = found else {
                     return Err(ModelError::MissingWeight { name, expected: shape });
                 };
@@ -54,7 +57,7 @@ impl Parameters {
             })
             .collect::<Result<_, _>>()?;
         let rope = RopeTables::new(config)?;
-        Ok(Self { config: config.clone(), device: device.clone(), variables, rope })
+        Ok(Self { config: config.clone(), device: device.clone(), variables, head_frame, rope })
     }
 
     /// The decoder's shape.
@@ -67,7 +70,7 @@ impl Parameters {
         &self.device
     }
 
-    /// Their names, in order; the reward head's is [`REWARD_HEAD`].
+    /// Their names, in order; the reward head's are those of its files.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.variables.keys().map(String::as_str)
     }
@@ -131,16 +134,16 @@ impl Parameters {
         self.variables.get(name).map(Var::as_tensor)
     }
 
-    /// Copies of the decoder's weights and of the reward head's.
+    /// Copies of the decoder's weights and of the reward head.
     ///
     /// # Errors
     /// [`ModelError::Tensor`] when the device does not give them.
-    pub fn weights(&self) -> Result<(BTreeMap<String, Weight>, Weight), ModelError> {
+    pub fn weights(&self) -> Result<(BTreeMap<String, Weight>, RewardHead), ModelError> {
         let mut weights = self
             .names()
             .map(|name| Ok((name.to_owned(), self.weight(name)?)))
             .collect::<Result<BTreeMap<_, _>, ModelError>>()?;
-        let head = weights.remove(REWARD_HEAD).expect("the reward head is a parameter");
+        let head = self.head_frame.filled(|name| weights.remove(name))?;
         Ok((weights, head))
     }
 }

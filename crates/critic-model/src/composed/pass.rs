@@ -1,10 +1,9 @@
 use super::decoder::hidden;
 use super::gradients::Gradients;
-use super::operations::{linear, log_sum_exp, softcap};
+use super::operations::{head_features, linear, log_sum_exp, softcap};
 use super::parameters::Parameters;
 use crate::backprop::Batch;
 use crate::error::ModelError;
-use crate::reward_head::REWARD_HEAD;
 use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 use critic_kernels::cross_entropy::Target;
@@ -95,7 +94,7 @@ impl<'a> Pass<'a> {
         Ok(nats)
     }
 
-    /// Rewards r = w · h of some of the rows that are read.
+    /// Rewards of some of the rows that are read.
     ///
     /// # Errors
     /// When there are no such rows.
@@ -137,7 +136,21 @@ impl<'a> Pass<'a> {
 
     fn rewards_of(&self, rows: Range<usize>) -> Result<Tensor, ModelError> {
         let states = self.read.narrow(0, rows.start, rows.len())?;
-        Ok(linear(&states, self.parameters.get(REWARD_HEAD), None)?.squeeze(1)?)
+        let frame = self.parameters.head_frame;
+        let features = match &frame.layout().hidden {
+            None => states,
+            Some(names) => {
+                let [weight, bias] =
+                    [names.weight, names.bias].map(|name| self.parameters.get(name));
+                head_features(names.activation, &linear(&states, weight, Some(bias))?)?
+            }
+        };
+        let rewards =
+            linear(&features, self.parameters.get(frame.layout().out), None)?.squeeze(1)?;
+        match frame.shift() {
+            Some(shift) => Ok((rewards + f64::from(shift))?),
+            None => Ok(rewards),
+        }
     }
 
     fn keep(&mut self, mut found: GradStore, gradients: &mut Gradients) -> Result<(), ModelError> {

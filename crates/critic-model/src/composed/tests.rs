@@ -5,7 +5,7 @@ use crate::backprop::{self, Activations, Batch};
 use crate::config::tests::{of_family, tiny};
 use crate::config::{Architecture, DecoderConfig};
 use crate::error::ModelError;
-use crate::reward_head::{REWARD_HEAD, RewardHead};
+use crate::reward_head::{RewardHead, is_reward_head};
 use crate::{Weight, weight_shapes};
 use candle_core::{Tensor, Var};
 use critic_kernels::adamw::{self, AdamW};
@@ -15,7 +15,7 @@ use critic_kernels::{KernelError, Precision};
 use critic_types::SeedTree;
 use std::collections::BTreeMap;
 
-fn weights(config: &DecoderConfig) -> (BTreeMap<String, Weight>, Weight) {
+fn weights(config: &DecoderConfig) -> (BTreeMap<String, Weight>, RewardHead) {
     let tree = SeedTree::new(5);
     let random = |(name, shape): (String, Vec<usize>)| {
         let node = tree.child(&name);
@@ -24,7 +24,7 @@ fn weights(config: &DecoderConfig) -> (BTreeMap<String, Weight>, Weight) {
         (name, Weight::new(shape, values).unwrap())
     };
     let weights = weight_shapes(config).into_iter().map(random).collect();
-    (weights, RewardHead::random_weight(config.d_model, &tree))
+    (weights, RewardHead::random_linear(config.d_model, &tree))
 }
 
 fn composed(config: &DecoderConfig) -> Parameters {
@@ -155,7 +155,7 @@ fn how_the_targets_are_cut_into_chunks_does_not_matter() {
     for rows_of_a_chunk in [1, 2] {
         let (nats, found) = run(rows_of_a_chunk);
         close("nats", &nats, &whole);
-        for name in parameters.names().filter(|&name| name != REWARD_HEAD) {
+        for name in parameters.names().filter(|&name| !is_reward_head(name)) {
             let [found, expected] = [&found, &gradients].map(|g| g.values(name).unwrap().unwrap());
             close(name, &found, &expected);
         }
@@ -211,7 +211,7 @@ fn weights_come_back_as_they_went() {
 #[test]
 fn weights_of_another_architecture_are_refused() {
     let config = tiny(Architecture::Llama);
-    let new = |config: &DecoderConfig, weights: &BTreeMap<String, Weight>, head: &Weight| {
+    let new = |config: &DecoderConfig, weights: &BTreeMap<String, Weight>, head: &RewardHead| {
         Parameters::new(config, weights, head, &Device::Cpu).unwrap_err()
     };
     let (mut weights, head) = weights(&config);
@@ -219,7 +219,8 @@ fn weights_of_another_architecture_are_refused() {
     assert!(matches!(new(&untied, &weights, &head),
         ModelError::MissingWeight { name, .. } if name == "lm_head.weight"));
     let narrow = Weight::new([1, 3], vec![0.0; 3]).unwrap();
-    assert!(matches!(new(&config, &weights, &narrow), ModelError::WeightShape { .. }));
+    let narrow_head = RewardHead::linear(narrow.clone(), 3).unwrap();
+    assert!(matches!(new(&config, &weights, &narrow_head), ModelError::WeightShape { .. }));
     weights.insert("lm_head.weight".to_owned(), narrow);
     assert!(matches!(new(&config, &weights, &head), ModelError::UnknownWeight { .. }));
 }

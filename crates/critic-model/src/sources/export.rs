@@ -2,7 +2,7 @@ use super::conversation_files::text_error;
 use super::{fused, safetensors_file, weights};
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
-use crate::reward_head::REWARD_HEAD;
+use crate::reward_head::RewardHead;
 use crate::weight::Weight;
 use critic_text::Renderer;
 use critic_types::atomic_file;
@@ -13,12 +13,16 @@ use std::path::Path;
 /// Writes a model as a folder that [`load_folder`](super::load_folder) and transformers read.
 ///
 /// `config.json`, `tokenizer.json`, `tokenizer_config.json` with the chat template, and
-/// `model.safetensors` in f32, last: a folder with weights is whole. The reward head stands in it as
-/// `score.weight`. Reading the folder gives the same bits.
+/// `model.safetensors` in f32, last: a folder with weights is whole. The reward head stands in it under the
+/// names of its [layout](RewardHead::layout), the decoder under its own in every case. Reading the folder
+/// gives the same bits.
+///
+/// transformers reads a linear head (`score.weight`) as `AutoModelForSequenceClassification` with one
+/// label; others are put on in a few lines ([`HeadLayout::in_pytorch`](crate::HeadLayout::in_pytorch)).
+/// `AutoModelForCausalLM` reads the decoder of all.
 ///
 /// # Shapes
-/// - `weights`: those of [`weight_shapes`](crate::weight_shapes)
-/// - `reward_head`: `[1, d_model]`
+/// `weights`: those of [`weight_shapes`](crate::weight_shapes)
 ///
 /// # Errors
 /// [`ModelError`] when the weights are not those of the architecture or the folder cannot be written.
@@ -26,7 +30,7 @@ pub fn write_hf_folder(
     folder: &Path,
     config: &DecoderConfig,
     weights: &BTreeMap<String, Weight>,
-    reward_head: Option<&Weight>,
+    reward_head: Option<&RewardHead>,
     renderer: &Renderer,
 ) -> Result<(), ModelError> {
     let weights = fused::fuse(config, weights)?;
@@ -36,13 +40,10 @@ pub fn write_hf_folder(
         .collect();
     weights::check_shapes(folder, config, arrays.iter().map(|(&name, &(shape, _))| (name, shape)))?;
     if let Some(head) = reward_head {
-        let head_shape = [1, config.d_model];
-        if head.shape() != head_shape {
-            let (name, found) = (REWARD_HEAD.to_owned(), head.shape().to_vec());
-            return Err(ModelError::WeightShape { name, found, expected: head_shape.to_vec() });
-        }
-        arrays.insert(REWARD_HEAD, (head.shape(), head.values()));
+        head.frame_over(config.d_model)?;
     }
+    let head = reward_head.map(RewardHead::tensors).unwrap_or_default();
+    arrays.extend(head.iter().map(|(name, tensor)| (*name, (tensor.shape(), tensor.values()))));
     let (tokenizer, template) = (renderer.tokenizer(), renderer.template());
     let tokenizer_json = tokenizer.to_json().map_err(|error| text_error(folder, error))?;
     let bos_id =
@@ -77,7 +78,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let config = of_family(architecture);
             let weights = random_weights(&config);
-            let head = random_weight(REWARD_HEAD, &[1, 12]);
+            let head = RewardHead::linear(random_weight("head", &[1, 12]), 12).unwrap();
             let renderer = renderer().with_bos(Some(0));
             write_hf_folder(folder.path(), &config, &weights, Some(&head), &renderer).unwrap();
             let model = load_folder(folder.path()).unwrap();
@@ -86,7 +87,7 @@ mod tests {
             assert!(
                 weights.iter().all(|(name, weight)| bits(weight) == bits(&model.weights[name]))
             );
-            assert_eq!(bits(model.reward_head.as_ref().unwrap()), bits(&head));
+            assert_eq!(model.reward_head.as_ref(), Some(&head));
             assert_eq!(model.renderer.digest(), renderer.digest());
             let again = tempfile::tempdir().unwrap();
             write_hf_folder(
@@ -106,11 +107,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let config = tiny(Architecture::Llama);
         let mut weights = random_weights(&config);
-        let head = Weight::new([2, 12], vec![0.0; 24]).unwrap();
+        let head = RewardHead::linear(random_weight("head", &[1, 11]), 11).unwrap();
         let message = write_hf_folder(folder.path(), &config, &weights, Some(&head), &renderer())
             .unwrap_err()
             .to_string();
-        assert!(message.contains("[2, 12]") && message.contains("[1, 12]"), "{message}");
+        assert!(message.contains("[1, 11]") && message.contains("[1, 12]"), "{message}");
         weights.remove("model.norm.weight");
         let message = write_hf_folder(folder.path(), &config, &weights, None, &renderer())
             .unwrap_err()

@@ -10,8 +10,14 @@ use std::path::{Component, Path, PathBuf};
 
 const INDEX: &str = "model.safetensors.index.json";
 
+/// Where LLaMA-Factory and ms-swift write a value head.
+pub(crate) const VALUE_HEAD: &str = "value_head.safetensors";
+
 /// Loads a model folder in Hugging Face's layout: `config.json`, `model.safetensors` or its shards (f32,
 /// f16 or bf16), `tokenizer.json`, and a chat template.
+///
+/// A reward head stands in the weights, or in `value_head.safetensors` beside them. A `config.json` that
+/// names a base model in place of a shape, as CLoud's, is read where that is a folder.
 ///
 /// A turn ends with the EOS of `tokenizer_config.json`, or with `<|im_end|>`, `<|eot_id|>`, `<end_of_turn>`
 /// or `<|end|>` where the template writes that and the vocabulary has it.
@@ -27,12 +33,18 @@ pub fn load_folder(folder: &Path) -> Result<LoadedModel, ModelError> {
     let missing =
         |file: &str| ModelError::MissingFile { folder: folder.to_owned(), file: file.to_owned() };
     let config_json = read(folder, "config.json")?.ok_or_else(|| missing("config.json"))?;
+    let config_json = match base_of(&config_json) {
+        None => config_json,
+        Some(base) => read(Path::new(&base), "config.json")?
+            .ok_or_else(|| ModelError::ConfigElsewhere { path: config_path.clone(), base })?,
+    };
     let config =
         DecoderConfig::from_hf_json(&config_json).map_err(|error| error.in_file(&config_path))?;
     let renderer = read_renderer(folder)?;
     let mut tensors = BTreeMap::new();
     let mut sums = Vec::new();
-    for path in weight_files(folder)? {
+    let value_head = Some(folder.join(VALUE_HEAD)).filter(|path| path.is_file());
+    for path in weight_files(folder)?.into_iter().chain(value_head) {
         let sum = safetensors_file::read_arrays(&path, &mut tensors)?;
         hub::check_blob(&path, &sum)?;
         sums.push(sum);
@@ -48,6 +60,17 @@ pub fn load_folder(folder: &Path) -> Result<LoadedModel, ModelError> {
         license: None,
     };
     Ok(LoadedModel { config, weights, reward_head, renderer, identity })
+}
+
+/// The base model that a configuration names in place of a shape (`CLoudRewardModelConfig`).
+fn base_of(config_json: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Derived {
+        base_model_name_or_path: String,
+        hidden_size: Option<usize>,
+    }
+    let derived: Derived = serde_json::from_slice(config_json).ok()?;
+    derived.hidden_size.is_none().then_some(derived.base_model_name_or_path)
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,6 @@ use super::gguf_names::hugging_face_name;
 use super::{LoadedModel, ModelIdentity, weights};
 use crate::config::{Architecture, DecoderConfig};
 use crate::error::ModelError;
-use crate::reward_head::REWARD_HEAD;
 use crate::weight::Weight;
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
@@ -44,9 +43,7 @@ pub fn load_gguf(path: &Path) -> Result<LoadedModel, ModelError> {
     let (sum, weights) =
         rayon::join(|| sha256(path), || read_weights(path, &config, &content, &mut reader));
     let mut weights = weights?;
-    if let Some(head) = metadata.reward_head().map_err(|error| error.in_file(path))? {
-        weights.insert(REWARD_HEAD.to_owned(), head);
-    }
+    weights.extend(metadata.reward_head(config.d_model).map_err(|error| error.in_file(path))?);
     let (weights, reward_head) = weights::check(path, &config, weights)?;
     let name = path
         .file_stem()

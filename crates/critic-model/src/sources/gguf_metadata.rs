@@ -1,12 +1,17 @@
 use crate::config::Architecture;
 use crate::error::ModelError;
+use crate::reward_head::{LAYOUTS, REWARD_HEAD};
 use crate::weight::Weight;
 use candle_core::quantized::gguf_file::Value;
 use critic_text::GgufVocabulary;
 use std::collections::HashMap;
 
-/// Where a reward head stands: llama.cpp refuses tensors that it does not know, and passes keys over.
-pub(crate) const REWARD_HEAD_KEY: &str = "critic-rm.reward_head";
+/// Where a tensor of a reward head stands, row by row: llama.cpp refuses tensors that it does not know, and
+/// passes keys over.
+pub(crate) fn reward_head_key(name: &str) -> String {
+    const KEY: &str = "critic-rm.reward_head";
+    if name == REWARD_HEAD { KEY.to_owned() } else { format!("{KEY}.{name}") }
+}
 
 /// What a GGUF file says about its model.
 #[derive(Debug)]
@@ -86,14 +91,21 @@ impl Metadata<'_> {
             .ok_or_else(|| ModelError::UnknownArchitecture { found: name.to_owned() })
     }
 
-    /// The weight of the reward head, `[1, d_model]`, if the file has one.
-    pub(crate) fn reward_head(&self) -> Result<Option<Weight>, ModelError> {
+    /// The tensors of a reward head over hidden states of `d_model` numbers, if the file has one.
+    pub(crate) fn reward_head(&self, d_model: usize) -> Result<Vec<(String, Weight)>, ModelError> {
         let number = |value: &Value| match value {
             Value::F32(x) => Some(*x),
             _ => None,
         };
-        let weight = self.array(REWARD_HEAD_KEY, number)?;
-        weight.map(|values| Weight::new([1, values.len()], values)).transpose()
+        let mut tensors = Vec::new();
+        for layout in LAYOUTS {
+            for name in layout.names() {
+                let Some(values) = self.array(&reward_head_key(name), number)? else { continue };
+                let shape = layout.shape_of_numbers(name, d_model, values.len());
+                tensors.push((name.to_owned(), Weight::new(shape, values)?));
+            }
+        }
+        Ok(tensors)
     }
 
     /// The vocabulary, from the keys of the tokenizer.

@@ -1,5 +1,5 @@
 use super::cache::Cache;
-use super::folder::{shards, weight_files};
+use super::folder::{VALUE_HEAD, shards, weight_files};
 use super::{Progress, digest};
 use crate::error::ModelError;
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
@@ -17,7 +17,8 @@ const STALL: Duration = Duration::from_secs(60);
 
 const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const NEEDED: [&str; 3] = ["config.json", "tokenizer.json", "tokenizer_config.json"];
-const OPTIONAL: [&str; 3] = ["generation_config.json", "chat_template.jinja", "chat_template.json"];
+const OPTIONAL: [&str; 4] =
+    ["generation_config.json", "chat_template.jinja", "chat_template.json", VALUE_HEAD];
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 

@@ -28,7 +28,7 @@ mod weights;
 #[cfg(test)]
 mod golden_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use cache::Cache;
 pub use catalogue::{Catalogue, CatalogueEntry, Source, catalogue};
@@ -46,6 +46,7 @@ pub use safetensors_file::{read_arrays, write_arrays};
 
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
+use crate::reward_head::RewardHead;
 use crate::weight::Weight;
 use critic_text::Renderer;
 use critic_types::ContentId;
@@ -58,8 +59,8 @@ pub struct LoadedModel {
     pub config: DecoderConfig,
     /// Its weights by Hugging Face's names, exactly those of [`weight_shapes`](crate::weight_shapes).
     pub weights: BTreeMap<String, Weight>,
-    /// The weight of its reward head, `[1, d_model]`, if the file has one.
-    pub reward_head: Option<Weight>,
+    /// Its reward head, if its files have one.
+    pub reward_head: Option<RewardHead>,
     /// Its way from conversations to tokens.
     pub renderer: Renderer,
     /// Which model this is.

@@ -21,17 +21,18 @@ pub fn write_peft_folder(
     with_reward_head: bool,
 ) -> Result<(), ModelError> {
     let Some(lora) = parameters.lora() else { return Ok(()) };
-    let ids: Vec<_> = parameters
-        .trained_ids()
-        .filter(|&id| with_reward_head || id != parameters.reward_head())
+    let head = parameters.head()?;
+    let tensors = if with_reward_head { head.tensors() } else { BTreeMap::new() };
+    let of_head = tensors.iter().map(|(name, tensor)| (*name, (tensor.shape(), tensor.values())));
+    let adapters = parameters.adapter_ids().into_iter();
+    let of_adapters =
+        adapters.map(|id| (parameters.name(id), (parameters.shape(id), parameters.values(id))));
+    let named: Vec<(String, _)> = of_adapters
+        .chain(of_head)
+        .map(|(name, array)| (format!("base_model.model.{name}"), array))
         .collect();
-    let names: Vec<String> =
-        ids.iter().map(|&id| format!("base_model.model.{}", parameters.name(id))).collect();
-    let arrays: BTreeMap<&str, (&[usize], &[f32])> = names
-        .iter()
-        .zip(&ids)
-        .map(|(name, &id)| (name.as_str(), (parameters.shape(id), parameters.values(id))))
-        .collect();
+    let arrays: BTreeMap<&str, (&[usize], &[f32])> =
+        named.iter().map(|(name, array)| (name.as_str(), *array)).collect();
     let config = json!({
         "peft_type": "LORA",
         "task_type": if with_reward_head { "SEQ_CLS" } else { "CAUSAL_LM" },
@@ -41,7 +42,7 @@ pub fn write_peft_folder(
         "lora_dropout": lora.dropout,
         "use_rslora": lora.rslora,
         "target_modules": lora.target_modules,
-        "modules_to_save": with_reward_head.then_some(["score"]),
+        "modules_to_save": with_reward_head.then(|| [head.layout().module()]),
         "bias": "none",
         "fan_in_fan_out": false,
         "inference_mode": true,

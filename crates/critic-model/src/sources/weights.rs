@@ -1,13 +1,13 @@
 use super::fused;
 use crate::config::DecoderConfig;
 use crate::error::{ModelError, WeightMismatch};
-use crate::reward_head::{REWARD_HEAD, RewardHead};
+use crate::reward_head::{RewardHead, is_reward_head};
 use crate::weight::Weight;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The weights of a model and the weight of its reward head.
-pub(crate) type Weights = (BTreeMap<String, Weight>, Option<Weight>);
+/// The weights of a model, and its reward head.
+pub(crate) type Weights = (BTreeMap<String, Weight>, Option<RewardHead>);
 
 /// Sets the reward head apart, checks that the others are those of the architecture's files: all of them,
 /// in their shapes, and nothing else; and takes fused matrices apart.
@@ -16,14 +16,12 @@ pub(crate) fn check(
     config: &DecoderConfig,
     mut weights: BTreeMap<String, Weight>,
 ) -> Result<Weights, ModelError> {
-    let reward_head = match weights.remove(REWARD_HEAD) {
-        None => None,
-        Some(weight) => {
-            let head =
-                RewardHead::new(weight, config.d_model).map_err(|error| error.in_file(path))?;
-            Some(head.weight().clone())
-        }
-    };
+    let reward_head =
+        RewardHead::take(&mut weights, config.d_model).map_err(|error| error.in_file(path))?;
+    if let Some(prefix) = reward_head.as_ref().and_then(|head| head.layout().decoder_prefix) {
+        let plain = |name: String| name.strip_prefix(prefix).map_or(name.clone(), str::to_owned);
+        weights = weights.into_iter().map(|(name, weight)| (plain(name), weight)).collect();
+    }
     weights.retain(|name, _| !is_redundant(name, config));
     check_shapes(
         path,
@@ -41,7 +39,7 @@ pub(crate) fn check_shapes<'a>(
 ) -> Result<(), ModelError> {
     let mut found: BTreeMap<&str, &[usize]> = found
         .into_iter()
-        .filter(|(name, _)| *name != REWARD_HEAD && !is_redundant(name, config))
+        .filter(|(name, _)| !is_reward_head(name) && !is_redundant(name, config))
         .collect();
     let mut mismatch = WeightMismatch::default();
     for (name, expected) in fused::file_shapes(config) {

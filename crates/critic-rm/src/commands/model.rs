@@ -4,11 +4,11 @@ use crate::exit::Fault;
 use crate::progress::{answer, is_plain, say};
 use crate::stages::{load_model, prompts_path};
 use anyhow::{Result, anyhow};
-use critic_model::ModelError;
 use critic_model::sources::{
     Cache, GgufFormat, LoadedModel, ModelRef, Progress, Source, catalogue, load, write_gguf,
     write_hf_folder,
 };
+use critic_model::{ModelError, RewardHead};
 use critic_types::atomic_file;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
@@ -78,10 +78,13 @@ pub(crate) fn export(args: &ModelExportArgs) -> Result<()> {
         }
     }
     let precision = if is_gguf { format.name() } else { "f32" };
-    let head = match (model.reward_head.is_some(), is_gguf) {
-        (false, _) => "it has no reward head",
-        (true, false) => "the reward head is score.weight",
-        (true, true) => "the reward head stands in the metadata, where llama.cpp passes it over",
+    let head = match (&model.reward_head, is_gguf) {
+        (None, _) => "it has no reward head".to_owned(),
+        (Some(head), false) => format!("the reward head is {head}"),
+        (Some(head), true) => format!(
+            "the reward head ({}) stands in the metadata, where llama.cpp passes it over",
+            head.layout().kind
+        ),
     };
     say(format!("wrote {} in {precision}; {head}", to.display()));
     Ok(())
@@ -104,7 +107,8 @@ fn describe(model: &LoadedModel) {
     let renderer = &model.renderer;
     let end = renderer.tokenizer().token(renderer.end_of_turn()).unwrap_or_default();
     answer(format!("end of turn  {end}"));
-    answer(format!("reward head  {}", if model.reward_head.is_some() { "yes" } else { "no" }));
+    let head = model.reward_head.as_ref().map_or_else(|| "none".to_owned(), RewardHead::to_string);
+    answer(format!("reward head  {head}"));
 }
 
 /// Runs a download with a bar.

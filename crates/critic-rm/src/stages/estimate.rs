@@ -1,7 +1,7 @@
 mod remote;
 
 use super::session::Session;
-use super::{Stage, plan};
+use super::{Stage, plan, train};
 use crate::memory;
 use crate::methods::Method;
 use crate::progress::{duration, say, tell};
@@ -73,11 +73,16 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
         }
     };
     let methods = Method::resolve_all(&settings.methods, &settings.train)?;
+    if let (true, Some(head)) = (last >= Stage::Train, &base.reward_head) {
+        methods.iter().try_for_each(|method| train::check_head(&method.train, base))?;
+        say(format!("{} has a reward head ({head}); training goes on from it", base.identity.name));
+    }
     if last >= Stage::Train && settings.train.device == TrainDevice::Cpu {
         let is_open = |method: &&Method| !session.folder.may_have_trained(&method.name);
         for method in methods.iter().filter(is_open) {
             // What no pack is too small for; the rest is known when the packs are.
-            let least = TrainingMemory::of(&base.config, &method.train, 0);
+            let head = base.reward_head.as_ref();
+            let least = TrainingMemory::of(&base.config, head, &method.train, 0);
             memory::refuse_too_large(&method.name, &least, memory::available(), &settings.train)?;
         }
     }

@@ -1,7 +1,7 @@
 use super::eval::Results;
 use super::score::Predictions;
 use super::session::Session;
-use super::train::TrainedModel;
+use super::train::{HeadRecord, TrainedModel};
 use anyhow::Result;
 use critic_eval::ContestantResult;
 use critic_stats::mean_std;
@@ -65,6 +65,7 @@ fn card(
     stats: &[RewardStats],
 ) -> Result<String> {
     let base = &session.base.identity;
+    let head = model.head()?;
     let mut out = String::from("---\n");
     if let Some(license) = &base.license {
         let _ = writeln!(out, "license: {}", license.to_lowercase());
@@ -79,14 +80,14 @@ fn card(
             true =>
                 "It writes a critique of a response and reads a reward after it; rewards of several \
                  critiques are averaged (Critic-RM, arXiv 2411.16646). The folder holds the language model \
-                 that writes and the reward head (`score.weight`) that reads.",
+                 that writes and the reward head that reads.",
             false => "It reads a reward after a response; it was trained without critiques.",
         }
     );
-    out += &usage(session, model);
+    out += &usage(session, model, head.as_ref());
     out += &rewards(stats);
     out += &evaluation(session, results);
-    out += &training(session, model);
+    out += &training(session, model, head.as_ref());
     let _ = write!(
         out,
         "## Limits\n\nRewards compare responses to one prompt; across prompts they mean little. Special tokens \
@@ -96,14 +97,16 @@ fn card(
     Ok(out)
 }
 
-fn usage(session: &Session, model: &TrainedModel) -> String {
+fn usage(session: &Session, model: &TrainedModel, head: Option<&HeadRecord>) -> String {
+    let put_on = head.map_or_else(String::new, HeadRecord::in_pytorch);
+    let import = if put_on.is_empty() { "" } else { "import safetensors.torch\n" };
     let m = if model.reads_critiques { " -m 8" } else { " -m 0" };
     let mut out = format!(
         "## Use\n\n```sh\ncritic-rm score responses.jsonl --model FOLDER{m}\n```\n\n\
          With transformers, the reward without critique, read at the token that closes the response:\n\n\
-         ```python\nimport torch\nfrom transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n\
+         ```python\n{import}import torch\nfrom transformers import AutoModelForSequenceClassification, AutoTokenizer\n\n\
          tokenizer = AutoTokenizer.from_pretrained(folder)\n\
-         model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)\n\
+         model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1)\n{put_on}\
          turns = [{{\"role\": \"user\", \"content\": prompt}}, {{\"role\": \"assistant\", \"content\": response}}]\n\
          ids = tokenizer.apply_chat_template(turns, return_dict=False)\n\
          ids = ids[: len(ids) - ids[::-1].index(model.config.eos_token_id)]\n\
@@ -158,7 +161,7 @@ fn evaluation(session: &Session, results: &Results) -> String {
     out
 }
 
-fn training(session: &Session, model: &TrainedModel) -> String {
+fn training(session: &Session, model: &TrainedModel, head: Option<&HeadRecord>) -> String {
     let (base, resolved) = (&session.base.identity, &session.resolved);
     let mut out = format!(
         "## Training\n\ncritic-rm {}, method `{}`.\n\n| | |\n|---|---|\n\
@@ -176,6 +179,9 @@ fn training(session: &Session, model: &TrainedModel) -> String {
         file_name(&session.eval.file),
         session.eval.content,
     );
+    if let Some(head) = head {
+        let _ = writeln!(out, "| reward head | {head} |");
+    }
     for stage in &session.records.stages {
         let told: Vec<String> =
             stage.summary.iter().map(|fact| format!("{} {}", fact.value, fact.label)).collect();

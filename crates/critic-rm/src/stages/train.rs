@@ -9,11 +9,12 @@ use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
 use critic_model::composed::TrainDevice;
 use critic_model::sources::{LoadedModel, load_path, write_hf_folder, write_peft_folder};
-use critic_model::{Decoder, RewardHead, WeightFormat};
+use critic_model::{Decoder, HeadLayout, RewardHead, WeightFormat, known_reward_heads};
 use critic_stats::MarginUse;
 use critic_text::{PromptSources, Prompts};
 use critic_train::{
-    CritiqueText, Ended, HeldOut, StepRecord, TrainPair, TrainableModel, Trainer, build_pairs,
+    CritiqueText, Ended, HeldOut, StepRecord, TrainConfig, TrainPair, TrainableModel, Trainer,
+    build_pairs,
 };
 use critic_types::{ContentId, OracleCritique, PreferencePair, SeedTree, Side, atomic_file};
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,41 @@ struct Manifest {
     prompts: ContentId,
     /// The model it started from.
     base: String,
+    /// Its reward head; absent for a critic without one, and where it was not noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reward_head: Option<HeadRecord>,
     records: Vec<StepRecord>,
+}
+
+/// The reward head of a training, as it is noted.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct HeadRecord {
+    pub(super) kind: String,
+    d_model: usize,
+    /// Numbers of its hidden layer.
+    width: usize,
+}
+
+impl HeadRecord {
+    fn of(head: &RewardHead) -> Self {
+        let (kind, d_model, width) = (head.layout().kind.to_owned(), head.d_model(), head.width());
+        Self { kind, d_model, width }
+    }
+
+    /// Lines of Python that put it on a sequence classifier of transformers.
+    pub(super) fn in_pytorch(&self) -> String {
+        let layout = HeadLayout::of_kind(&self.kind);
+        layout.map_or_else(String::new, |layout| layout.in_pytorch(self.d_model, self.width))
+    }
+}
+
+impl std::fmt::Display for HeadRecord {
+    /// Its kind and the names of its tensors.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names =
+            HeadLayout::of_kind(&self.kind).map(|layout| layout.names().collect::<Vec<_>>());
+        write!(f, "{}: {}", self.kind, names.unwrap_or_default().join(", "))
+    }
 }
 
 /// A reward model of this run.
@@ -54,6 +89,11 @@ pub(crate) struct TrainedModel {
 }
 
 impl TrainedModel {
+    /// Its reward head, where that was noted.
+    pub(super) fn head(&self) -> Result<Option<HeadRecord>> {
+        Ok(read_manifest(&self.folder)?.and_then(|manifest| manifest.reward_head))
+    }
+
     /// The prompts that the model in `folder` was trained with.
     pub(crate) fn prompts(folder: &Path) -> Result<Prompts> {
         let path = prompts_path(folder);
@@ -79,10 +119,11 @@ impl TrainedModel {
         weights: WeightFormat,
     ) -> Result<LocalEngine> {
         let model = load_path(folder)?;
-        let weight = model.reward_head.ok_or_else(|| {
+        let head = model.reward_head.ok_or_else(|| {
             Fault::model(anyhow!(
-                "{} has no reward head (score.weight): name a trained reward model",
-                folder.display()
+                "{} has no reward head (one is read of {}): name a trained reward model",
+                folder.display(),
+                known_reward_heads()
             ))
         })?;
         if let Some(manifest) = read_manifest(folder)? {
@@ -99,7 +140,6 @@ impl TrainedModel {
                 )));
             }
         }
-        let head = RewardHead::new(weight, model.config.d_model)?;
         let decoder = Decoder::new(&model.config, &model.weights, weights)?;
         LocalEngine::new(decoder, Some(head), model.renderer, prompts.clone(), limits)
             .map_err(|error| Fault::config(error.into()))
@@ -190,6 +230,7 @@ pub(super) fn train(
     heads: Heads,
 ) -> Result<TrainedModel> {
     let (name, config) = (method.name.as_str(), &method.train);
+    check_head(config, start)?;
     let mut hasher = session.hasher("train", start);
     hasher.text(name).text(&serde_json::to_string(config)?);
     data.keys.iter().for_each(|key| {
@@ -267,8 +308,9 @@ pub(super) fn train(
     let mut logged = Ok(());
     let ended = trainer.run(
         || {
-            let (weights, head) = (start.weights.clone(), start.reward_head.clone());
-            TrainableModel::new(&start.config, weights, head, config.precision, &seed)
+            let draw = || config.reward_head.draw(start.config.d_model, &seed);
+            let head = start.reward_head.clone().unwrap_or_else(draw);
+            TrainableModel::new(&start.config, start.weights.clone(), head, config.precision)
         },
         &mut |record| {
             first_step.get_or_insert(record.step);
@@ -300,8 +342,9 @@ pub(super) fn train(
     }
     write_peft_folder(&adapter, model.parameters(), base, heads == Heads::Both)?;
     let (weights, head) = model.into_weights();
-    let head = (heads == Heads::Both).then_some(&head);
-    write_hf_folder(&folder, &start.config, &weights, head, &start.renderer)?;
+    // A critic keeps the head that it came with, which its training does not reach.
+    let head = (heads == Heads::Both || start.reward_head.is_some()).then_some(head);
+    write_hf_folder(&folder, &start.config, &weights, head.as_ref(), &start.renderer)?;
     let seconds = records.iter().map(|record| record.seconds).sum();
     let facts = facts(&records);
     keep_prompts(&folder, session.prompts.sources())?;
@@ -311,6 +354,7 @@ pub(super) fn train(
         renderer: session.renderer.clone(),
         prompts: session.prompts.digest(),
         base: start.identity.name.clone(),
+        reward_head: head.as_ref().map(HeadRecord::of),
         records,
     };
     atomic_file::write(&manifest_path(&folder), &serde_json::to_vec_pretty(&manifest)?)?;
@@ -326,6 +370,13 @@ pub(super) fn train(
     Ok(trained)
 }
 
+/// Refuses to train another head than the one that the model has, if it has one.
+pub(super) fn check_head(config: &TrainConfig, start: &LoadedModel) -> Result<()> {
+    let checked = start.reward_head.as_ref().map(|head| config.reward_head.check_start(head));
+    checked.transpose().map_err(|error| Fault::config(error.into()))?;
+    Ok(())
+}
+
 /// Says what the training will hold in memory, and refuses one that the machine cannot hold.
 fn check_memory(
     session: &Session,
@@ -337,7 +388,7 @@ fn check_memory(
     if settings.device != TrainDevice::Cpu {
         return Ok(());
     }
-    let found = trainer.memory(&start.config)?;
+    let found = trainer.memory(&start.config, start.reward_head.as_ref())?;
     let available = memory::available();
     say(format!(
         "training {name} holds about {} of memory: weights {}, gradients {}, moments {}, activations {}, logits {}{}",

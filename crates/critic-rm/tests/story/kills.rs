@@ -8,8 +8,8 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
 }
 
 #[test]
-fn a_killed_run_with_adapters_goes_on_and_ends_with_the_same_bytes() {
-    ends_with_the_same_bytes_when_killed(&["--set", LORA]);
+fn a_killed_run_with_adapters_and_a_head_of_two_layers_goes_on_and_ends_with_the_same_bytes() {
+    ends_with_the_same_bytes_when_killed(&["--set", LORA, "--set", heads::MLP]);
 }
 
 fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {

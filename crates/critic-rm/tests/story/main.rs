@@ -5,6 +5,7 @@
 mod faults;
 mod generate;
 mod given;
+mod heads;
 mod kills;
 mod ranking;
 mod scales;
@@ -169,8 +170,12 @@ fn the_whole_loop_ends_in_a_report() {
     );
 
     let card = std::fs::read_to_string(out.join("checkpoints/critic-rm/README.md")).unwrap();
-    for part in ["pipeline_tag: text-classification", "score.weight", "critic-rm m=2", "| 2 | 12 |"]
-    {
+    for part in [
+        "pipeline_tag: text-classification",
+        "| reward head | linear: score.weight |",
+        "critic-rm m=2",
+        "| 2 | 12 |",
+    ] {
         assert!(card.contains(part), "{part} is not in {card}");
     }
     assert!(!card.contains(out.to_str().unwrap()) && !card.contains(root("").to_str().unwrap()));

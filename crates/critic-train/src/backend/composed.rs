@@ -6,8 +6,7 @@ use critic_forest::TrainingForest;
 use critic_kernels::Precision;
 use critic_model::backprop::Batch;
 use critic_model::composed::{Device, Gradients, Moments, Parameters, Pass};
-use critic_model::{REWARD_HEAD, Weight, query_runs};
-use critic_types::SeedTree;
+use critic_model::{Weight, is_reward_head, query_runs};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -96,7 +95,7 @@ impl Backend for Composed {
         let grad_scale = clip_scale(config, norm);
         for (name, moments) in moments {
             let is_matrix = parameters.shape(name).len() >= 2;
-            let update = update_of(config, name == REWARD_HEAD, is_matrix, rate_share);
+            let update = update_of(config, is_reward_head(name), is_matrix, rate_share);
             moments.step(&update, grad_scale, parameters, gradients, name)?;
         }
         Ok(norm)
@@ -146,9 +145,6 @@ impl Backend for Composed {
 
     fn into_model(self: Box<Self>) -> Result<TrainableModel, TrainError> {
         let (weights, head) = self.parameters.weights()?;
-        // The seed draws a head only where there is none.
-        let seed = SeedTree::new(0);
-        let config = self.parameters.config();
-        TrainableModel::new(config, weights, Some(head), Precision::F32, &seed)
+        TrainableModel::new(self.parameters.config(), weights, head, Precision::F32)
     }
 }

@@ -1,21 +1,23 @@
 use super::*;
 use crate::JointForm;
-use crate::loss::tests::{pair, tiny_config, tiny_weights, variant};
+use crate::loss::tests::{pair, tiny_config, tiny_heads, tiny_weights, variant};
 use critic_forest::PairSequences;
 use critic_kernels::Precision;
+use critic_model::RewardHead;
 use critic_model::backprop::Activations;
 use critic_model::composed::Device;
 use critic_model::config::{Architecture, DecoderConfig, Variant};
 use critic_stats::{MarginUse, PreferenceLoss};
-use critic_types::SeedTree;
 use proptest::prelude::*;
 
 /// The same model with the kernels and through candle's operations.
 fn both(config: &DecoderConfig) -> (Kernels, Composed) {
-    let model = || {
-        let weights = tiny_weights(config);
-        TrainableModel::new(config, weights, None, Precision::F32, &SeedTree::new(1)).unwrap()
-    };
+    both_with(config, &tiny_heads(config.d_model)[0])
+}
+
+fn both_with(config: &DecoderConfig, head: &RewardHead) -> (Kernels, Composed) {
+    let model =
+        || TrainableModel::new(config, tiny_weights(config), head.clone(), Precision::F32).unwrap();
     let composed = Composed::new(model(), &Device::Cpu).unwrap();
     (Kernels::new(model(), Activations::F32), composed)
 }
@@ -77,13 +79,15 @@ proptest! {
         variant in prop_oneof![Just(Variant::default()), variant()],
         tied in any::<bool>(),
         critique_weight in prop_oneof![Just(0.0), 0.0f64..1.0, Just(1.0)],
+        head in 0usize..4,
     ) {
         let architecture = if is_qwen { Architecture::Qwen2 } else { Architecture::Llama };
         let config = DecoderConfig { variant, ..tiny_config(architecture, tied) };
         let forest = TrainingForest::build(&pairs).unwrap();
         let pair_loss = PreferenceLoss { margin: MarginUse::Subtract, label_smoothing: 0.1, centering: 0.01 };
         let weights = LossWeights { pair_loss, ..weights_of(&forest, critique_weight) };
-        same_step(&mut both(&config), &forest, weights)?;
+        let head = &tiny_heads(config.d_model)[head];
+        same_step(&mut both_with(&config, head), &forest, weights)?;
     }
 }
 

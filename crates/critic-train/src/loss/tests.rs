@@ -49,8 +49,34 @@ pub(crate) fn tiny_weights(config: &DecoderConfig) -> BTreeMap<String, Weight> {
     weight_shapes(config).into_iter().map(random).collect()
 }
 
+/// A reward head of every layout.
+pub(crate) fn tiny_heads(d_model: usize) -> [RewardHead; 4] {
+    let seed = SeedTree::new(1);
+    let foreign = |shapes: &[(&str, Vec<usize>)]| {
+        let tensor = |(name, shape): &(&str, Vec<usize>)| {
+            let node = seed.child(name);
+            let n = shape.iter().product::<usize>() as u64;
+            let values = (0..n).map(|i| node.index(i).uniform() as f32 - 0.4).collect();
+            ((*name).to_owned(), Weight::new(shape.clone(), values).unwrap())
+        };
+        let mut tensors = shapes.iter().map(tensor).collect();
+        RewardHead::take(&mut tensors, d_model).unwrap().unwrap()
+    };
+    [
+        RewardHead::random_linear(d_model, &seed),
+        RewardHead::random_mlp(d_model, 7, &seed),
+        foreign(&[("v_head.summary.weight", vec![1, d_model]), ("v_head.summary.bias", vec![1])]),
+        foreign(&[
+            ("reward_head.dense.weight", vec![d_model, d_model]),
+            ("reward_head.dense.bias", vec![d_model]),
+            ("reward_head.out_proj.weight", vec![1, d_model]),
+            ("reward_head.out_proj.bias", vec![1]),
+        ]),
+    ]
+}
+
 fn tiny_parameters(config: &DecoderConfig) -> Parameters {
-    let head = RewardHead::random_weight(config.d_model, &SeedTree::new(1));
+    let head = RewardHead::random_linear(config.d_model, &SeedTree::new(1));
     Parameters::new(config, tiny_weights(config), head, Precision::F32).unwrap()
 }
 
@@ -69,7 +95,7 @@ fn row_by_row(
     pairs: &[PairSequences],
     weights: LossWeights,
 ) -> (f64, Gradients) {
-    let (d, head) = (parameters.config().d_model, parameters.values(parameters.reward_head()));
+    let (d, head) = (parameters.config().d_model, parameters.values(parameters.reward_head().out));
     let lm_head = parameters.values(parameters.lm_head());
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum()
@@ -112,7 +138,7 @@ fn row_by_row(
         if let Some(gradients) = gradients {
             for j in 0..d {
                 grad_hidden[last + j] = (row.slope * f64::from(head[j])) as f32;
-                gradients.add_to(parameters.reward_head())[j] +=
+                gradients.add_to(parameters.reward_head().out)[j] +=
                     (row.slope * f64::from(hidden[last + j])) as f32;
             }
             let to = gradients.add_to(parameters.lm_head());

@@ -1,11 +1,13 @@
 use super::*;
-use crate::loss::tests::{tiny_config, tiny_weights};
-use crate::{CritiqueWeight, EvaluationConfig, JointForm, LearningRate};
+use crate::loss::tests::{tiny_config, tiny_heads, tiny_weights};
+use crate::{
+    CritiqueWeight, EvaluationConfig, JointForm, LearningRate, RewardHeadConfig, RewardHeadKind,
+};
 use critic_kernels::Precision;
-use critic_model::REWARD_HEAD;
 use critic_model::backprop::{Activations, LoraConfig, TargetModule};
 use critic_model::config::Architecture;
 use critic_model::sources::read_arrays;
+use critic_model::{REWARD_HEAD, RewardHead};
 use critic_stats::{MarginUse, PreferenceLoss};
 use critic_types::ContentHasher;
 use std::collections::BTreeMap;
@@ -33,6 +35,7 @@ pub(crate) fn config() -> TrainConfig {
         keep_checkpoints: 1,
         lora: None,
         head_warmup_steps: 0,
+        reward_head: RewardHeadConfig::default(),
     }
 }
 
@@ -88,13 +91,8 @@ fn train_on(
     let mut n_steps = 0;
     trainer.run(
         || {
-            TrainableModel::new(
-                &decoder,
-                tiny_weights(&decoder),
-                None,
-                config.precision,
-                &SeedTree::new(4),
-            )
+            let head = config.reward_head.draw(decoder.d_model, &SeedTree::new(4));
+            TrainableModel::new(&decoder, tiny_weights(&decoder), head, config.precision)
         },
         &mut |_| {
             n_steps += 1;
@@ -110,14 +108,15 @@ fn train_on(
 fn base() -> TrainableModel {
     let decoder = tiny_config(Architecture::Llama, true);
     let weights = tiny_weights(&decoder);
-    TrainableModel::new(&decoder, weights, None, Precision::F32, &SeedTree::new(4)).unwrap()
+    let head = RewardHead::random_linear(decoder.d_model, &SeedTree::new(4));
+    TrainableModel::new(&decoder, weights, head, Precision::F32).unwrap()
 }
 
 fn finished(ended: Ended) -> (BTreeMap<String, Vec<f32>>, Vec<StepRecord>) {
     let Ended::Finished { model, mut records } = ended else { panic!("training was interrupted") };
     records.iter_mut().for_each(|record| record.seconds = 0.0);
     let (mut weights, head) = model.into_weights();
-    weights.insert(REWARD_HEAD.to_owned(), head);
+    weights.extend(head.tensors().into_iter().map(|(name, tensor)| (name.to_owned(), tensor)));
     (
         weights.iter().map(|(name, weight)| (name.clone(), weight.values().to_vec())).collect(),
         records,
@@ -178,7 +177,7 @@ fn the_head_learns_alone_first_and_the_joint_schedule_follows() {
         assert!(!saved.is_empty());
         for (name, weight) in &saved {
             match name.as_str() {
-                REWARD_HEAD => assert_ne!(weight.values(), head.values()),
+                REWARD_HEAD => assert_ne!(*weight, head.tensors()[REWARD_HEAD]),
                 name => assert_eq!(weight.values(), weights[name].values(), "{name}"),
             }
         }
@@ -198,6 +197,90 @@ fn the_head_learns_alone_first_and_the_joint_schedule_follows() {
         let straight = train_on(device, &config, &pairs(6), other.path(), None).unwrap();
         assert_eq!(finished(straight), (resumed, records));
     }
+}
+
+fn with_mlp() -> TrainConfig {
+    let reward_head = RewardHeadConfig { kind: RewardHeadKind::Mlp, hidden: Some(5) };
+    TrainConfig { reward_head, ..config() }
+}
+
+#[test]
+fn a_head_of_two_layers_learns_and_its_training_goes_on_exactly() {
+    let data = pairs(6);
+    for (device, config) in [
+        (None, TrainConfig { head_warmup_steps: 2, ..with_mlp() }),
+        (Some(Device::Cpu), TrainConfig { head_warmup_steps: 2, ..with_mlp() }),
+        (None, TrainConfig { reward_head: with_mlp().reward_head, ..with_lora() }),
+    ] {
+        let run = |folder: &Path, stop| train_on(device.clone(), &config, &data, folder, stop);
+        let folder = tempfile::tempdir().unwrap();
+        let expected = finished(run(folder.path(), None).unwrap());
+        assert_eq!(expected.0["score.0.weight"].len(), 5 * 16);
+        let start = config.reward_head.draw(16, &SeedTree::new(4)).tensors();
+        for (name, tensor) in start {
+            assert_ne!(expected.0[name], tensor.values(), "{name}");
+        }
+        for stop_after in [1, 2, 5] {
+            let folder = tempfile::tempdir().unwrap();
+            run(folder.path(), Some(stop_after)).unwrap();
+            assert_eq!(finished(run(folder.path(), None).unwrap()), expected);
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let long = TrainConfig { epochs: 12, ..with_mlp() };
+    let (_, records) = finished(train(&long, &data, folder.path(), None).unwrap());
+    assert!(records[35].preference_loss.unwrap() < 0.6, "{:?}", records[35]);
+}
+
+#[test]
+fn training_goes_on_from_a_foreign_head_and_keeps_its_shift() {
+    let (data, config) = (pairs(6), config());
+    let decoder = tiny_config(Architecture::Llama, true);
+    for head in tiny_heads(decoder.d_model) {
+        let folder = tempfile::tempdir().unwrap();
+        let (seed, path) = (SeedTree::new(4), folder.path());
+        let trainer = Trainer::new(&config, &data, seed, key("run"), path, Duration::MAX).unwrap();
+        let given = head.clone();
+        let start = || TrainableModel::new(&decoder, tiny_weights(&decoder), given, Precision::F32);
+        let ended = trainer.run(start, &mut |_| ControlFlow::Continue(())).unwrap();
+        let Ended::Finished { model, .. } = ended else { panic!("training was interrupted") };
+        let (_, trained) = model.into_weights();
+        assert_eq!(trained.layout(), head.layout());
+        let (before, after) = (head.tensors(), trained.tensors());
+        for (name, tensor) in before {
+            let is_shift = tensor.shape() == [1];
+            assert_eq!(tensor == after[name], is_shift, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_head_that_is_asked_for_is_the_one_that_the_model_has_or_refused() {
+    let mlp = |hidden| RewardHeadConfig { kind: RewardHeadKind::Mlp, hidden };
+    let [linear, two_layers, ..] = tiny_heads(16);
+    for head in tiny_heads(16) {
+        assert!(RewardHeadConfig::default().check_start(&head).is_ok());
+    }
+    assert!(mlp(None).check_start(&two_layers).is_ok());
+    assert!(mlp(Some(7)).check_start(&two_layers).is_ok());
+    for (config, head) in [(mlp(Some(8)), &two_layers), (mlp(None), &linear)] {
+        let message = config.check_start(head).unwrap_err().to_string();
+        assert!(message.contains("train.reward_head") && message.contains("score"), "{message}");
+    }
+    for (kind, hidden) in [(RewardHeadKind::Mlp, 0), (RewardHeadKind::Linear, 8)] {
+        let reward_head = RewardHeadConfig { kind, hidden: Some(hidden) };
+        let refused = TrainConfig { reward_head, ..config() }.validate().unwrap_err().to_string();
+        assert!(refused.contains(&format!("train.reward_head.hidden is {hidden}")), "{refused}");
+    }
+}
+
+#[test]
+fn a_setting_that_is_left_alone_is_not_in_a_trainings_address() {
+    let text = serde_json::to_string(&config()).unwrap();
+    assert!(!text.contains("reward_head\""), "{text}");
+    assert_eq!(serde_json::from_str::<TrainConfig>(&text).unwrap(), config());
+    let text = serde_json::to_string(&with_mlp()).unwrap();
+    assert!(text.contains("\"reward_head\":{\"kind\":\"mlp\",\"hidden\":5}"), "{text}");
 }
 
 /// Every file below a folder.
@@ -233,8 +316,9 @@ fn adapters_stop_and_resume_to_the_bit_and_leave_the_rest_as_it_was() {
         assert_eq!(resumed, expected);
     }
     let targets = ["q_proj", "v_proj", "down_proj", REWARD_HEAD];
-    let (before, head) = base().into_weights();
-    for (name, weight) in before.into_iter().chain([(REWARD_HEAD.to_owned(), head)]) {
+    let (mut before, head) = base().into_weights();
+    before.extend(head.tensors().into_iter().map(|(name, tensor)| (name.to_owned(), tensor)));
+    for (name, weight) in before {
         let is_target = targets.iter().any(|target| name.contains(target));
         assert_eq!(weight.values() != expected.0[&name], is_target, "{name}");
     }
@@ -417,8 +501,8 @@ fn train_looking(
         None => trainer,
     };
     let weights = tiny_weights(&decoder);
-    let start =
-        || TrainableModel::new(&decoder, weights, None, config.precision, &SeedTree::new(4));
+    let head = config.reward_head.draw(decoder.d_model, &SeedTree::new(4));
+    let start = || TrainableModel::new(&decoder, weights, head, config.precision);
     let mut n_steps = 0;
     trainer.run(start, &mut |_| {
         n_steps += 1;
@@ -511,8 +595,8 @@ fn curve(precision: Precision, activations: Activations, seed: u64) -> Vec<f64> 
     let (data, seed) = (pairs(8), SeedTree::new(seed));
     let trainer =
         Trainer::new(&config, &data, seed, key("curve"), folder.path(), Duration::MAX).unwrap();
-    let start =
-        || TrainableModel::new(&decoder, tiny_weights(&decoder), None, config.precision, &seed);
+    let head = config.reward_head.draw(decoder.d_model, &seed);
+    let start = || TrainableModel::new(&decoder, tiny_weights(&decoder), head, config.precision);
     let ended = trainer.run(start, &mut |_| ControlFlow::Continue(())).unwrap();
     finished(ended).1.iter().map(|record| record.joint_loss).collect()
 }

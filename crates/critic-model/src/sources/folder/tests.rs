@@ -1,8 +1,8 @@
 use super::*;
 use crate::config::Architecture;
 use crate::config::tests::tiny;
-use crate::sources::testing::{TEMPLATE, bits, random_weights, renderer};
-use crate::sources::write_hf_folder;
+use crate::sources::testing::{TEMPLATE, bits, random_weight, random_weights, renderer};
+use crate::sources::{read_arrays, write_arrays, write_hf_folder};
 use critic_types::atomic_file;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -54,6 +54,99 @@ fn shards_are_joined() {
     assert_ne!(sharded.identity.digest, whole.identity.digest);
     fs::remove_file(folder.path().join("model-2.safetensors")).unwrap();
     assert!(message(&folder).contains("has no model-2.safetensors"));
+}
+
+/// The arrays of a folder's weights.
+fn arrays(folder: &TempDir) -> BTreeMap<String, crate::Weight> {
+    let mut arrays = BTreeMap::new();
+    read_arrays(&folder.path().join("model.safetensors"), &mut arrays).unwrap();
+    arrays
+}
+
+fn put_arrays(folder: &TempDir, file: &str, arrays: &BTreeMap<String, crate::Weight>) {
+    let arrays: BTreeMap<&str, (&[usize], &[f32])> = arrays
+        .iter()
+        .map(|(name, weight)| (name.as_str(), (weight.shape(), weight.values())))
+        .collect();
+    write_arrays(&folder.path().join(file), &arrays).unwrap();
+}
+
+fn value_head() -> BTreeMap<String, crate::Weight> {
+    let names = [("v_head.summary.weight", vec![1, 12]), ("v_head.summary.bias", vec![1])];
+    names.map(|(name, shape)| (name.to_owned(), random_weight(name, &shape))).into()
+}
+
+#[test]
+fn a_value_head_is_read_in_the_weights_and_beside_them() {
+    let (inside, beside) = (written(), written());
+    let mut whole = arrays(&inside);
+    whole.extend(value_head());
+    put_arrays(&inside, "model.safetensors", &whole);
+    put_arrays(&beside, VALUE_HEAD, &value_head());
+    let models = [&inside, &beside].map(|folder| load_folder(folder.path()).unwrap());
+    let head = models[0].reward_head.clone().unwrap();
+    assert_eq!(models[1].reward_head.as_ref(), Some(&head));
+    assert_eq!(models[0].weights, models[1].weights);
+    let plain = load_folder(written().path()).unwrap();
+    assert_ne!(models[1].identity.digest, plain.identity.digest);
+    // What is written of it is read again.
+    let again = tempfile::tempdir().unwrap();
+    let model = &models[1];
+    write_hf_folder(again.path(), &model.config, &model.weights, Some(&head), &model.renderer)
+        .unwrap();
+    assert_eq!(load_folder(again.path()).unwrap().reward_head, Some(head));
+    // In both places it is there twice.
+    put_arrays(&inside, VALUE_HEAD, &value_head());
+    assert!(message(&inside).contains("v_head.summary"));
+    // And not two different ones.
+    whole.retain(|name, _| !name.starts_with("v_head"));
+    whole.insert("score.weight".to_owned(), random_weight("score", &[1, 12]));
+    put_arrays(&inside, "model.safetensors", &whole);
+    let message = message(&inside);
+    assert!(message.contains("2 reward heads") && message.contains("score.weight"), "{message}");
+}
+
+#[test]
+fn a_checkpoint_of_cloud_is_read_with_the_configuration_of_its_base() {
+    let (base, folder) = (written(), written());
+    let mut renamed: BTreeMap<String, crate::Weight> = arrays(&folder)
+        .into_iter()
+        .map(|(name, weight)| (format!("reward_base_model.{name}"), weight))
+        .collect();
+    for (name, shape) in [
+        ("dense.weight", vec![12, 12]),
+        ("dense.bias", vec![12]),
+        ("out_proj.weight", vec![1, 12]),
+        ("out_proj.bias", vec![1]),
+    ] {
+        renamed.insert(format!("reward_head.{name}"), random_weight(name, &shape));
+    }
+    put_arrays(&folder, "model.safetensors", &renamed);
+    let config = |base: &str| {
+        let config = json!({"architectures": ["CLoudRewardModel"], "feedback_method": "teacher",
+            "base_model_name_or_path": base});
+        put(&folder, "config.json", &config.to_string());
+    };
+    config("org/base");
+    let message = message(&folder);
+    assert!(message.contains("org/base") && message.contains("config.json"), "{message}");
+    config(&base.path().display().to_string());
+    let model = load_folder(folder.path()).unwrap();
+    let plain = load_folder(base.path()).unwrap();
+    assert_eq!((model.config, model.weights), (plain.config, plain.weights));
+    assert_eq!(model.reward_head.unwrap().layout().kind, "CLoud");
+}
+
+#[test]
+fn a_head_that_is_not_known_is_refused_with_those_that_are() {
+    let folder = written();
+    let mut whole = arrays(&folder);
+    whole.insert("value_head.weight".to_owned(), random_weight("", &[1, 12]));
+    put_arrays(&folder, "model.safetensors", &whole);
+    let message = message(&folder);
+    for part in ["unknown: value_head.weight", "score.weight", "v_head.summary.weight"] {
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]

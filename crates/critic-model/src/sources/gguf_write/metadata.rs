@@ -1,9 +1,10 @@
 use crate::config::{Architecture, DecoderConfig, RopeScaling};
 use crate::error::ModelError;
+use crate::reward_head::RewardHead;
 use crate::sources::LoadedModel;
 use crate::sources::conversation_files::text_error;
 use crate::sources::gguf_config::FromTensors;
-use crate::sources::gguf_metadata::REWARD_HEAD_KEY;
+use crate::sources::gguf_metadata::reward_head_key;
 use candle_core::quantized::gguf_file::Value;
 use critic_text::{GgufVocabulary, Renderer};
 use std::collections::HashMap;
@@ -24,8 +25,10 @@ pub(super) fn metadata(
     ]);
     let license = model.identity.license.as_deref();
     metadata.extend(license.map(|license| ("general.license".to_owned(), text(license))));
-    let head = model.reward_head.as_ref();
-    metadata.extend(head.map(|head| (REWARD_HEAD_KEY.to_owned(), numbers(head.values()))));
+    let head = model.reward_head.as_ref().map(RewardHead::tensors).unwrap_or_default();
+    metadata.extend(
+        head.iter().map(|(name, tensor)| (reward_head_key(name), numbers(tensor.values()))),
+    );
     decoder(&model.config, &mut metadata);
     tokenizer(&model.renderer, model.config.vocab_size, &mut metadata)
         .map_err(|error| text_error(path, error))?;

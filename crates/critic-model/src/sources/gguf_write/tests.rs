@@ -1,7 +1,7 @@
 use super::*;
 use crate::config::tests::of_family;
 use crate::config::{Llama3Scaling, LongRopeScaling, RopeScaling, Variant, YarnScaling};
-use crate::reward_head::REWARD_HEAD;
+use crate::reward_head::{LAYOUTS, RewardHead};
 use crate::sources::testing::{bits, random_weight, random_weights};
 use crate::sources::{load_folder, load_gguf};
 use std::path::PathBuf;
@@ -28,7 +28,8 @@ fn written(model: &LoadedModel, format: GgufFormat) -> Result<LoadedModel, Model
 fn a_golden_folder_becomes_the_file_that_llama_cpp_made_of_it() {
     for name in ["tiny_llama", "tiny_qwen2", "tiny_llama3_untied"] {
         let mut folder = load_folder(&golden(name)).unwrap();
-        let head = random_weight(REWARD_HEAD, &[1, folder.config.d_model]);
+        let d_model = folder.config.d_model;
+        let head = RewardHead::linear(random_weight("head", &[1, d_model]), d_model).unwrap();
         folder.reward_head = Some(head.clone());
         let ours = written(&folder, GgufFormat::F32).unwrap();
         let theirs = load_gguf(&golden(&format!("{name}_f32.gguf"))).unwrap();
@@ -38,7 +39,7 @@ fn a_golden_folder_becomes_the_file_that_llama_cpp_made_of_it() {
             assert_eq!(bits(weight), bits(&ours.weights[name]), "{name}");
         }
         assert_eq!(ours.renderer.digest(), theirs.renderer.digest(), "{name}");
-        assert_eq!(bits(ours.reward_head.as_ref().unwrap()), bits(&head));
+        assert_eq!(ours.reward_head, Some(head));
         assert!(theirs.reward_head.is_none());
     }
 }
@@ -98,6 +99,19 @@ fn every_family_is_read_back_exactly() {
             |config: &DecoderConfig| config.rope.inverse_frequencies(config.rotary_dim());
         let pairs = frequencies(&model.config).into_iter().zip(frequencies(&again.config));
         assert!(pairs.into_iter().all(|(x, y)| (x - y).abs() <= 1e-6 * x));
+    }
+}
+
+#[test]
+fn reward_heads_of_every_layout_are_read_back_exactly() {
+    let mut model = model(of_family(Architecture::Llama));
+    let d_model = model.config.d_model;
+    for layout in LAYOUTS {
+        let tensor = |name| random_weight(name, &layout.shape(name, d_model, 5));
+        let mut tensors = layout.names().map(|name| (name.to_owned(), tensor(name))).collect();
+        model.reward_head = RewardHead::take(&mut tensors, d_model).unwrap();
+        assert!(model.reward_head.is_some());
+        assert_eq!(written(&model, GgufFormat::Q8_0).unwrap().reward_head, model.reward_head);
     }
 }
 

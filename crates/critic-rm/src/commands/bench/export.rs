@@ -30,7 +30,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exported> {
     let fetched = fetch_model(&settings)?;
     let model = fetched.load()?;
     let seed = SeedTree::new(settings.seed).child("train");
-    let head = RewardHead::random_weight(model.config.d_model, &seed);
+    let head = RewardHead::random_linear(model.config.d_model, &seed);
     let work = Work::read(&args.common)?;
     let folder = std::path::absolute(&args.folder)?;
     let exported = Exported {

@@ -57,9 +57,7 @@ pub(super) fn measure(args: &ScoreArgs) -> Result<Scoring> {
         let answered = request.prompt.clone().with(Role::Assistant, request.response.as_str());
         unshared_tokens += model.renderer.render(&answered, Ending::Closed)?.tokens.len();
     }
-    let d_model = model.config.d_model;
-    let weight = RewardHead::random_weight(d_model, &seed.child("train"));
-    let head = RewardHead::new(weight, d_model)?;
+    let head = RewardHead::random_linear(model.config.d_model, &seed.child("train"));
     let decoder = Decoder::new(&model.config, &model.weights, weights)?;
     drop(model.weights);
     let (renderer, prompts) = (model.renderer, Prompts::builtin());

@@ -156,13 +156,13 @@ impl TrainBench {
         let seed = SeedTree::new(self.settings.seed).child("train");
         let key = ContentHasher::new("bench").finish();
         let trainer = Trainer::new(config, pairs, seed, key, folder.path(), Duration::MAX)?;
-        let estimated_memory = trainer.memory(&self.decoder)?.total();
+        let estimated_memory = trainer.memory(&self.decoder, None)?.total();
         let mut started = None;
         // The weights are read here, so that nothing else holds them while they are trained.
         let start = || {
             let model = self.fetched.load()?;
-            let model =
-                TrainableModel::new(&model.config, model.weights, None, config.precision, &seed)?;
+            let head = config.reward_head.draw(model.config.d_model, &seed);
+            let model = TrainableModel::new(&model.config, model.weights, head, config.precision)?;
             started = Some(Instant::now());
             Ok(model)
         };
