@@ -61,7 +61,7 @@ impl RewardHead {
         let d_model = self.weight.shape()[1];
         let n = hidden.len() / d_model.max(1);
         let mut rewards = vec![0.0; n];
-        matmul::nt_row_invariant(n, d_model, 1, hidden, self.weight.values(), &mut rewards)?;
+        matmul::nt_row_invariant(n, d_model, 1, hidden, &self.weight.values(), &mut rewards)?;
         Ok(rewards)
     }
 }

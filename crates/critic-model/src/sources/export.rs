@@ -13,7 +13,7 @@ use std::path::Path;
 /// Writes a model as a folder that [`load_folder`](super::load_folder) and transformers read.
 ///
 /// `config.json`, `tokenizer.json`, `tokenizer_config.json` with the chat template, and
-/// `model.safetensors` in f32, last: a folder with weights is whole. The reward head stands in it as
+/// `model.safetensors` in f32, one weight made after the other, last: a folder with weights is whole. The reward head stands in it as
 /// `score.weight`. Reading the folder gives the same bits.
 ///
 /// # Shapes
@@ -30,18 +30,16 @@ pub fn write_hf_folder(
     renderer: &Renderer,
 ) -> Result<(), ModelError> {
     let weights = fused::fuse(config, weights)?;
-    let mut arrays: BTreeMap<&str, (&[usize], &[f32])> = weights
-        .iter()
-        .map(|(name, weight)| (name.as_str(), (weight.shape(), weight.values())))
-        .collect();
-    weights::check_shapes(folder, config, arrays.iter().map(|(&name, &(shape, _))| (name, shape)))?;
+    let mut arrays: BTreeMap<&str, &Weight> =
+        weights.iter().map(|(name, weight)| (name.as_str(), weight)).collect();
+    weights::check_shapes(folder, config, arrays.iter().map(|(&name, w)| (name, w.shape())))?;
     if let Some(head) = reward_head {
         let head_shape = [1, config.d_model];
         if head.shape() != head_shape {
             let (name, found) = (REWARD_HEAD.to_owned(), head.shape().to_vec());
             return Err(ModelError::WeightShape { name, found, expected: head_shape.to_vec() });
         }
-        arrays.insert(REWARD_HEAD, (head.shape(), head.values()));
+        arrays.insert(REWARD_HEAD, head);
     }
     let (tokenizer, template) = (renderer.tokenizer(), renderer.template());
     let tokenizer_json = tokenizer.to_json().map_err(|error| text_error(folder, error))?;
@@ -60,7 +58,7 @@ pub fn write_hf_folder(
     write("config.json", &config.to_hf_json(renderer.end_of_turn(), bos_id))?;
     write("tokenizer.json", &tokenizer_json)?;
     write("tokenizer_config.json", &format!("{tokenizer_config:#}\n"))?;
-    safetensors_file::write_arrays(&folder.join("model.safetensors"), &arrays)
+    safetensors_file::write_weights(&folder.join("model.safetensors"), &arrays)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-use super::safetensors_file::write_arrays;
+use super::safetensors_file::write_weights;
 use crate::backprop::Parameters;
 use crate::error::ModelError;
+use crate::weight::Weight;
 use critic_types::atomic_file;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -27,11 +28,8 @@ pub fn write_peft_folder(
         .collect();
     let names: Vec<String> =
         ids.iter().map(|&id| format!("base_model.model.{}", parameters.name(id))).collect();
-    let arrays: BTreeMap<&str, (&[usize], &[f32])> = names
-        .iter()
-        .zip(&ids)
-        .map(|(name, &id)| (name.as_str(), (parameters.shape(id), parameters.values(id))))
-        .collect();
+    let arrays: BTreeMap<&str, &Weight> =
+        names.iter().zip(&ids).map(|(name, &id)| (name.as_str(), parameters.weight(id))).collect();
     let config = json!({
         "peft_type": "LORA",
         "task_type": if with_reward_head { "SEQ_CLS" } else { "CAUSAL_LM" },
@@ -52,5 +50,5 @@ pub fn write_peft_folder(
         reason: format!("the folder could not be made: {error}"),
     })?;
     atomic_file::write(&path, format!("{config:#}").as_bytes())?;
-    write_arrays(&folder.join("adapter_model.safetensors"), &arrays)
+    write_weights(&folder.join("adapter_model.safetensors"), &arrays)
 }

@@ -25,7 +25,7 @@ pub(super) fn metadata(
     let license = model.identity.license.as_deref();
     metadata.extend(license.map(|license| ("general.license".to_owned(), text(license))));
     let head = model.reward_head.as_ref();
-    metadata.extend(head.map(|head| (REWARD_HEAD_KEY.to_owned(), numbers(head.values()))));
+    metadata.extend(head.map(|head| (REWARD_HEAD_KEY.to_owned(), numbers(&head.values()))));
     decoder(&model.config, &mut metadata);
     tokenizer(&model.renderer, model.config.vocab_size, &mut metadata)
         .map_err(|error| text_error(path, error))?;
