@@ -207,7 +207,7 @@ fn preference(
     let (d_model, n) = (parameters.config().d_model, forest.reward_rows.len());
     let head = parameters.values(parameters.reward_head());
     let mut rewards = vec![0.0; n];
-    matmul::nt_row_invariant(n, d_model, 1, hidden, head, &mut rewards)?;
+    matmul::nt_row_invariant(n, d_model, 1, hidden, &head, &mut rewards)?;
     let mut slopes = vec![0.0; n];
     add_preference(forest, weights, &rewards, &mut slopes, sums)?;
     if weights.preference == 0.0 || sums.n_comparisons == 0 {

@@ -74,7 +74,7 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
         let is_open = |method: &&Method| !session.folder.may_have_trained(&method.name);
         for method in methods.iter().filter(is_open) {
             // What no pack is too small for; the rest is known when the packs are.
-            let least = TrainingMemory::of(&base.config, &method.train, 0);
+            let least = TrainingMemory::of(&base.config, base.decoder_bytes(), &method.train, 0);
             memory::refuse_too_large(&method.name, &least, memory::available(), &settings.train)?;
         }
     }

@@ -156,19 +156,19 @@ impl TrainBench {
         let seed = SeedTree::new(self.settings.seed).child("train");
         let key = ContentHasher::new("bench").finish();
         let trainer = Trainer::new(config, pairs, seed, key, folder.path(), Duration::MAX)?;
-        let estimated_memory = trainer.memory(&self.decoder)?.total();
         let mut started = None;
         // The weights are read here, so that nothing else holds them while they are trained.
         let start = || {
             let model = self.fetched.load()?;
+            let estimated = trainer.memory(&model.config, model.decoder_bytes())?.total();
             let model =
                 TrainableModel::new(&model.config, model.weights, None, config.precision, &seed)?;
-            started = Some(Instant::now());
+            started = Some((Instant::now(), estimated));
             Ok(model)
         };
         let ended = trainer.run(start, &mut |_| ControlFlow::Continue(()))?;
         match (ended, started) {
-            (Ended::Finished { records, .. }, Some(started)) => {
+            (Ended::Finished { records, .. }, Some((started, estimated_memory))) => {
                 let seconds = started.elapsed().as_secs_f64();
                 Ok(TrainRun { records, seconds, estimated_memory })
             }
