@@ -60,7 +60,7 @@ impl Projection {
         Matrix::products(matrices, n, x, input, out.each_mut().map(|out| &mut **out))?;
         for (projection, out) in projections.iter().zip(out) {
             if let Some(bias) = &projection.bias {
-                add_bias(bias.values(), out);
+                add_bias(&bias.values(), out);
             }
         }
         Ok(())
@@ -106,7 +106,7 @@ impl Decoder {
         let names = NormNames::new(config);
         let norm = |weight: Weight| -> Result<Weight, ModelError> {
             match config.variant.unit_offset_norms {
-                true => Weight::new(weight.shape(), offset_by_one(weight.values())),
+                true => Weight::new(weight.shape(), offset_by_one(&weight.values())),
                 false => Ok(weight),
             }
         };
@@ -137,12 +137,16 @@ impl Decoder {
                 })
             })
             .collect::<Result<Vec<Layer>, ModelError>>()?;
-        let embedding = get("model.embed_tokens.weight")?;
+        let mut embedding = get("model.embed_tokens.weight")?;
         // Rounding is for the products: what a row stands for is looked up as it was loaded.
         let held = match format {
             WeightFormat::Source => format,
             _ => WeightFormat::F32,
         };
+        if held == WeightFormat::F32 {
+            // Once for both where they are tied.
+            embedding = embedding.to_f32();
+        }
         let lm_head =
             if config.tied_embeddings { embedding.clone() } else { get("lm_head.weight")? };
         Ok(Self {
@@ -216,7 +220,7 @@ impl Decoder {
         for (layer_idx, layer) in self.layers.iter().enumerate() {
             let shape = config.attention_shape(layer_idx);
             let rope = self.rope.at(shape.window);
-            rms_norm::forward(&x, layer.input_norm.values(), eps, &mut h)?;
+            rms_norm::forward(&x, &layer.input_norm.values(), eps, &mut h)?;
             let qkv = [&layer.q, &layer.k, &layer.v];
             Projection::forward(qkv, n, &h, &mut input, [&mut q, &mut k, &mut v])?;
             if let Some([q_norm, k_norm]) = &layer.head_norms {
@@ -230,7 +234,8 @@ impl Decoder {
             if let Some([attention_norm, _]) = &layer.post_norms {
                 norm_in_place(&mut delta, attention_norm, eps, &mut plain)?;
             }
-            rms_norm::add_forward(&mut x, &delta, layer.feed_forward_norm.values(), eps, &mut h)?;
+            let norm = layer.feed_forward_norm.values();
+            rms_norm::add_forward(&mut x, &delta, &norm, eps, &mut h)?;
             let halves = [&layer.gate, &layer.up];
             Projection::forward(halves, n, &h, &mut input, [&mut gate, &mut up])?;
             inner.resize(gate.len(), 0.0);
@@ -241,7 +246,7 @@ impl Decoder {
             }
             x.iter_mut().zip(&delta).for_each(|(x, delta)| *x += delta);
         }
-        rms_norm::forward(&x, self.norm.values(), eps, &mut h)?;
+        rms_norm::forward(&x, &self.norm.values(), eps, &mut h)?;
         Ok(h)
     }
 
@@ -273,7 +278,7 @@ fn norm_in_place(
 ) -> Result<(), KernelError> {
     std::mem::swap(x, plain);
     x.resize(plain.len(), 0.0);
-    rms_norm::forward(plain, weight.values(), eps, x)
+    rms_norm::forward(plain, &weight.values(), eps, x)
 }
 
 /// What a norm of Gemma multiplies by.
@@ -283,7 +288,7 @@ pub(crate) fn offset_by_one(weight: &[f32]) -> Vec<f32> {
 
 /// Rows of the embedding, scaled as the family does.
 pub(crate) fn embed(
-    embedding: &[f32],
+    embedding: &Weight,
     config: &DecoderConfig,
     tokens: &[u32],
     out: &mut [f32],
@@ -291,9 +296,10 @@ pub(crate) fn embed(
     let (d_model, vocab_size) = (config.d_model, config.vocab_size);
     let scale = config.embedding_scale();
     for (&token, out) in tokens.iter().zip(out.chunks_exact_mut(d_model)) {
-        let row = embedding.chunks_exact(d_model).nth(token as usize);
-        let row = row.ok_or(ModelError::UnknownToken { token, vocab_size })?;
-        out.iter_mut().zip(row).for_each(|(out, x)| *out = x * scale);
+        if !embedding.row(token as usize, out) {
+            return Err(ModelError::UnknownToken { token, vocab_size });
+        }
+        out.iter_mut().for_each(|x| *x *= scale);
     }
     Ok(())
 }

@@ -81,12 +81,12 @@ impl Matrix {
             (None, Some(blocks)) if format == WeightFormat::Source => {
                 Self::Quantized(Arc::clone(blocks))
             }
-            (None, _) => Self::F32(weight.clone()),
+            (None, _) => Self::F32(weight.to_f32()),
             (Some(format), _) => Self::Quantized(Arc::new(quantized::Weight::from_f32(
                 format,
                 n_out,
                 n_in,
-                weight.values(),
+                &weight.values(),
             )?)),
         })
     }
@@ -102,11 +102,8 @@ impl Matrix {
     /// Copies row `i` in f32; whether there is one. `out` is as long as a row.
     pub(crate) fn row(&self, i: usize, out: &mut [f32]) -> bool {
         match self {
-            Self::F32(weight) => {
-                let row = weight.values().chunks_exact(out.len()).nth(i);
-                row.map(|row| out.copy_from_slice(row)).is_some()
-            }
-            Self::Quantized(weight) => weight.dequantize_row(i, out).is_ok(),
+            Self::F32(weight) => weight.row(i, out),
+            Self::Quantized(weight) => weight.dequantize(i..i + 1, out).is_ok(),
         }
     }
 
@@ -134,7 +131,7 @@ impl Matrix {
                 Self::Quantized(weight) => parts.push((&**weight, &mut out[..])),
                 Self::F32(weight) => {
                     let (n_out, n_in) = (weight.shape()[0], weight.shape()[1]);
-                    matmul::nt_row_invariant(n, n_in, n_out, x, weight.values(), out)?;
+                    matmul::nt_row_invariant(n, n_in, n_out, x, &weight.values(), out)?;
                 }
             }
         }

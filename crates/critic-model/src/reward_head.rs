@@ -13,6 +13,7 @@ use crate::error::ModelError;
 use crate::weight::Weight;
 use critic_types::SeedTree;
 use layout::{HiddenNames, LINEAR, MLP};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// A reading of a hidden state: r = w · f + shift, where f is the state itself or a hidden layer over it.
@@ -214,8 +215,8 @@ impl HeadFrame {
     /// The head whose hidden layer, weight and bias, and last weight are these.
     pub(crate) fn numbers<'a>(
         &self,
-        hidden: Option<[&'a [f32]; 2]>,
-        out: &'a [f32],
+        hidden: Option<[Cow<'a, [f32]>; 2]>,
+        out: Cow<'a, [f32]>,
     ) -> HeadNumbers<'a> {
         let hidden = self.layout.hidden.as_ref().zip(hidden);
         HeadNumbers {

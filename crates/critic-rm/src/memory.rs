@@ -25,10 +25,10 @@ pub(crate) fn refuse_too_large(
     settings: &TrainSettings,
 ) -> Result<()> {
     match available {
-        Some(available) if settings.check_memory && wanted.total() > available => {
+        Some(available) if settings.check_memory && wanted.of_its_own() > available => {
             Err(Fault::config(anyhow!(
-                "training {name} wants about {} of memory and {} are free: adapters need neither gradients nor moments of the decoder ([train.lora]), train.activations=recompute keeps the least, a smaller train.tokens_per_pack (it is {}) makes packs smaller; or close other programs. --set train.check_memory=false tries it all the same",
-                gigabytes(wanted.total()),
+                "training {name} wants about {} of memory and {} are free: adapters need neither gradients nor moments of the decoder ([train.lora]) and leave it in the 4 or 8 bits of its GGUF file, train.activations=recompute keeps the least, a smaller train.tokens_per_pack (it is {}) makes packs smaller; or close other programs. --set train.check_memory=false tries it all the same",
+                gigabytes(wanted.of_its_own()),
                 gigabytes(available),
                 settings.config().tokens_per_pack
             )))
@@ -50,6 +50,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_what_would() {
         let wanted = TrainingMemory {
+            base: 6_000_000_000,
             weights: 6_000_000_000,
             gradients: 6_000_000_000,
             moments: 12_000_000_000,

@@ -10,12 +10,16 @@ const STEPS_LOOKED_AT: usize = 200;
 /// Logits that the LM head's loss holds at once.
 const LOGITS_AT_ONCE: u64 = 1 << 24;
 
-/// What a training on the CPU holds in memory, in bytes, without the model that it starts from.
+/// What a training on the CPU holds in memory, in bytes, without the model that it starts from but for what
+/// it shares with it.
 ///
 /// Reckoned from the shapes of what the passes keep, not measured: within about 15 % of the high-water mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrainingMemory {
-    /// The decoder and the head in f32, bf16 copies of the matrices where products are in bf16.
+    /// The frozen decoder under adapters, in the form in which the model that it starts from holds it, and
+    /// shared with it.
+    pub base: u64,
+    /// What is trained, in f32, and bf16 copies of the matrices where products are in bf16.
     pub weights: u64,
     /// Of what is trained.
     pub gradients: u64,
@@ -28,9 +32,11 @@ pub struct TrainingMemory {
 }
 
 impl TrainingMemory {
-    /// Of packs of so many tokens at most, with `reward_head` or the one that the configuration draws.
+    /// Of packs of so many tokens at most, where the decoder that it starts from takes `decoder_bytes`, with
+    /// `reward_head` or the one that the configuration draws.
     pub fn of(
         model: &DecoderConfig,
+        decoder_bytes: u64,
         reward_head: Option<&RewardHead>,
         config: &TrainConfig,
         largest_pack: usize,
@@ -43,13 +49,13 @@ impl TrainingMemory {
             None => n_weights,
             Some(lora) => n_head + n_adapter_weights(model, lora),
         };
-        let n_adapters = config.lora.as_ref().map_or(0, |lora| n_adapter_weights(model, lora));
         let packed = if config.precision == Precision::Bf16 { 2 * n_weights as u64 } else { 0 };
         let (kept, at_work) = per_token(model, config.activations);
         let softcap = if model.variant.final_softcap.is_some() { 2 } else { 1 };
         let n_logits = LOGITS_AT_ONCE.min((largest_pack * model.vocab_size) as u64);
         Self {
-            weights: f32s(n_weights + n_adapters) + packed,
+            base: if config.lora.is_some() { decoder_bytes } else { 0 },
+            weights: f32s(n_trained) + packed,
             gradients: f32s(n_trained),
             moments: 2 * f32s(n_trained),
             activations: largest_pack as u64 * (kept + at_work),
@@ -59,19 +65,26 @@ impl TrainingMemory {
 
     /// All of it.
     pub fn total(&self) -> u64 {
-        let Self { weights, gradients, moments, activations, logits } = self;
+        self.base + self.of_its_own()
+    }
+
+    /// What the model that it starts from does not hold already.
+    pub fn of_its_own(&self) -> u64 {
+        let Self { base: _, weights, gradients, moments, activations, logits } = self;
         weights + gradients + moments + activations + logits
     }
 }
 
 impl Trainer<'_> {
-    /// What the training will hold in memory, from the packs of its first steps.
+    /// What the training will hold in memory, from the packs of its first steps; the decoder that it starts
+    /// from takes `decoder_bytes`.
     ///
     /// # Errors
     /// As those of a step whose pairs do not fit.
     pub fn memory(
         &self,
         model: &DecoderConfig,
+        decoder_bytes: u64,
         reward_head: Option<&RewardHead>,
     ) -> Result<TrainingMemory, TrainError> {
         let n_steps = self.n_steps().min(STEPS_LOOKED_AT);
@@ -79,7 +92,7 @@ impl Trainer<'_> {
         for step in 0..n_steps {
             largest = largest.max(self.largest_pack(step)?);
         }
-        Ok(TrainingMemory::of(model, reward_head, self.config(), largest))
+        Ok(TrainingMemory::of(model, decoder_bytes, reward_head, self.config(), largest))
     }
 }
 
@@ -122,6 +135,9 @@ mod tests {
     use critic_model::config::{Architecture, RopeConfig, Variant};
     use critic_types::SeedTree;
 
+    /// Of SmolLM2-135M in f32.
+    const F32_BYTES: u64 = 4 * 134_515_008;
+
     /// SmolLM2-135M.
     fn smollm2() -> DecoderConfig {
         DecoderConfig {
@@ -145,15 +161,15 @@ mod tests {
     #[test]
     fn the_parts_of_a_full_training_are_those_of_its_shapes() {
         let config = TrainConfig { activations: Activations::Bf16, ..config() };
-        let found = TrainingMemory::of(&smollm2(), None, &config, 2048);
+        let found = TrainingMemory::of(&smollm2(), F32_BYTES, None, &config, 2048);
         let n = 134_515_008 + 576;
         assert_eq!((found.weights, found.gradients, found.moments), (4 * n, 4 * n, 8 * n));
         assert_eq!(found.logits, 4 << 24);
         let bf16 = TrainConfig { precision: Precision::Bf16, ..config.clone() };
-        assert_eq!(TrainingMemory::of(&smollm2(), None, &bf16, 2048).weights, 6 * n);
+        assert_eq!(TrainingMemory::of(&smollm2(), F32_BYTES, None, &bf16, 2048).weights, 6 * n);
         let of = |activations| {
             let config = TrainConfig { activations, ..config.clone() };
-            TrainingMemory::of(&smollm2(), None, &config, 2048).activations
+            TrainingMemory::of(&smollm2(), F32_BYTES, None, &config, 2048).activations
         };
         assert!(of(Activations::F32) > of(Activations::Bf16));
         assert!(of(Activations::Bf16) > of(Activations::Recompute));
@@ -163,19 +179,22 @@ mod tests {
     fn a_head_of_two_layers_counts_whole() {
         let reward_head = RewardHeadConfig { kind: RewardHeadKind::Mlp, hidden: Some(100) };
         let config = TrainConfig { reward_head, ..config() };
-        let found = TrainingMemory::of(&smollm2(), None, &config, 0);
+        let found = TrainingMemory::of(&smollm2(), F32_BYTES, None, &config, 0);
         assert_eq!(found.gradients, 4 * (134_515_008 + 100 * 576 + 100 + 100));
         let head = reward_head.draw(576, &SeedTree::new(0));
-        assert_eq!(TrainingMemory::of(&smollm2(), Some(&head), &config, 0), found);
+        assert_eq!(TrainingMemory::of(&smollm2(), F32_BYTES, Some(&head), &config, 0), found);
     }
 
     #[test]
-    fn adapters_save_gradients_and_moments() {
+    fn adapters_save_weights_gradients_and_moments() {
         let target_modules = vec![TargetModule::QProj, TargetModule::VProj];
         let lora = LoraConfig { rank: 8, alpha: 16.0, dropout: 0.0, target_modules, rslora: false };
         let config = TrainConfig { lora: Some(lora), ..config() };
-        let found = TrainingMemory::of(&smollm2(), None, &config, 100);
+        let found = TrainingMemory::of(&smollm2(), 95_000_000, None, &config, 100);
         let n_adapters = 30 * 8 * ((576 + 576) + (192 + 576));
+        assert_eq!(found.base, 95_000_000);
+        assert_eq!(found.total(), found.base + found.of_its_own());
+        assert_eq!(found.weights, found.gradients);
         assert_eq!(found.gradients, 4 * (n_adapters + 576));
         assert_eq!(found.moments, 2 * found.gradients);
     }

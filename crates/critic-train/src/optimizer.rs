@@ -25,7 +25,7 @@ impl Optimizer {
     /// Zero moments for every parameter that is trained.
     pub fn new(parameters: &Parameters) -> Self {
         let moments = |id: ParameterId| {
-            let n = parameters.values(id).len();
+            let n = parameters.shape(id).iter().product();
             Moments { n_updates: 0, first: vec![0.0; n], second: vec![0.0; n] }
         };
         Self { moments: parameters.trained_ids().map(moments).collect() }

@@ -363,7 +363,7 @@ fn adapters_have_pytorchs_loss_and_gradients() {
     for id in parameters.adapter_ids() {
         let value = &tensors[&format!("value.{}", parameters.name(id))];
         assert_eq!(value.shape(), parameters.shape(id));
-        parameters.values_mut(id).copy_from_slice(value.values());
+        parameters.values_mut(id).copy_from_slice(&value.values());
     }
     let n_pairs = expected.pairs.len();
     let weights =
@@ -379,7 +379,7 @@ fn adapters_have_pytorchs_loss_and_gradients() {
         let expected = tensors.remove(&format!("grad.{name}")).unwrap();
         let scale = expected.values().iter().fold(0f32, |max, g| max.max(g.abs()));
         assert!(scale > 0.0, "{name}");
-        for (found, expected) in gradients.get(id).unwrap().iter().zip(expected.values()) {
+        for (found, expected) in gradients.get(id).unwrap().iter().zip(&*expected.values()) {
             assert!((found - expected).abs() <= 1e-4 * scale, "{name}: {found} is not {expected}");
         }
     }
@@ -456,7 +456,7 @@ fn rewards(parameters: &Parameters, sequences: &[Vec<u32>]) -> Vec<f32> {
         let batch = Batch { tokens, positions, runs: &runs, read: &read, dropout_key: None };
         let hidden = pass.forward(parameters, &batch).unwrap();
         let head = parameters.values(parameters.reward_head().out);
-        hidden.iter().zip(head).map(|(h, w)| h * w).sum()
+        hidden.iter().zip(&*head).map(|(h, w)| h * w).sum()
     };
     sequences.iter().map(reward).collect()
 }
@@ -484,7 +484,7 @@ fn an_adapter_folder_of_peft_has_its_rewards_here_and_is_written_as_peft_writes_
     let mut parameters = plain.with_adapters(&lora, &SeedTree::new(0));
     for id in parameters.adapter_ids() {
         let value = &theirs[&format!("base_model.model.{}", parameters.name(id))];
-        parameters.values_mut(id).copy_from_slice(value.values());
+        parameters.values_mut(id).copy_from_slice(&value.values());
     }
     let PeftRewards { sequences, rewards: expected } =
         serde_json::from_value(read_json(golden("peft_tiny_llama_rewards.json"))).unwrap();

@@ -20,7 +20,7 @@ pub fn nt(
     out: &mut [f32],
 ) -> Result<(), KernelError> {
     check(m, k, n, a, b, out)?;
-    product([m, k, n], a, [k, 1], b, [1, k], out, false);
+    product([m, k, n], a, [k, 1], b, [1, k], Out { numbers: out, stride: n }, false);
     Ok(())
 }
 
@@ -37,7 +37,7 @@ pub fn nn(
     out: &mut [f32],
 ) -> Result<(), KernelError> {
     check(m, k, n, a, b, out)?;
-    product([m, k, n], a, [k, 1], b, [n, 1], out, false);
+    product([m, k, n], a, [k, 1], b, [n, 1], Out { numbers: out, stride: n }, false);
     Ok(())
 }
 
@@ -54,7 +54,7 @@ pub fn tn(
     out: &mut [f32],
 ) -> Result<(), KernelError> {
     check(m, k, n, a, b, out)?;
-    product([m, k, n], a, [1, m], b, [n, 1], out, false);
+    product([m, k, n], a, [1, m], b, [n, 1], Out { numbers: out, stride: n }, false);
     Ok(())
 }
 
@@ -71,17 +71,24 @@ fn check(
     check_length("out", out.len(), area(m, n))
 }
 
+/// The result of a product, row-major.
+pub(crate) struct Out<'a> {
+    pub(crate) numbers: &'a mut [f32],
+    /// From a row to the next, at least as long as a row.
+    pub(crate) stride: usize,
+}
+
 /// `out = a · b`, or `out += a · b` where `accumulate` is set; strides as `[row, column]`.
 ///
-/// The caller has checked that `a`, `b` and `out` hold `m · k`, `k · n` and `m · n` numbers and
-/// that the strides are those of a row-major matrix or of its transpose.
+/// The caller has checked that `a` and `b` hold `m · k` and `k · n` numbers at these strides, which are
+/// those of rows or of columns of a matrix.
 pub(crate) fn product(
     [m, k, n]: [usize; 3],
     a: &[f32],
     a_strides: [usize; 2],
     b: &[f32],
     b_strides: [usize; 2],
-    out: &mut [f32],
+    out: Out<'_>,
     accumulate: bool,
 ) {
     let last = |rows: usize, columns: usize, strides: [usize; 2]| {
@@ -95,18 +102,18 @@ pub(crate) fn product(
     };
     assert!(last(m, k, a_strides) <= a.len());
     assert!(last(k, n, b_strides) <= b.len());
-    assert!(area(m, n) == out.len());
+    assert!(n <= out.stride && last(m, n, [out.stride, 1]) <= out.numbers.len());
     // SAFETY: gemm reads a[i·rs + j·cs] for i < m, j < k, b likewise for k × n, and reads and
-    // writes out[i·n + j] for i < m, j < n. The assertions above keep each within its slice, and
+    // writes out[i·stride + j] for i < m, j < n. The assertions above keep each within its slice, and
     // `out` is borrowed mutably, so it overlaps neither operand.
     unsafe {
         gemm::gemm(
             m,
             n,
             k,
-            out.as_mut_ptr(),
+            out.numbers.as_mut_ptr(),
             1,
-            n as isize,
+            out.stride as isize,
             accumulate,
             a.as_ptr(),
             a_strides[1] as isize,

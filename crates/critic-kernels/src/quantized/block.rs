@@ -95,31 +95,6 @@ impl Block {
         };
         group[format.code_lines()].set_word(lane, word);
     }
-
-    /// The block that [`Self::put`] put there.
-    pub(super) fn get(format: Format, group: &[Line], lane: usize) -> Self {
-        let mut codes = [0; BLOCK];
-        for (term, code) in codes.iter_mut().enumerate() {
-            let (line, byte, shift) = place(format, term, lane);
-            let bits = group[line].0[byte] >> shift;
-            *code = if format == Format::Q8_0 { bits as i8 } else { (bits & 15) as i8 };
-        }
-        let word = group[format.code_lines()].word(lane);
-        if format == Format::Q8_0 {
-            return Self { scale: f32::from_bits(word), least: 0.0, codes };
-        }
-        let [scale, least] = [word as u16, (word >> 16) as u16].map(f16::from_bits);
-        Self::new(format, scale, least, codes)
-    }
-
-    /// The numbers that the block stands for.
-    pub(super) fn numbers(&self, format: Format) -> [f32; BLOCK] {
-        self.codes.map(|code| match format {
-            Format::Q8_0 => self.scale * f32::from(code),
-            Format::Q4_0 => self.scale * f32::from(code - 8),
-            _ => self.scale * f32::from(code) + self.least,
-        })
-    }
 }
 
 /// Where the code of a term stands: line, byte and bit.

@@ -1,4 +1,4 @@
-//! Products with weights of 4, 8 or 16 bits, for inference.
+//! Weights of 4, 8 or 16 bits: their products for inference, and what they stand for in `f32`.
 //!
 //! A [`Weight`] keeps what a GGUF file holds, number for number, in the order that the kernels read
 //! it: sixteen rows side by side, 64 bytes at a time. Weights in blocks ([`Format::Q8_0`],
@@ -12,6 +12,7 @@
 
 mod activations;
 mod block;
+mod dequantize;
 mod format;
 mod product;
 mod tile;

@@ -3,11 +3,12 @@ use std::fs;
 use proptest::prelude::*;
 use serde_json::Value;
 
+use super::dequantize::Rows;
 use super::product::on::product_on;
 use super::*;
 use crate::KernelError;
 use crate::isa::Isa;
-use crate::simd::integer::BLOCK;
+use crate::simd::integer::{BLOCK, dispatch_on};
 use crate::testing::{ISAS, assert_close, bits, numbers, wide, with_threads};
 
 const FORMATS: [Format; 5] = [Format::Q8_0, Format::Q4_0, Format::Q4_1, Format::F16, Format::Bf16];
@@ -28,9 +29,7 @@ fn run(weight: &Weight, x: &[f32]) -> Vec<f32> {
 /// What a weight stands for, row-major.
 fn dequantized(weight: &Weight) -> Vec<f32> {
     let mut all = vec![f32::NAN; weight.n_out() * weight.n_in()];
-    for (i, row) in all.chunks_mut(weight.n_in()).enumerate() {
-        weight.dequantize_row(i, row).unwrap();
-    }
+    weight.dequantize(0..weight.n_out(), &mut all).unwrap();
     all
 }
 
@@ -293,8 +292,8 @@ fn what_does_not_fit_is_an_error_that_says_what() {
     assert!(product(&weight, &x, &mut [0.0; 3]).is_err());
     x.load(Precision::Int8, 64, &[0.0; 64]).unwrap();
     assert!(product(&weight, &x, &mut [0.0; 2]).is_err());
-    assert!(weight.dequantize_row(2, &mut [0.0; 32]).is_err());
-    assert!(weight.dequantize_row(0, &mut [0.0; 31]).is_err());
+    assert!(weight.dequantize(2..3, &mut [0.0; 32]).is_err());
+    assert!(weight.dequantize(0..1, &mut [0.0; 31]).is_err());
 }
 
 #[test]
@@ -382,6 +381,38 @@ proptest! {
                 };
                 prop_assert_eq!(found.to_bits(), expected.to_bits());
             }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_rows_stand_for_the_same_numbers_on_every_instruction_set(
+        format in 0..FORMATS.len(),
+        n in 1usize..70,
+        k in 1usize..150,
+        first in 0usize..70,
+        len in 0usize..70,
+    ) {
+        let weight = Weight::from_f32(FORMATS[format], n, k, &numbers(n * k, 20)).unwrap();
+        let mut rows = Vec::new();
+        for row in 0..n {
+            let mut out = vec![f32::NAN; k];
+            dispatch_on(Isa::Portable, false, Rows { weight: &weight, first: row, out: &mut out });
+            rows.extend(out);
+        }
+        let first = first % n;
+        let len = len.min(n - first);
+        let expected = bits(&rows[first * k..][..len * k]);
+        let mut found = vec![f32::NAN; len * k];
+        weight.dequantize(first..first + len, &mut found).unwrap();
+        prop_assert_eq!(bits(&found), &expected[..]);
+        for isa in ISAS {
+            found.fill(f32::NAN);
+            dispatch_on(isa, true, Rows { weight: &weight, first, out: &mut found });
+            prop_assert_eq!(bits(&found), &expected[..], "{:?}", isa);
         }
     }
 }

@@ -108,35 +108,6 @@ impl Weight {
         })
     }
 
-    /// Writes the numbers that row `i` stands for, as for a look-up of an embedding.
-    ///
-    /// # Errors
-    /// Where there is no such row, or `out` is not `n_in` long.
-    pub fn dequantize_row(&self, i: usize, out: &mut [f32]) -> Result<(), KernelError> {
-        check_length("out", out.len(), self.n_in)?;
-        if i >= self.n_out {
-            let (operand, limit) = ("row", self.n_out);
-            return Err(KernelError::OutOfRange { operand, index: 0, found: i, limit });
-        }
-        let (format, lane) = (self.format, i % PANEL);
-        let panel = self.panels(i / PANEL..i / PANEL + 1);
-        let groups = panel.chunks_exact(format.group_lines());
-        for (group, out) in groups.zip(out.chunks_mut(format.group_len())) {
-            match format.half() {
-                None => {
-                    let numbers = Block::get(format, group, lane).numbers(format);
-                    out.copy_from_slice(&numbers[..out.len()]);
-                }
-                Some(half) => {
-                    let word = group[0].word(lane);
-                    let numbers = [word as u16, (word >> 16) as u16].map(|bits| number(half, bits));
-                    out.copy_from_slice(&numbers[..out.len()]);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// How the numbers are held.
     pub fn format(&self) -> Format {
         self.format

@@ -1,6 +1,6 @@
 use super::lora::{LoraConfig, TargetModule};
 use super::parameters::{AdapterIds, LayerIds, ParameterId, Parameters, ProjectionIds};
-use critic_kernels::linear::{self, Update, Weight};
+use crate::weight::Weight;
 use critic_types::SeedTree;
 use rayon::prelude::*;
 
@@ -25,10 +25,14 @@ impl Parameters {
             let draws = seed.index(layer as u64).child(&stem);
             let reach = 1.0 / (n_in as f64).sqrt();
             let draw = |place| (reach * (2.0 * draws.index(place).uniform() - 1.0)) as f32;
-            let values = (0..(lora.rank * n_in) as u64).into_par_iter().map(draw).collect();
-            let a = self.push(format!("{stem}lora_A.weight"), vec![lora.rank, n_in], values);
-            let values = vec![0.0; n_out * lora.rank];
-            let b = self.push(format!("{stem}lora_B.weight"), vec![n_out, lora.rank], values);
+            let values: Vec<f32> =
+                (0..(lora.rank * n_in) as u64).into_par_iter().map(draw).collect();
+            let mut add = |name: &str, shape: [usize; 2], values| {
+                let weight = Weight::new(shape, values).expect("a number for each place");
+                self.push(format!("{stem}{name}.weight"), weight)
+            };
+            let a = add("lora_A", [lora.rank, n_in], values);
+            let b = add("lora_B", [n_out, lora.rank], vec![0.0; n_out * lora.rank]);
             projection.adapter = Some(AdapterIds { a, b, number });
             number += 1;
         }
@@ -72,12 +76,8 @@ impl Parameters {
         let mut layers = std::mem::take(&mut self.layers);
         for (_, _, projection) in layers.iter_mut().enumerate().flat_map(projections) {
             let Some(AdapterIds { a, b, .. }) = projection.adapter else { continue };
-            let sizes = [self.shape(b)[0], self.shape(a)[1], self.shape(a)[0]];
             let scaled: Vec<f32> = self.values(b).iter().map(|b| b * scale).collect();
-            let a = self.values(a).to_vec();
-            let weight = self.values_mut(projection.weight);
-            linear::backward_input(sizes, &scaled, Weight::F32(&a), weight, Update::Add)
-                .expect("an adapter fits its matrix");
+            self.merge(projection.weight, self.values(a).into_owned(), scaled);
             n_of_model -= 2;
         }
         self.layers = layers;

@@ -18,7 +18,8 @@ pub struct Gradients {
 impl Gradients {
     /// No gradients yet, with room for those of every parameter that is trained.
     pub fn new(parameters: &Parameters) -> Self {
-        let lengths: Vec<usize> = parameters.ids().map(|id| parameters.values(id).len()).collect();
+        let lengths: Vec<usize> =
+            parameters.ids().map(|id| parameters.shape(id).iter().product()).collect();
         let mut values = vec![Vec::new(); lengths.len()];
         for id in parameters.trained_ids() {
             values[id.index()] = vec![0.0; lengths[id.index()]];

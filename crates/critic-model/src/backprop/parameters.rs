@@ -27,8 +27,8 @@ impl ParameterId {
 pub struct Parameters {
     config: DecoderConfig,
     names: Vec<String>,
-    shapes: Vec<Vec<usize>>,
-    values: Vec<Vec<f32>>,
+    /// As they were given, shared with whoever else holds them, until an update changes them.
+    weights: Vec<Weight>,
     /// In bf16 the matrices of linear layers as their products read them.
     packed: Vec<Option<PackedWeight>>,
     pub(super) rope: RopeTables,
@@ -81,7 +81,9 @@ pub(super) struct AdapterIds {
 }
 
 impl Parameters {
-    /// The parameters of a model; numbers that nothing else holds are taken over without a copy.
+    /// The parameters of a model, which share the numbers of `weights`: a parameter gets its own, in f32,
+    /// when it is first updated. Until then a matrix in blocks is multiplied out where a product needs it,
+    /// with the bits that its numbers in f32 would give.
     ///
     /// `precision` is that of the products of linear layers; the numbers that are trained are f32 in either.
     ///
@@ -115,13 +117,15 @@ impl Parameters {
             }
             parameters.ids.insert(name.clone(), ParameterId(parameters.names.len()));
             parameters.names.push(name);
-            parameters.shapes.push(shape);
-            parameters.values.push(weight.into_values());
+            parameters.weights.push(match weight.blocks() {
+                Some(_) => weight,
+                None => weight.to_f32(),
+            });
         }
         if let Some(name) = weights.into_keys().next() {
             return Err(ModelError::UnknownWeight { name });
         }
-        let Parts { ids, names, shapes, values } = parameters;
+        let Parts { ids, names, weights } = parameters;
         let id = |name: &str| ids[name];
         let norms = NormNames::new(config);
         let layers = (0..config.n_layers)
@@ -168,8 +172,7 @@ impl Parameters {
             head_frame,
             config: config.clone(),
             names,
-            shapes,
-            values,
+            weights,
             packed,
             trained,
             adapters: None,
@@ -187,25 +190,25 @@ impl Parameters {
             [q, k, v, o, gate, up, down].map(|projection| projection.weight)
         });
         for id in of_layers.chain([self.lm_head]) {
-            let shape = &self.shapes[id.0];
+            let shape = self.shape(id);
             self.packed[id.0] = Some(PackedWeight::new(shape[0], shape[1]));
         }
     }
 
     /// Adds a parameter that is trained.
-    pub(super) fn push(
-        &mut self,
-        name: String,
-        shape: Vec<usize>,
-        values: Vec<f32>,
-    ) -> ParameterId {
+    pub(super) fn push(&mut self, name: String, weight: Weight) -> ParameterId {
         let id = ParameterId(self.names.len());
         self.names.push(name);
-        self.shapes.push(shape);
-        self.values.push(values);
+        self.weights.push(weight);
         self.packed.push(None);
         self.trained.push(true);
         id
+    }
+
+    /// The parameter's numbers and those of an adapter, `w + b·a`, in its place.
+    pub(super) fn merge(&mut self, id: ParameterId, a: Vec<f32>, b: Vec<f32>) {
+        let weight = self.weights[id.0].clone();
+        self.weights[id.0] = weight.merged(a, b);
     }
 
     pub(super) fn set_trained(&mut self, id: ParameterId, is_trained: bool) {
@@ -219,7 +222,7 @@ impl Parameters {
     pub fn pack(&mut self) -> Result<(), ModelError> {
         for id in self.trained_ids() {
             if let Some(packed) = &mut self.packed[id.0] {
-                packed.pack(&self.values[id.0])?;
+                packed.pack(&self.weights[id.0].values())?;
             }
         }
         Ok(())
@@ -271,7 +274,7 @@ impl Parameters {
     pub fn head(&self) -> Result<RewardHead, ModelError> {
         let tensor = |name: &str| {
             let id = self.names.iter().position(|found| found == name)?;
-            Weight::new(self.shapes[id].clone(), self.values[id].clone()).ok()
+            Some(self.weights[id].clone())
         };
         self.head_frame.filled(tensor)
     }
@@ -283,48 +286,48 @@ impl Parameters {
 
     /// A parameter's shape.
     pub fn shape(&self, id: ParameterId) -> &[usize] {
-        &self.shapes[id.0]
+        self.weights[id.0].shape()
     }
 
-    /// A parameter's numbers, row by row.
-    pub fn values(&self, id: ParameterId) -> &[f32] {
-        &self.values[id.0]
+    /// A parameter's numbers, row by row; a copy where they are not held in f32.
+    pub fn values(&self, id: ParameterId) -> Cow<'_, [f32]> {
+        self.weights[id.0].values()
+    }
+
+    /// A parameter's numbers as they are held.
+    pub(crate) fn weight(&self, id: ParameterId) -> &Weight {
+        &self.weights[id.0]
     }
 
     /// What a norm multiplies by.
     pub(super) fn norm(&self, id: ParameterId) -> Cow<'_, [f32]> {
         match self.config.variant.unit_offset_norms {
-            true => offset_by_one(self.values(id)).into(),
-            false => self.values(id).into(),
+            true => offset_by_one(&self.values(id)).into(),
+            false => self.values(id),
         }
     }
 
-    /// A parameter's numbers, to be updated.
+    /// A parameter's numbers, to be updated: from then on its own, in f32.
     pub fn values_mut(&mut self, id: ParameterId) -> &mut [f32] {
-        &mut self.values[id.0]
+        self.weights[id.0].values_mut()
     }
 
     /// A matrix as the products of a linear layer read it.
     pub fn matrix(&self, id: ParameterId) -> linear::Weight<'_> {
         match &self.packed[id.0] {
             Some(packed) => linear::Weight::Bf16(packed),
-            None => linear::Weight::F32(&self.values[id.0]),
+            None => self.weights[id.0].matrix(),
         }
     }
 
     /// The decoder's weights, adapters merged into them, and the reward head.
+    ///
+    /// A merged matrix is added up where somebody asks for its numbers, so that the sum of all of them need
+    /// not be held at once.
     pub fn into_weights(mut self) -> (BTreeMap<String, Weight>, RewardHead) {
-        let weight = |shape: Vec<usize>, values: Vec<f32>| {
-            Weight::new(shape, values).expect("a parameter keeps its shape")
-        };
         let n_of_model = self.merge_adapters();
-        let mut weights: BTreeMap<String, Weight> = self
-            .names
-            .into_iter()
-            .zip(self.shapes.into_iter().zip(self.values))
-            .take(n_of_model)
-            .map(|(name, (shape, values))| (name, weight(shape, values)))
-            .collect();
+        let mut weights: BTreeMap<String, Weight> =
+            self.names.into_iter().zip(self.weights).take(n_of_model).collect();
         let head = self.head_frame.filled(|name| weights.remove(name));
         let head = head.expect("the reward head's tensors are parameters");
         (weights, head)
@@ -336,6 +339,5 @@ impl Parameters {
 struct Parts {
     ids: BTreeMap<String, ParameterId>,
     names: Vec<String>,
-    shapes: Vec<Vec<usize>>,
-    values: Vec<Vec<f32>>,
+    weights: Vec<Weight>,
 }

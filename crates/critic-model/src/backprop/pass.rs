@@ -65,7 +65,8 @@ impl Pass {
         let (config, n) = (parameters.config(), batch.tokens.len());
         let d = config.d_model;
         self.stream.fit(n * d);
-        embed(parameters.values(parameters.embedding), config, batch.tokens, &mut self.stream)?;
+        let embedding = parameters.weight(parameters.embedding);
+        embed(embedding, config, batch.tokens, &mut self.stream)?;
         for (layer_idx, ids) in parameters.layers.iter().enumerate() {
             let layer = Layer { parameters, ids, layer_idx, batch, adapters: &self.adapters };
             let kept = self.kept.at_work(layer_idx);

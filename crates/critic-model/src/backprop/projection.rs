@@ -35,7 +35,7 @@ impl Layer<'_> {
         let weight = self.parameters.matrix(projection.weight);
         linear::forward(sizes, x, weight, out, Update::Write)?;
         if let Some(bias) = projection.bias {
-            add_bias(self.parameters.values(bias), out);
+            add_bias(&self.parameters.values(bias), out);
         }
         self.add_adapter(projection, x, out)
     }
@@ -50,7 +50,7 @@ impl Layer<'_> {
         let weight = self.parameters.matrix(projection.weight);
         linear::forward(self.sizes(projection), x, weight, stream, Update::Add)?;
         if let Some(bias) = projection.bias {
-            add_bias(self.parameters.values(bias), stream);
+            add_bias(&self.parameters.values(bias), stream);
         }
         self.add_adapter(projection, x, stream)
     }

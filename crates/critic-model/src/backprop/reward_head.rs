@@ -69,12 +69,12 @@ impl RewardPass {
         let (Some(HiddenNumbers { weight, bias, activation }), Some([weight_id, bias_id])) =
             (hidden, ids.hidden)
         else {
-            backward_out(out, states, slopes, grad_states, grad_out);
+            backward_out(&out, states, slopes, grad_states, grad_out);
             return Ok(());
         };
         let KeptFeatures { before, features } = &self.kept;
         let mut grad_before = vec![0.0; before.len()];
-        backward_out(out, features, slopes, &mut grad_before, grad_out);
+        backward_out(&out, features, slopes, &mut grad_before, grad_out);
         for (grad, &x) in grad_before.iter_mut().zip(before) {
             *grad *= activation.slope(x);
         }
@@ -85,7 +85,7 @@ impl RewardPass {
         for row in grad_before.chunks_exact(bias.len().max(1)) {
             grad_bias.iter_mut().zip(row).for_each(|(sum, grad)| *sum += grad);
         }
-        let weight = Weight::F32(weight);
+        let weight = Weight::F32(&weight);
         linear::backward_input(sizes, &grad_before, weight, grad_states, Update::Write)?;
         Ok(())
     }

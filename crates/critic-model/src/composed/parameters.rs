@@ -52,7 +52,7 @@ impl Parameters {
                     let found = weight.shape().to_vec();
                     return Err(ModelError::WeightShape { name, found, expected: shape });
                 }
-                let variable = Var::from_slice(weight.values(), shape, device)?;
+                let variable = Var::from_slice(&weight.values(), shape, device)?;
                 Ok((name, variable))
             })
             .collect::<Result<_, _>>()?;
@@ -102,7 +102,7 @@ impl Parameters {
     /// # Panics
     /// When there is no parameter of this name.
     pub fn set(&self, name: &str, weight: &Weight) -> Result<(), ModelError> {
-        let values = Tensor::from_slice(weight.values(), weight.shape(), &self.device)?;
+        let values = Tensor::from_slice(&weight.values(), weight.shape(), &self.device)?;
         Ok(self.variables[name].set(&values)?)
     }
 

@@ -190,10 +190,10 @@ fn an_update_is_that_of_the_kernel() {
         adamw::step(&update, step, 0.5, &mut weight, &gradient, &mut first, &mut second).unwrap();
         moments.step(&update, 0.5, &parameters, &gradients, name).unwrap();
         assert_eq!(moments.n_updates(), step);
-        close("the weight", parameters.weight(name).unwrap().values(), &weight);
+        close("the weight", &parameters.weight(name).unwrap().values(), &weight);
         let [found_first, found_second] = moments.weights().unwrap();
-        close("the first moment", found_first.values(), &first);
-        close("the second moment", found_second.values(), &second);
+        close("the first moment", &found_first.values(), &first);
+        close("the second moment", &found_second.values(), &second);
     }
     assert!(matches!(
         Moments::new(&parameters, name, 1, &first, &second[1..]),

@@ -1,24 +1,25 @@
 use super::HeadActivation;
 use crate::error::ModelError;
 use critic_kernels::matmul;
+use std::borrow::Cow;
 
 /// A head's numbers, wherever they are.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct HeadNumbers<'a> {
     pub(crate) d_model: usize,
     pub(crate) hidden: Option<HiddenNumbers<'a>>,
     /// `[1, width]`
-    pub(crate) out: &'a [f32],
+    pub(crate) out: Cow<'a, [f32]>,
     pub(crate) shift: Option<f32>,
 }
 
 /// The numbers of a hidden layer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct HiddenNumbers<'a> {
     /// `[width, d_model]`
-    pub(crate) weight: &'a [f32],
+    pub(crate) weight: Cow<'a, [f32]>,
     /// `[width]`
-    pub(crate) bias: &'a [f32],
+    pub(crate) bias: Cow<'a, [f32]>,
     pub(crate) activation: HeadActivation,
 }
 
@@ -51,14 +52,14 @@ impl HeadNumbers<'_> {
                 before.resize(n * bias.len(), 0.0);
                 matmul::nt_row_invariant(n, self.d_model, bias.len(), states, weight, before)?;
                 let rows = before.chunks_exact_mut(bias.len().max(1));
-                rows.for_each(|row| row.iter_mut().zip(*bias).for_each(|(x, b)| *x += b));
+                rows.for_each(|row| row.iter_mut().zip(&**bias).for_each(|(x, b)| *x += b));
                 features.clear();
                 features.extend(before.iter().map(|&x| activation.of(x)));
                 features
             }
         };
         let mut rewards = vec![0.0; n];
-        matmul::nt_row_invariant(n, self.out.len(), 1, features, self.out, &mut rewards)?;
+        matmul::nt_row_invariant(n, self.out.len(), 1, features, &self.out, &mut rewards)?;
         if let Some(shift) = self.shift {
             rewards.iter_mut().for_each(|reward| *reward += shift);
         }

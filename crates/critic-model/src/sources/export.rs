@@ -13,7 +13,7 @@ use std::path::Path;
 /// Writes a model as a folder that [`load_folder`](super::load_folder) and transformers read.
 ///
 /// `config.json`, `tokenizer.json`, `tokenizer_config.json` with the chat template, and
-/// `model.safetensors` in f32, last: a folder with weights is whole. The reward head stands in it under the
+/// `model.safetensors` in f32, one weight made after the other, last: a folder with weights is whole. The reward head stands in it under the
 /// names of its [layout](RewardHead::layout), the decoder under its own in every case. Reading the folder
 /// gives the same bits.
 ///
@@ -34,16 +34,14 @@ pub fn write_hf_folder(
     renderer: &Renderer,
 ) -> Result<(), ModelError> {
     let weights = fused::fuse(config, weights)?;
-    let mut arrays: BTreeMap<&str, (&[usize], &[f32])> = weights
-        .iter()
-        .map(|(name, weight)| (name.as_str(), (weight.shape(), weight.values())))
-        .collect();
-    weights::check_shapes(folder, config, arrays.iter().map(|(&name, &(shape, _))| (name, shape)))?;
+    let mut arrays: BTreeMap<&str, &Weight> =
+        weights.iter().map(|(name, weight)| (name.as_str(), weight)).collect();
+    weights::check_shapes(folder, config, arrays.iter().map(|(&name, w)| (name, w.shape())))?;
     if let Some(head) = reward_head {
         head.frame_over(config.d_model)?;
     }
     let head = reward_head.map(RewardHead::tensors).unwrap_or_default();
-    arrays.extend(head.iter().map(|(name, tensor)| (*name, (tensor.shape(), tensor.values()))));
+    arrays.extend(head.iter().map(|(name, tensor)| (*name, tensor)));
     let (tokenizer, template) = (renderer.tokenizer(), renderer.template());
     let tokenizer_json = tokenizer.to_json().map_err(|error| text_error(folder, error))?;
     let bos_id =
@@ -61,7 +59,7 @@ pub fn write_hf_folder(
     write("config.json", &config.to_hf_json(renderer.end_of_turn(), bos_id))?;
     write("tokenizer.json", &tokenizer_json)?;
     write("tokenizer_config.json", &format!("{tokenizer_config:#}\n"))?;
-    safetensors_file::write_arrays(&folder.join("model.safetensors"), &arrays)
+    safetensors_file::write_weights(&folder.join("model.safetensors"), &arrays)
 }
 
 #[cfg(test)]

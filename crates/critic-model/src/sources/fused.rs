@@ -45,7 +45,8 @@ pub(crate) fn split(
     let shapes = weight_shapes(config);
     for (fused, parts) in groups(config) {
         let Some(weight) = weights.remove(&fused) else { continue };
-        let mut rest = weight.values();
+        let all = weight.values();
+        let mut rest = &all[..];
         for part in parts {
             let shape = shapes[&part].as_slice();
             let values;
@@ -64,7 +65,7 @@ pub(crate) fn fuse(
     let mut weights = weights.clone();
     for (fused, parts) in groups(config) {
         let parts: Vec<Weight> = parts.iter().filter_map(|part| weights.remove(part)).collect();
-        let values: Vec<f32> = parts.iter().flat_map(Weight::values).copied().collect();
+        let values: Vec<f32> = parts.into_iter().flat_map(Weight::into_values).collect();
         weights
             .insert(fused, Weight::new([values.len() / config.d_model, config.d_model], values)?);
     }

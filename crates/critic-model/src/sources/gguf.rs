@@ -180,8 +180,8 @@ fn read_weights(
         };
         let mut weight = read_tensor(path, content, reader, name, n_heads)?;
         if config.variant.unit_offset_norms && hf_name.ends_with("norm.weight") {
-            let shape = weight.shape().to_vec();
-            weight = Weight::new(shape, weight.values().iter().map(|x| x - 1.0).collect())?;
+            let offsets = weight.values().iter().map(|x| x - 1.0).collect();
+            weight = Weight::new(weight.shape(), offsets)?;
         }
         weights.insert(hf_name, weight);
     }

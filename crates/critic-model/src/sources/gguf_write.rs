@@ -119,13 +119,13 @@ fn as_llama_cpp(config: &DecoderConfig, name: &str, weight: &Weight) -> Vec<f32>
     let values = weight.values();
     let is_llama = matches!(config.architecture, Architecture::Llama | Architecture::Mistral);
     if is_llama && name.contains(".q_proj.") {
-        permuted(values, weight.shape()[0], config.n_heads)
+        permuted(&values, weight.shape()[0], config.n_heads)
     } else if is_llama && name.contains(".k_proj.") {
-        permuted(values, weight.shape()[0], config.n_kv_heads)
+        permuted(&values, weight.shape()[0], config.n_kv_heads)
     } else if config.variant.unit_offset_norms && name.ends_with("norm.weight") {
         values.iter().map(|x| x + 1.0).collect()
     } else {
-        values.to_vec()
+        values.into_owned()
     }
 }
 

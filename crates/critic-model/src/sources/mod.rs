@@ -67,6 +67,13 @@ pub struct LoadedModel {
     pub identity: ModelIdentity,
 }
 
+impl LoadedModel {
+    /// Bytes of the decoder's numbers in memory.
+    pub fn decoder_bytes(&self) -> u64 {
+        self.weights.values().map(|weight| weight.bytes() as u64).sum()
+    }
+}
+
 /// Which model was loaded: two machines with equal digests have equal weights.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelIdentity {

@@ -1,6 +1,7 @@
-use super::safetensors_file::write_arrays;
+use super::safetensors_file::write_weights;
 use crate::backprop::Parameters;
 use crate::error::ModelError;
+use crate::weight::Weight;
 use critic_types::atomic_file;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -23,16 +24,15 @@ pub fn write_peft_folder(
     let Some(lora) = parameters.lora() else { return Ok(()) };
     let head = parameters.head()?;
     let tensors = if with_reward_head { head.tensors() } else { BTreeMap::new() };
-    let of_head = tensors.iter().map(|(name, tensor)| (*name, (tensor.shape(), tensor.values())));
+    let of_head = tensors.iter().map(|(name, tensor)| (*name, tensor));
     let adapters = parameters.adapter_ids().into_iter();
-    let of_adapters =
-        adapters.map(|id| (parameters.name(id), (parameters.shape(id), parameters.values(id))));
-    let named: Vec<(String, _)> = of_adapters
+    let of_adapters = adapters.map(|id| (parameters.name(id), parameters.weight(id)));
+    let named: Vec<(String, &Weight)> = of_adapters
         .chain(of_head)
-        .map(|(name, array)| (format!("base_model.model.{name}"), array))
+        .map(|(name, weight)| (format!("base_model.model.{name}"), weight))
         .collect();
-    let arrays: BTreeMap<&str, (&[usize], &[f32])> =
-        named.iter().map(|(name, array)| (name.as_str(), *array)).collect();
+    let arrays: BTreeMap<&str, &Weight> =
+        named.iter().map(|(name, weight)| (name.as_str(), *weight)).collect();
     let config = json!({
         "peft_type": "LORA",
         "task_type": if with_reward_head { "SEQ_CLS" } else { "CAUSAL_LM" },
@@ -53,5 +53,5 @@ pub fn write_peft_folder(
         reason: format!("the folder could not be made: {error}"),
     })?;
     atomic_file::write(&path, format!("{config:#}").as_bytes())?;
-    write_arrays(&folder.join("adapter_model.safetensors"), &arrays)
+    write_weights(&folder.join("adapter_model.safetensors"), &arrays)
 }

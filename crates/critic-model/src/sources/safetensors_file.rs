@@ -4,6 +4,7 @@ use crate::weight::Weight;
 use critic_types::atomic_file;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -92,14 +93,36 @@ pub fn write_arrays(
     path: &Path,
     arrays: &BTreeMap<&str, (&[usize], &[f32])>,
 ) -> Result<(), ModelError> {
+    write(path, arrays.iter().map(|(&name, &(shape, values))| (name, shape, move || values.into())))
+}
+
+/// As [`write_arrays`]; the numbers of a weight that is not held in f32 are made when its turn comes.
+///
+/// # Errors
+/// [`ModelError`] when the file cannot be written.
+pub(crate) fn write_weights(
+    path: &Path,
+    weights: &BTreeMap<&str, &Weight>,
+) -> Result<(), ModelError> {
+    write(
+        path,
+        weights.iter().map(|(&name, &weight)| (name, weight.shape(), move || weight.values())),
+    )
+}
+
+fn write<'a, V: Fn() -> Cow<'a, [f32]>>(
+    path: &Path,
+    arrays: impl Iterator<Item = (&'a str, &'a [usize], V)>,
+) -> Result<(), ModelError> {
     let mut offset = 0;
-    let mut infos = Vec::with_capacity(arrays.len());
-    for (&name, (shape, values)) in arrays {
-        let end = offset + 4 * values.len();
+    let (mut infos, mut all) = (Vec::new(), Vec::new());
+    for (name, shape, values) in arrays {
+        let end = offset + 4 * shape.iter().product::<usize>();
         infos.push((
             name.to_owned(),
             TensorInfo { dtype: Dtype::F32, shape: shape.to_vec(), data_offsets: (offset, end) },
         ));
+        all.push(values);
         offset = end;
     }
     let fault = |reason: String| ModelError::Safetensors { path: path.to_owned(), reason };
@@ -112,10 +135,12 @@ pub fn write_arrays(
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(&header)?;
         let mut bytes = Vec::new();
-        for part in arrays.values().flat_map(|(_, values)| values.chunks(PART)) {
-            bytes.clear();
-            bytes.extend(part.iter().flat_map(|value| value.to_le_bytes()));
-            out.write_all(&bytes)?;
+        for values in all {
+            for part in values().chunks(PART) {
+                bytes.clear();
+                bytes.extend(part.iter().flat_map(|value| value.to_le_bytes()));
+                out.write_all(&bytes)?;
+            }
         }
         Ok(())
     })?;
@@ -154,8 +179,8 @@ mod tests {
         let sum = read_arrays(&path, &mut weights).unwrap();
         assert_eq!(sum, crate::sources::digest::sha256(&path).unwrap());
         let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        assert_eq!(bits(weights["a"].values()), bits(&values));
-        assert_eq!(bits(weights["b"].values()), bits(&other));
+        assert_eq!(bits(&weights["a"].values()), bits(&values));
+        assert_eq!(bits(&weights["b"].values()), bits(&other));
         assert_eq!(weights["b"].shape(), [PART / 2 + 3, 2]);
         // The reference implementation accepts the file too.
         let bytes = std::fs::read(&path).unwrap();
@@ -177,7 +202,7 @@ mod tests {
             atomic_file::write(file_.path(), &file(&header, &bytes)).unwrap();
             let mut weights = BTreeMap::new();
             read_arrays(file_.path(), &mut weights).unwrap();
-            assert_eq!(weights["w"].values(), [-1.5]);
+            assert_eq!(*weights["w"].values(), [-1.5]);
         }
     }
 

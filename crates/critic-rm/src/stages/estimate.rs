@@ -81,8 +81,8 @@ pub(crate) fn announce(session: &Session, last: Stage) -> Result<()> {
         let is_open = |method: &&Method| !session.folder.may_have_trained(&method.name);
         for method in methods.iter().filter(is_open) {
             // What no pack is too small for; the rest is known when the packs are.
-            let head = base.reward_head.as_ref();
-            let least = TrainingMemory::of(&base.config, head, &method.train, 0);
+            let (bytes, head) = (base.decoder_bytes(), base.reward_head.as_ref());
+            let least = TrainingMemory::of(&base.config, bytes, head, &method.train, 0);
             memory::refuse_too_large(&method.name, &least, memory::available(), &settings.train)?;
         }
     }

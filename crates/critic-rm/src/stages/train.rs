@@ -9,7 +9,7 @@ use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
 use critic_model::composed::TrainDevice;
 use critic_model::sources::{LoadedModel, load_path, write_hf_folder, write_peft_folder};
-use critic_model::{Decoder, HeadLayout, RewardHead, WeightFormat, known_reward_heads};
+use critic_model::{Decoder, HeadLayout, RewardHead, Weight, WeightFormat, known_reward_heads};
 use critic_stats::MarginUse;
 use critic_text::{PromptSources, Prompts};
 use critic_train::{
@@ -18,7 +18,7 @@ use critic_train::{
 };
 use critic_types::{ContentId, OracleCritique, PreferencePair, SeedTree, Side, atomic_file};
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -388,11 +388,16 @@ fn check_memory(
     if settings.device != TrainDevice::Cpu {
         return Ok(());
     }
-    let found = trainer.memory(&start.config, start.reward_head.as_ref())?;
+    let (bytes, head) = (start.decoder_bytes(), start.reward_head.as_ref());
+    let found = trainer.memory(&start.config, bytes, head)?;
     let available = memory::available();
     say(format!(
-        "training {name} holds about {} of memory: weights {}, gradients {}, moments {}, activations {}, logits {}{}",
+        "training {name} holds about {} of memory: {}weights {}, gradients {}, moments {}, activations {}, logits {}{}",
         gigabytes(found.total()),
+        match found.base {
+            0 => String::new(),
+            base => format!("frozen base {} ({}), ", gigabytes(base), kinds(&start.weights)),
+        },
         gigabytes(found.weights),
         gigabytes(found.gradients),
         gigabytes(found.moments),
@@ -401,6 +406,17 @@ fn check_memory(
         available.map_or_else(String::new, |bytes| format!("; {} are free", gigabytes(bytes))),
     ));
     memory::refuse_too_large(name, &found, available, settings)
+}
+
+/// How many matrices are held in each kind of numbers, by the kind's name in GGUF.
+fn kinds(weights: &BTreeMap<String, Weight>) -> String {
+    let mut kinds: BTreeMap<&str, usize> = BTreeMap::new();
+    for weight in weights.values().filter(|weight| weight.shape().len() == 2) {
+        let kind = weight.blocks().map_or("F32", |blocks| blocks.format().name());
+        *kinds.entry(kind).or_default() += 1;
+    }
+    let told: Vec<String> = kinds.into_iter().map(|(kind, n)| format!("{n} {kind}")).collect();
+    told.join(", ")
 }
 
 /// Pairs as tokens; those that cannot be rendered or do not fit are told and left out.

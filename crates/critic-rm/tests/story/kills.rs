@@ -12,6 +12,17 @@ fn a_killed_run_with_adapters_and_a_head_of_two_layers_goes_on_and_ends_with_the
     ends_with_the_same_bytes_when_killed(&["--set", LORA, "--set", heads::MLP]);
 }
 
+#[test]
+fn a_killed_run_with_adapters_over_a_quantised_base_goes_on_and_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base.gguf");
+    let mut export = critic_rm(&["model", "export", "--format", "q8_0"]);
+    export.arg(root("reference/golden/tiny_llama")).arg(&base);
+    succeeds(export);
+    let model = format!("model={:?}", base.display().to_string());
+    ends_with_the_same_bytes_when_killed(&["--set", LORA, "--set", &model]);
+}
+
 fn ends_with_the_same_bytes_when_killed(extra: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let straight = folder.path().join("straight");

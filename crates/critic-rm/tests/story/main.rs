@@ -519,7 +519,9 @@ fn adapters_train_in_the_warm_up_and_in_rounds_and_stand_beside_the_merged_model
     let out = folder.path().join("run");
     let warmup = format!("warmup.data={:?}", synthesized(folder.path()).display().to_string());
     let extra = ["--set", &warmup, "--set", "warmup.measure_pairs=2", "--set", "rounds.n=2"];
-    succeeds(run("run", &out, &[&extra[..], &["--set", LORA]].concat()));
+    let output = succeeds(run("run", &out, &[&extra[..], &["--set", LORA]].concat()));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("frozen base 0.0 GB (15 F32)"), "{said}");
     for (name, task) in
         [("warmup", "CAUSAL_LM"), ("critic-rm-round-1", "SEQ_CLS"), ("critic-rm", "SEQ_CLS")]
     {

@@ -138,7 +138,7 @@ impl Backend for Composed {
             let SavedMoments { n_updates, first, second } =
                 SavedMoments::take(&mut saved, name, self.parameters.shape(name))?;
             let (first, second) = (first.values(), second.values());
-            *moments = Moments::new(&self.parameters, name, n_updates, first, second)?;
+            *moments = Moments::new(&self.parameters, name, n_updates, &first, &second)?;
         }
         Ok(nothing_left(saved)?)
     }

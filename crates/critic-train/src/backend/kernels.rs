@@ -77,7 +77,7 @@ impl Backend for Kernels {
         let states = parameters.trained_ids().map(|id| WeightState {
             name: parameters.name(id),
             shape: parameters.shape(id),
-            values: Cow::Borrowed(parameters.values(id)),
+            values: parameters.values(id),
         });
         Ok(states.collect())
     }
@@ -95,7 +95,7 @@ impl Backend for Kernels {
         let parameters = &mut self.model.parameters;
         for id in parameters.trained_ids() {
             let weight = take(&mut weights, parameters.name(id), parameters.shape(id))?;
-            parameters.values_mut(id).copy_from_slice(weight.values());
+            parameters.values_mut(id).copy_from_slice(&weight.values());
         }
         nothing_left(weights)?;
         Ok(parameters.pack()?)

@@ -3,6 +3,7 @@ use critic_forest::PairSequences;
 use critic_kernels::Precision;
 use critic_kernels::attention::QueryRun;
 use critic_kernels::gated::Activation;
+use critic_kernels::quantized::{self, Format};
 use critic_model::backprop::{LoraConfig, TargetModule};
 use critic_model::config::{Architecture, DecoderConfig, RopeConfig, Variant};
 use critic_model::{RewardHead, Weight, weight_shapes};
@@ -75,6 +76,21 @@ pub(crate) fn tiny_heads(d_model: usize) -> [RewardHead; 4] {
     ]
 }
 
+/// The matrices of [`tiny_weights`] in blocks.
+pub(crate) fn quantised_weights(
+    config: &DecoderConfig,
+    format: Format,
+) -> BTreeMap<String, Weight> {
+    let quantised = |(name, weight): (String, Weight)| match weight.shape() {
+        &[n_out, n_in] => {
+            let blocks = quantized::Weight::from_f32(format, n_out, n_in, &weight.values());
+            (name, Weight::from_blocks(blocks.unwrap()))
+        }
+        _ => (name, weight),
+    };
+    tiny_weights(config).into_iter().map(quantised).collect()
+}
+
 fn tiny_parameters(config: &DecoderConfig) -> Parameters {
     let head = RewardHead::random_linear(config.d_model, &SeedTree::new(1));
     Parameters::new(config, tiny_weights(config), head, Precision::F32).unwrap()
@@ -145,7 +161,7 @@ fn row_by_row(
             to.iter_mut().zip(&grad_lm_head).for_each(|(to, grad)| *to += grad);
             pass.backward(parameters, &batch, &grad_hidden, gradients).unwrap();
         }
-        (nats, dot(&hidden[last..], head))
+        (nats, dot(&hidden[last..], &head))
     };
     let mut loss = 0.0;
     for pair in pairs {
@@ -298,6 +314,72 @@ proptest! {
     }
 }
 
+/// What a step over these weights gives: its losses, every gradient, and the model after an update along
+/// the gradients.
+fn step_over(
+    config: &DecoderConfig,
+    weights: BTreeMap<String, Weight>,
+    is_adapted: bool,
+    activations: Activations,
+    (forest, loss_weights): (&TrainingForest, LossWeights),
+) -> (LossSums, Vec<Option<Vec<f32>>>, BTreeMap<String, Weight>) {
+    let head = RewardHead::random_weight(config.d_model, &SeedTree::new(1));
+    let mut parameters = Parameters::new(config, weights, head, Precision::F32).unwrap();
+    if is_adapted {
+        parameters = with_adapters(parameters, 0.3);
+    }
+    let mut gradients = Gradients::new(&parameters);
+    let mut losses = JointLoss::new(activations, config.n_layers);
+    let sums =
+        losses.add_dropped(&parameters, forest, loss_weights, Some(3), &mut gradients).unwrap();
+    for id in parameters.trained_ids() {
+        let Some(gradient) = gradients.get(id) else { continue };
+        let values = parameters.values_mut(id).iter_mut();
+        values.zip(gradient).for_each(|(value, gradient)| *value -= 0.1 * gradient);
+    }
+    let found = parameters.ids().map(|id| gradients.get(id).map(<[f32]>::to_vec)).collect();
+    let (mut weights, head) = parameters.into_weights();
+    weights.insert("head".to_owned(), head);
+    (sums, found, weights)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn a_base_in_blocks_has_the_bits_of_its_numbers(
+        pairs in prop::collection::vec(pair(), 1..4),
+        format in prop::sample::select(vec![Format::Q8_0, Format::Q4_0, Format::Q4_1, Format::F16, Format::Bf16]),
+        architecture in prop::sample::select(vec![Architecture::Llama, Architecture::Qwen2]),
+        variant in prop_oneof![Just(Variant::default()), variant()],
+        tied in any::<bool>(),
+        is_adapted in prop::bool::weighted(0.8),
+        recomputes in any::<bool>(),
+    ) {
+        let config = DecoderConfig { variant, ..tiny_config(architecture, tied) };
+        let blocks = quantised_weights(&config, format);
+        let dense: BTreeMap<_, _> = blocks
+            .iter()
+            .map(|(name, weight)| {
+                (name.clone(), Weight::new(weight.shape(), weight.values().to_vec()).unwrap())
+            })
+            .collect();
+        let forest = TrainingForest::build(&pairs).unwrap();
+        let n_pairs = forest.comparisons.iter().filter(|pair| !pair.is_empty()).count();
+        let weights = LossWeights::new(JointForm::Convex, 0.6, forest.targets.len(), n_pairs);
+        let activations = if recomputes { Activations::Recompute } else { Activations::F32 };
+        let step = |base| step_over(&config, base, is_adapted, activations, (&forest, weights));
+        let (found, expected) = (step(blocks.clone()), step(dense));
+        prop_assert_eq!(found.0.critique_nats.to_bits(), expected.0.critique_nats.to_bits());
+        prop_assert_eq!(found.0.preference_nats.to_bits(), expected.0.preference_nats.to_bits());
+        prop_assert!(found.1 == expected.1, "the gradients differ");
+        prop_assert!(found.2 == expected.2, "the models differ");
+        // What the run started from is as it was, in its blocks.
+        prop_assert!(blocks.values().all(|weight| weight.shape().len() < 2 || weight.blocks().is_some()));
+        prop_assert!(blocks == quantised_weights(&config, format));
+    }
+}
+
 #[test]
 fn the_weights_of_both_forms_follow_their_formulas() {
     let neutral = LossWeights::new(JointForm::Convex, 0.0, 1, 1);
@@ -313,7 +395,11 @@ fn the_weights_of_both_forms_follow_their_formulas() {
 
 /// Parameters with adapters everywhere whose B is not zero.
 fn adapted(config: &DecoderConfig, dropout: f64) -> Parameters {
-    let mut parameters = tiny_parameters(config).with_adapters(&lora(dropout), &SeedTree::new(2));
+    with_adapters(tiny_parameters(config), dropout)
+}
+
+fn with_adapters(parameters: Parameters, dropout: f64) -> Parameters {
+    let mut parameters = parameters.with_adapters(&lora(dropout), &SeedTree::new(2));
     for id in parameters.adapter_ids() {
         let node = SeedTree::new(5).child(parameters.name(id));
         for (i, value) in parameters.values_mut(id).iter_mut().enumerate() {

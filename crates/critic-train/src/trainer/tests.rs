@@ -1,9 +1,11 @@
 use super::*;
-use crate::loss::tests::{tiny_config, tiny_heads, tiny_weights};
+use crate::loss::tests::{quantised_weights, tiny_config, tiny_heads, tiny_weights};
 use crate::{
     CritiqueWeight, EvaluationConfig, JointForm, LearningRate, RewardHeadConfig, RewardHeadKind,
 };
 use critic_kernels::Precision;
+use critic_kernels::quantized::Format;
+use critic_model::REWARD_HEAD;
 use critic_model::backprop::{Activations, LoraConfig, TargetModule};
 use critic_model::config::Architecture;
 use critic_model::sources::read_arrays;
@@ -320,8 +322,38 @@ fn adapters_stop_and_resume_to_the_bit_and_leave_the_rest_as_it_was() {
     before.extend(head.tensors().into_iter().map(|(name, tensor)| (name.to_owned(), tensor)));
     for (name, weight) in before {
         let is_target = targets.iter().any(|target| name.contains(target));
-        assert_eq!(weight.values() != expected.0[&name], is_target, "{name}");
+        assert_eq!(*weight.values() != expected.0[&name], is_target, "{name}");
     }
+}
+
+#[test]
+fn adapters_over_a_quantised_base_stop_and_resume_to_the_bit() {
+    let (config, data) = (with_lora(), pairs(5));
+    let decoder = tiny_config(Architecture::Llama, true);
+    let loaded = quantised_weights(&decoder, Format::Q4_0);
+    let run = |folder: &Path, stop_after: Option<usize>| {
+        let seed = SeedTree::new(4);
+        let trainer =
+            Trainer::new(&config, &data, seed, key("run"), folder, Duration::ZERO).unwrap();
+        let start = || TrainableModel::new(&decoder, loaded.clone(), None, config.precision, &seed);
+        let ended = trainer.run(start, &mut |record| match Some(record.step + 1) == stop_after {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        });
+        ended.unwrap()
+    };
+    let straight = tempfile::tempdir().unwrap();
+    let expected = finished(run(straight.path(), None));
+    for stop_after in [1, 4, 8] {
+        let folder = tempfile::tempdir().unwrap();
+        run(folder.path(), Some(stop_after));
+        assert_eq!(finished(run(folder.path(), None)), expected);
+    }
+    let bytes = loaded.values().map(|weight| weight.bytes() as u64).sum::<u64>();
+    let trainer =
+        Trainer::new(&config, &data, SeedTree::new(4), key("run"), straight.path(), Duration::ZERO);
+    let memory = trainer.unwrap().memory(&decoder, bytes).unwrap();
+    assert_eq!((memory.base, memory.weights), (bytes, memory.gradients));
 }
 
 #[test]
@@ -551,7 +583,7 @@ fn looking_changes_nothing_but_what_is_kept(device: Option<Device>) {
     let mut weights = BTreeMap::new();
     read_arrays(&stopped.path().join(name).join("weights.safetensors"), &mut weights).unwrap();
     for (name, values) in best {
-        assert_eq!(weights[&name].values(), values, "{name}");
+        assert_eq!(*weights[&name].values(), values, "{name}");
     }
 }
 

@@ -3,6 +3,7 @@ use crate::config::Architecture;
 use crate::config::tests::tiny;
 use crate::sources::testing::{TEMPLATE, bits, random_weight, random_weights, renderer};
 use crate::sources::{read_arrays, write_arrays, write_hf_folder};
+use crate::weight::Weight;
 use critic_types::atomic_file;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -36,15 +37,10 @@ fn shards_are_joined() {
     fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let mut map = serde_json::Map::new();
     for (i, file) in ["model-1.safetensors", "model-2.safetensors"].into_iter().enumerate() {
-        let part: BTreeMap<&str, (&[usize], &[f32])> = whole
-            .weights
-            .iter()
-            .skip(i)
-            .step_by(2)
-            .map(|(name, tensor)| (name.as_str(), (tensor.shape(), tensor.values())))
-            .collect();
+        let part: BTreeMap<&str, &Weight> =
+            whole.weights.iter().skip(i).step_by(2).map(|(name, w)| (name.as_str(), w)).collect();
         map.extend(part.keys().map(|name| (String::from(*name), json!(file))));
-        safetensors_file::write_arrays(&folder.path().join(file), &part).unwrap();
+        safetensors_file::write_weights(&folder.path().join(file), &part).unwrap();
     }
     put(&folder, INDEX, &json!({"metadata": {}, "weight_map": map}).to_string());
     let sharded = load_folder(folder.path()).unwrap();

@@ -75,7 +75,7 @@ fn converted(config: &DecoderConfig, weights: &BTreeMap<String, Weight>) -> Part
     let tensors = weights.iter().map(|(name, weight)| {
         let is_rotated = config.architecture == Architecture::Llama;
         let is_offset = variant.unit_offset_norms && name.ends_with("norm.weight");
-        let tensor = &Tensor::from_slice(weight.values(), weight.shape(), &Device::Cpu).unwrap();
+        let tensor = &Tensor::from_slice(&weight.values(), weight.shape(), &Device::Cpu).unwrap();
         let tensor = match name {
             name if is_rotated && name.contains(".q_proj.") => permute(tensor, config.n_heads),
             name if is_rotated && name.contains(".k_proj.") => permute(tensor, config.n_kv_heads),
@@ -181,7 +181,8 @@ fn a_converted_model_is_read_back_exactly() {
         assert!(model.weights.keys().eq(weights.keys()));
         for (name, tensor) in &weights {
             if config.variant.unit_offset_norms && name.ends_with("norm.weight") {
-                let pairs = tensor.values().iter().zip(model.weights[name].values());
+                let (tensor, read) = (tensor.values(), model.weights[name].values());
+                let pairs = tensor.iter().zip(&*read);
                 assert!(pairs.into_iter().all(|(x, y)| (x - y).abs() < 2e-7), "{name}");
             } else {
                 assert_eq!(bits(tensor), bits(&model.weights[name]), "{name}");
@@ -445,7 +446,7 @@ fn blocks_of_a_file_stand_for_the_numbers_that_candle_reads() {
             assert_eq!(read.blocks().map(|blocks| blocks.format()), format, "{kind:?}");
             let expected =
                 n_heads.map_or_else(|| plain.clone(), |n_heads| unpermuted(&plain, 16, n_heads));
-            assert_eq!(read.values(), expected, "{kind:?}");
+            assert_eq!(*read.values(), expected, "{kind:?}");
         }
     }
 }
@@ -467,7 +468,7 @@ fn quantised_weights_come_back_within_their_step() {
     let content = content(&path, &mut reader).unwrap();
     let read = read_tensor(&path, &content, &mut reader, "x", None).unwrap();
     let read = read.values();
-    assert!(row.iter().zip(read).all(|(x, y)| (x - y).abs() <= 0.5 / 127.0), "{read:?}");
+    assert!(row.iter().zip(&*read).all(|(x, y)| (x - y).abs() <= 0.5 / 127.0), "{read:?}");
 }
 
 proptest::proptest! {

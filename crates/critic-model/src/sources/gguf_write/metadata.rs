@@ -27,7 +27,7 @@ pub(super) fn metadata(
     metadata.extend(license.map(|license| ("general.license".to_owned(), text(license))));
     let head = model.reward_head.as_ref().map(RewardHead::tensors).unwrap_or_default();
     metadata.extend(
-        head.iter().map(|(name, tensor)| (reward_head_key(name), numbers(tensor.values()))),
+        head.iter().map(|(name, tensor)| (reward_head_key(name), numbers(&tensor.values()))),
     );
     decoder(&model.config, &mut metadata);
     tokenizer(&model.renderer, model.config.vocab_size, &mut metadata)

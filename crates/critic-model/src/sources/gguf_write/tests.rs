@@ -89,7 +89,8 @@ fn every_family_is_read_back_exactly() {
         let again = written(&model, GgufFormat::F32).unwrap();
         for (name, weight) in &model.weights {
             if model.config.variant.unit_offset_norms && name.ends_with("norm.weight") {
-                let pairs = weight.values().iter().zip(again.weights[name].values());
+                let (before, again) = (weight.values(), again.weights[name].values());
+                let pairs = before.iter().zip(&*again);
                 assert!(pairs.into_iter().all(|(x, y)| (x - y).abs() < 2e-7), "{name}");
             } else {
                 assert_eq!(bits(weight), bits(&again.weights[name]), "{name}");
@@ -125,7 +126,8 @@ fn smaller_formats_stay_near_the_numbers() {
     {
         let again = written(&model, format).unwrap();
         for (name, weight) in &model.weights {
-            let pairs = weight.values().iter().zip(again.weights[name].values());
+            let (before, again) = (weight.values(), again.weights[name].values());
+            let pairs = before.iter().zip(&*again);
             let furthest = pairs.map(|(x, y)| (x - y).abs()).fold(0f32, f32::max);
             // Numbers are within a half.
             assert!(furthest <= 0.5 * bound, "{name} {format:?}: {furthest}");

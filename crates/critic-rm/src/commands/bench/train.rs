@@ -156,19 +156,21 @@ impl TrainBench {
         let seed = SeedTree::new(self.settings.seed).child("train");
         let key = ContentHasher::new("bench").finish();
         let trainer = Trainer::new(config, pairs, seed, key, folder.path(), Duration::MAX)?;
-        let estimated_memory = trainer.memory(&self.decoder, None)?.total();
         let mut started = None;
         // The weights are read here, so that nothing else holds them while they are trained.
         let start = || {
             let model = self.fetched.load()?;
+            let estimated = trainer
+                .memory(&model.config, model.decoder_bytes(), model.reward_head.as_ref())?
+                .total();
             let head = config.reward_head.draw(model.config.d_model, &seed);
             let model = TrainableModel::new(&model.config, model.weights, head, config.precision)?;
-            started = Some(Instant::now());
+            started = Some((Instant::now(), estimated));
             Ok(model)
         };
         let ended = trainer.run(start, &mut |_| ControlFlow::Continue(()))?;
         match (ended, started) {
-            (Ended::Finished { records, .. }, Some(started)) => {
+            (Ended::Finished { records, .. }, Some((started, estimated_memory))) => {
                 let seconds = started.elapsed().as_secs_f64();
                 Ok(TrainRun { records, seconds, estimated_memory })
             }
