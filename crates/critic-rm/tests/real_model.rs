@@ -10,7 +10,7 @@ use critic_kernels::Precision;
 use critic_local::{EngineLimits, LocalEngine};
 use critic_model::backprop::Activations;
 use critic_model::sources::{LoadedModel, ModelRef, load};
-use critic_model::{Decoder, ForestAttention, WeightFormat};
+use critic_model::{Decoder, ForestAttention, RewardHead, WeightFormat};
 use critic_text::{Ending, Prompts};
 use critic_train::{CritiqueText, JointForm, JointLoss, LossWeights, TrainableModel, build_pairs};
 use critic_types::{Conversation, Message, PreferencePair, SeedTree, Side};

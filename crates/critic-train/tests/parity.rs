@@ -432,7 +432,7 @@ fn reward_heads_of_other_shapes_have_pytorchs_losses_and_gradients() {
                 continue;
             };
             assert!(scale > 0.0, "{name}");
-            for (found, expected) in gradients.get(id).unwrap().iter().zip(theirs.values()) {
+            for (found, expected) in gradients.get(id).unwrap().iter().zip(&*theirs.values()) {
                 let distance = (found - expected).abs();
                 assert!(distance <= 1e-4 * scale, "{head} {name}: {found} is not {expected}");
             }

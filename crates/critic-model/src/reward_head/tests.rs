@@ -32,24 +32,25 @@ fn by_formula(head: &RewardHead, state: &[f32]) -> f64 {
         |a: &[f32], b: &[f64]| -> f64 { a.iter().zip(b).map(|(&a, b)| f64::from(a) * b).sum() };
     let state: Vec<f64> = state.iter().map(|&x| f64::from(x)).collect();
     let layer = |weight: &str, bias: &str, activation: fn(f64) -> f64| -> Vec<f64> {
-        let rows = tensors[weight].values().chunks(state.len()).zip(tensors[bias].values());
+        let (weight, bias) = (tensors[weight].values(), tensors[bias].values());
+        let rows = weight.chunks(state.len()).zip(&*bias);
         rows.map(|(row, &bias)| activation(dot(row, &state) + f64::from(bias))).collect()
     };
-    let (silu, tanh): (fn(f64) -> f64, fn(f64) -> f64) = (|x| x / (1.0 + (-x).exp()), f64::tanh);
+    let silu = |x: f64| x / (1.0 + (-x).exp());
     match head.layout().kind {
-        "linear" => dot(tensors["score.weight"].values(), &state),
+        "linear" => dot(&tensors["score.weight"].values(), &state),
         "mlp" => {
             let features = layer("score.0.weight", "score.0.bias", silu);
-            dot(tensors["score.2.weight"].values(), &features)
+            dot(&tensors["score.2.weight"].values(), &features)
         }
         "value head" => {
             let shift = f64::from(tensors["v_head.summary.bias"].values()[0]);
-            dot(tensors["v_head.summary.weight"].values(), &state) + shift
+            dot(&tensors["v_head.summary.weight"].values(), &state) + shift
         }
         "CLoud" => {
-            let features = layer("reward_head.dense.weight", "reward_head.dense.bias", tanh);
+            let features = layer("reward_head.dense.weight", "reward_head.dense.bias", f64::tanh);
             let shift = f64::from(tensors["reward_head.out_proj.bias"].values()[0]);
-            dot(tensors["reward_head.out_proj.weight"].values(), &features) + shift
+            dot(&tensors["reward_head.out_proj.weight"].values(), &features) + shift
         }
         kind => panic!("{kind} has no formula"),
     }

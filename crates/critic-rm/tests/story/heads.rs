@@ -23,10 +23,10 @@ fn model_with(folder: &Path, file: &str, tensors: &BTreeMap<String, Weight>) {
     let path = folder.join(file);
     let mut all = if path.exists() { arrays(&path) } else { BTreeMap::new() };
     all.extend(tensors.clone());
-    let all: BTreeMap<&str, (&[usize], &[f32])> = all
-        .iter()
-        .map(|(name, weight)| (name.as_str(), (weight.shape(), weight.values())))
-        .collect();
+    let values: BTreeMap<&str, _> =
+        all.iter().map(|(name, weight)| (name.as_str(), weight.values())).collect();
+    let all: BTreeMap<&str, (&[usize], &[f32])> =
+        values.iter().map(|(&name, values)| (name, (all[name].shape(), &**values))).collect();
     write_arrays(&path, &all).unwrap();
 }
 

@@ -323,7 +323,7 @@ fn step_over(
     activations: Activations,
     (forest, loss_weights): (&TrainingForest, LossWeights),
 ) -> (LossSums, Vec<Option<Vec<f32>>>, BTreeMap<String, Weight>) {
-    let head = RewardHead::random_weight(config.d_model, &SeedTree::new(1));
+    let head = RewardHead::random_linear(config.d_model, &SeedTree::new(1));
     let mut parameters = Parameters::new(config, weights, head, Precision::F32).unwrap();
     if is_adapted {
         parameters = with_adapters(parameters, 0.3);
@@ -339,7 +339,7 @@ fn step_over(
     }
     let found = parameters.ids().map(|id| gradients.get(id).map(<[f32]>::to_vec)).collect();
     let (mut weights, head) = parameters.into_weights();
-    weights.insert("head".to_owned(), head);
+    weights.extend(head.tensors().into_iter().map(|(name, tensor)| (name.to_owned(), tensor)));
     (sums, found, weights)
 }
 

@@ -5,7 +5,6 @@ use crate::{
 };
 use critic_kernels::Precision;
 use critic_kernels::quantized::Format;
-use critic_model::REWARD_HEAD;
 use critic_model::backprop::{Activations, LoraConfig, TargetModule};
 use critic_model::config::Architecture;
 use critic_model::sources::read_arrays;
@@ -220,7 +219,7 @@ fn a_head_of_two_layers_learns_and_its_training_goes_on_exactly() {
         assert_eq!(expected.0["score.0.weight"].len(), 5 * 16);
         let start = config.reward_head.draw(16, &SeedTree::new(4)).tensors();
         for (name, tensor) in start {
-            assert_ne!(expected.0[name], tensor.values(), "{name}");
+            assert_ne!(expected.0[name], *tensor.values(), "{name}");
         }
         for stop_after in [1, 2, 5] {
             let folder = tempfile::tempdir().unwrap();
@@ -229,7 +228,8 @@ fn a_head_of_two_layers_learns_and_its_training_goes_on_exactly() {
         }
     }
     let folder = tempfile::tempdir().unwrap();
-    let long = TrainConfig { epochs: 12, ..with_mlp() };
+    let critique_weight = CritiqueWeight::Constant { weight: 0.5 };
+    let long = TrainConfig { epochs: 12, critique_weight, ..with_mlp() };
     let (_, records) = finished(train(&long, &data, folder.path(), None).unwrap());
     assert!(records[35].preference_loss.unwrap() < 0.6, "{:?}", records[35]);
 }
@@ -335,7 +335,8 @@ fn adapters_over_a_quantised_base_stop_and_resume_to_the_bit() {
         let seed = SeedTree::new(4);
         let trainer =
             Trainer::new(&config, &data, seed, key("run"), folder, Duration::ZERO).unwrap();
-        let start = || TrainableModel::new(&decoder, loaded.clone(), None, config.precision, &seed);
+        let head = config.reward_head.draw(decoder.d_model, &seed);
+        let start = || TrainableModel::new(&decoder, loaded.clone(), head, config.precision);
         let ended = trainer.run(start, &mut |record| match Some(record.step + 1) == stop_after {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
@@ -352,7 +353,7 @@ fn adapters_over_a_quantised_base_stop_and_resume_to_the_bit() {
     let bytes = loaded.values().map(|weight| weight.bytes() as u64).sum::<u64>();
     let trainer =
         Trainer::new(&config, &data, SeedTree::new(4), key("run"), straight.path(), Duration::ZERO);
-    let memory = trainer.unwrap().memory(&decoder, bytes).unwrap();
+    let memory = trainer.unwrap().memory(&decoder, bytes, None).unwrap();
     assert_eq!((memory.base, memory.weights), (bytes, memory.gradients));
 }
 

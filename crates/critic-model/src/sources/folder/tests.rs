@@ -1,8 +1,9 @@
 use super::*;
 use crate::config::Architecture;
 use crate::config::tests::tiny;
+use crate::sources::safetensors_file::write_weights;
 use crate::sources::testing::{TEMPLATE, bits, random_weight, random_weights, renderer};
-use crate::sources::{read_arrays, write_arrays, write_hf_folder};
+use crate::sources::{read_arrays, write_hf_folder};
 use crate::weight::Weight;
 use critic_types::atomic_file;
 use serde_json::{Value, json};
@@ -53,21 +54,19 @@ fn shards_are_joined() {
 }
 
 /// The arrays of a folder's weights.
-fn arrays(folder: &TempDir) -> BTreeMap<String, crate::Weight> {
+fn arrays(folder: &TempDir) -> BTreeMap<String, Weight> {
     let mut arrays = BTreeMap::new();
     read_arrays(&folder.path().join("model.safetensors"), &mut arrays).unwrap();
     arrays
 }
 
-fn put_arrays(folder: &TempDir, file: &str, arrays: &BTreeMap<String, crate::Weight>) {
-    let arrays: BTreeMap<&str, (&[usize], &[f32])> = arrays
-        .iter()
-        .map(|(name, weight)| (name.as_str(), (weight.shape(), weight.values())))
-        .collect();
-    write_arrays(&folder.path().join(file), &arrays).unwrap();
+fn put_arrays(folder: &TempDir, file: &str, arrays: &BTreeMap<String, Weight>) {
+    let arrays: BTreeMap<&str, &Weight> =
+        arrays.iter().map(|(name, weight)| (name.as_str(), weight)).collect();
+    write_weights(&folder.path().join(file), &arrays).unwrap();
 }
 
-fn value_head() -> BTreeMap<String, crate::Weight> {
+fn value_head() -> BTreeMap<String, Weight> {
     let names = [("v_head.summary.weight", vec![1, 12]), ("v_head.summary.bias", vec![1])];
     names.map(|(name, shape)| (name.to_owned(), random_weight(name, &shape))).into()
 }
@@ -105,7 +104,7 @@ fn a_value_head_is_read_in_the_weights_and_beside_them() {
 #[test]
 fn a_checkpoint_of_cloud_is_read_with_the_configuration_of_its_base() {
     let (base, folder) = (written(), written());
-    let mut renamed: BTreeMap<String, crate::Weight> = arrays(&folder)
+    let mut renamed: BTreeMap<String, Weight> = arrays(&folder)
         .into_iter()
         .map(|(name, weight)| (format!("reward_base_model.{name}"), weight))
         .collect();
