@@ -8,19 +8,25 @@ use crate::error::KernelError;
 use crate::matmul::{Out, product};
 use crate::quantized;
 
-/// Outputs at a time, at most: about as many as gemm sums up in one go, so that their rows of the weight
-/// stay in the cache.
-const MOST: usize = 512;
+/// Outputs at a time: about as many as gemm sums up in one go, so that their rows of the weight stay in the
+/// cache.
+const AT_ONCE: usize = 512;
+
+/// The fewest outputs of a run where there are several. gemm adds up products of at most 256 results in
+/// another order, so a run is as much larger as the whole is.
+const FEWEST: usize = 257;
 
 thread_local! {
     /// Rows of a weight in `f32`.
     static ROWS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// The outputs in runs of nearly the same length, a function of their number alone.
+/// The outputs in runs, a function of their number alone.
 fn runs(n_out: usize) -> impl Iterator<Item = Range<usize>> {
-    let len = n_out.div_ceil(n_out.div_ceil(MOST).max(1)).max(1);
-    (0..n_out).step_by(len).map(move |start| start..n_out.min(start + len))
+    let n_runs =
+        (n_out / AT_ONCE + usize::from(n_out % AT_ONCE >= FEWEST)).max(usize::from(n_out > 0));
+    let end = move |run| if run + 1 == n_runs { n_out } else { (run + 1) * AT_ONCE };
+    (0..n_runs).map(move |run| run * AT_ONCE..end(run))
 }
 
 /// The rows of a weight `[n_out, n_in]`, run by run.

@@ -64,6 +64,13 @@ fn check_quantized(format: Format, sizes: [usize; 3], update: Update) {
     assert_eq!(found, expected, "{format:?} {sizes:?} {update:?}");
 }
 
+#[test]
+fn the_smallest_runs_of_outputs_have_the_bits_of_the_whole() {
+    for n in [512, 513, 768, 769, 1024, 1025, 1281] {
+        check_quantized(Format::Q8_0, [1, 3, n], Update::Write);
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
