@@ -140,7 +140,7 @@ impl Generator for RemoteEngine {
             match calls.choose(&asked, &begun, choices)? {
                 Some(log_probs) => Ok(log_probs),
                 None => Err(Failure::Item(
-                    "the choices lead on to tokens after others, which a server that does not continue answers cannot tell the probability of"
+                    "the server tells no probability of the choices: its answer ends before a token, or they lead on to tokens after others, which a server that does not continue answers cannot be asked about"
                         .to_owned(),
                 )),
             }
@@ -207,6 +207,10 @@ impl Shared {
         }
     }
 }
+
+/// How often the token of a place is drawn: a server such as llama.cpp's tells no probabilities where it draws
+/// the end of the turn, and another draw may not be the end.
+const DRAWS: u32 = 4;
 
 /// The calls of one request.
 struct Calls<'a> {
@@ -319,17 +323,24 @@ impl Calls<'_> {
             let input = self.shared.input(conversation, &text)?;
             let sampling = Sampling { temperature: 1.0, ..Sampling::greedy(1) };
             let top = settings.top_log_probs.max(1);
-            let mut body = body(settings, &input, &sampling, 1, 0, Some(top));
-            if begins_turn {
-                body.insert("continue_final_message".to_owned(), Value::Bool(true));
-                body.insert("add_generation_prompt".to_owned(), Value::Bool(false));
-            }
             let jitter = self.seed.child("choice");
-            let reply =
-                self.shared.client.call(&body, true, self.control, &jitter, self.stopped)?;
-            let token = reply.answers.into_iter().next().and_then(|answer| answer.log_probs);
-            let top = token.and_then(|tokens| tokens.into_iter().next()).map(|token| token.top);
-            top.filter(|top| !top.is_empty()).map(Some).ok_or_else(no_log_probs)
+            for draw in 0..DRAWS {
+                let mut body = body(settings, &input, &sampling, 1, draw, Some(top));
+                if begins_turn {
+                    body.insert("continue_final_message".to_owned(), Value::Bool(true));
+                    body.insert("add_generation_prompt".to_owned(), Value::Bool(false));
+                }
+                let reply =
+                    self.shared.client.call(&body, true, self.control, &jitter, self.stopped)?;
+                let answer = reply.answers.into_iter().next().ok_or_else(no_log_probs)?;
+                let first = answer.log_probs.and_then(|tokens| tokens.into_iter().next());
+                match first.map(|token| token.top).filter(|top| !top.is_empty()) {
+                    Some(top) => return Ok(Some(top)),
+                    None if answer.text.is_empty() => {}
+                    None => return Err(no_log_probs()),
+                }
+            }
+            Ok(None)
         })
     }
 }

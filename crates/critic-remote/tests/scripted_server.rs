@@ -240,6 +240,35 @@ fn a_chat_server_that_continues_nothing_reads_verdicts_and_no_scores() {
     assert!(seen.iter().all(|body| body.get("continue_final_message").is_none()));
 }
 
+/// An answer that is over before its first token, as llama.cpp's server gives it.
+fn nothing() -> String {
+    let message = json!({"role": "assistant", "content": ""});
+    json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}).to_string()
+}
+
+#[test]
+fn a_place_where_the_end_is_drawn_is_drawn_again_and_absent_where_it_always_is() {
+    let (url, seen) = serve(|_, body, stream| match is_reading(body) {
+        false => reply(stream, 200, "", &answers(1)),
+        true if body["seed"] == 2 => reply(stream, 200, "", &likeliest()),
+        true => reply(stream, 200, "", &nothing()),
+    });
+    let asking = GenerateRequest { probes: vec![verdict()], ..request("a") };
+    let mut engine = RemoteEngine::new(settings(&url), None, None).unwrap();
+    let completions = run(&mut engine, &[asking.clone()]).remove(0).unwrap();
+    assert_eq!(completions[0].probes[0].len(), 2);
+    assert_eq!(seen.lock().unwrap().len(), 1 + 3);
+
+    let (url, seen) = serve(|_, body, stream| match is_reading(body) {
+        false => reply(stream, 200, "", &answers(1)),
+        true => reply(stream, 200, "", &nothing()),
+    });
+    let mut engine = RemoteEngine::new(settings(&url), None, None).unwrap();
+    let completions = run(&mut engine, &[asking]).remove(0).unwrap();
+    assert_eq!(completions[0].probes, [Vec::<f64>::new()]);
+    assert_eq!(seen.lock().unwrap().len(), 1 + 4);
+}
+
 #[test]
 fn a_server_without_log_probabilities_is_named_and_stops_the_work() {
     let (url, seen) = serve(|_, _, stream| reply(stream, 200, "", &answers(1)));

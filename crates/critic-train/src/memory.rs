@@ -19,7 +19,8 @@ pub struct TrainingMemory {
     /// The frozen decoder under adapters, in the form in which the model that it starts from holds it, and
     /// shared with it.
     pub base: u64,
-    /// What is trained, in f32, and bf16 copies of the matrices where products are in bf16.
+    /// What is trained, in f32, and where products are in bf16 two copies of the matrices in it, one for
+    /// each product.
     pub weights: u64,
     /// Of what is trained.
     pub gradients: u64,
@@ -49,7 +50,7 @@ impl TrainingMemory {
             None => n_weights,
             Some(lora) => n_head + n_adapter_weights(model, lora),
         };
-        let packed = if config.precision == Precision::Bf16 { 2 * n_weights as u64 } else { 0 };
+        let packed = if config.precision == Precision::Bf16 { f32s(n_weights) } else { 0 };
         let (kept, at_work) = per_token(model, config.activations);
         let softcap = if model.variant.final_softcap.is_some() { 2 } else { 1 };
         let n_logits = LOGITS_AT_ONCE.min((largest_pack * model.vocab_size) as u64);
@@ -166,7 +167,7 @@ mod tests {
         assert_eq!((found.weights, found.gradients, found.moments), (4 * n, 4 * n, 8 * n));
         assert_eq!(found.logits, 4 << 24);
         let bf16 = TrainConfig { precision: Precision::Bf16, ..config.clone() };
-        assert_eq!(TrainingMemory::of(&smollm2(), F32_BYTES, None, &bf16, 2048).weights, 6 * n);
+        assert_eq!(TrainingMemory::of(&smollm2(), F32_BYTES, None, &bf16, 2048).weights, 8 * n);
         let of = |activations| {
             let config = TrainConfig { activations, ..config.clone() };
             TrainingMemory::of(&smollm2(), F32_BYTES, None, &config, 2048).activations
