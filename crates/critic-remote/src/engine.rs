@@ -14,7 +14,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Renders a conversation up to where the assistant's next turn begins, without the token that begins a
 /// text: servers add that one.
@@ -43,6 +43,8 @@ struct Shared {
     render: Option<Render>,
     /// How many answers a call may ask for, as far as is known.
     at_once: AtomicUsize,
+    /// Whether a reply had log-probabilities.
+    has_log_probs: AtomicBool,
 }
 
 impl fmt::Debug for RemoteEngine {
@@ -69,7 +71,8 @@ impl RemoteEngine {
         }
         let client = Client::new(&settings, replies, &WRITING)?;
         let at_once = AtomicUsize::new(usize::MAX);
-        Ok(Self(Arc::new(Shared { settings, client, render, at_once })))
+        let has_log_probs = AtomicBool::new(false);
+        Ok(Self(Arc::new(Shared { settings, client, render, at_once, has_log_probs })))
     }
 
     /// What was asked of the servers.
@@ -208,8 +211,8 @@ impl Shared {
     }
 }
 
-/// How often the token of a place is drawn: a server such as llama.cpp's tells no probabilities where it draws
-/// the end of the turn, and another draw may not be the end.
+/// How often the token of a place is drawn: llama.cpp's server tells no probabilities with some tokens, such as
+/// the end of the turn and a line's end after a turn that it goes on with; another draw may be another token.
 const DRAWS: u32 = 4;
 
 /// The calls of one request.
@@ -332,15 +335,18 @@ impl Calls<'_> {
                 }
                 let reply =
                     self.shared.client.call(&body, true, self.control, &jitter, self.stopped)?;
-                let answer = reply.answers.into_iter().next().ok_or_else(no_log_probs)?;
-                let first = answer.log_probs.and_then(|tokens| tokens.into_iter().next());
-                match first.map(|token| token.top).filter(|top| !top.is_empty()) {
-                    Some(top) => return Ok(Some(top)),
-                    None if answer.text.is_empty() => {}
-                    None => return Err(no_log_probs()),
+                let answer = reply.answers.into_iter().next();
+                let first = answer.and_then(|answer| answer.log_probs?.into_iter().next());
+                let top = first.map(|token| token.top).filter(|top| !top.is_empty());
+                if top.is_some() {
+                    self.shared.has_log_probs.store(true, Ordering::SeqCst);
+                    return Ok(top);
                 }
             }
-            Ok(None)
+            match self.shared.has_log_probs.load(Ordering::SeqCst) {
+                true => Ok(None),
+                false => Err(no_log_probs()),
+            }
         })
     }
 }

@@ -255,18 +255,21 @@ fn a_place_where_the_end_is_drawn_is_drawn_again_and_absent_where_it_always_is()
     });
     let asking = GenerateRequest { probes: vec![verdict()], ..request("a") };
     let mut engine = RemoteEngine::new(settings(&url), None, None).unwrap();
-    let completions = run(&mut engine, &[asking.clone()]).remove(0).unwrap();
+    let completions = run(&mut engine, &[asking]).remove(0).unwrap();
     assert_eq!(completions[0].probes[0].len(), 2);
     assert_eq!(seen.lock().unwrap().len(), 1 + 3);
 
     let (url, seen) = serve(|_, body, stream| match is_reading(body) {
         false => reply(stream, 200, "", &answers(1)),
+        true if body.to_string().contains("Right?") => reply(stream, 200, "", &likeliest()),
         true => reply(stream, 200, "", &nothing()),
     });
+    let unread = Probe { turn: ProbeTurn::Question("Short?".to_owned()), ..verdict() };
+    let asking = GenerateRequest { probes: vec![verdict(), unread], ..request("a") };
     let mut engine = RemoteEngine::new(settings(&url), None, None).unwrap();
     let completions = run(&mut engine, &[asking]).remove(0).unwrap();
-    assert_eq!(completions[0].probes, [Vec::<f64>::new()]);
-    assert_eq!(seen.lock().unwrap().len(), 1 + 4);
+    assert_eq!((completions[0].probes[0].len(), completions[0].probes[1].len()), (2, 0));
+    assert_eq!(seen.lock().unwrap().len(), 1 + 1 + 4);
 }
 
 #[test]
@@ -280,7 +283,7 @@ fn a_server_without_log_probabilities_is_named_and_stops_the_work() {
         assert!(matches!(error, EngineErrorKind::RemoteRefused { .. }), "{error}");
         assert!(error.to_string().contains("critic.top_log_probs"), "{error}");
     }
-    assert_eq!(seen.lock().unwrap().len(), 2);
+    assert_eq!(seen.lock().unwrap().len(), 1 + 4);
 }
 
 #[test]

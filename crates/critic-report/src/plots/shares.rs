@@ -3,7 +3,7 @@ use super::axis::Axis;
 use super::canvas::{Anchor, draw, fitted, text_width};
 use super::palette::{Series, TEXT};
 use crate::ReportError;
-use crate::format::percent;
+use crate::format::{percent, percent_interval};
 use critic_stats::Interval;
 
 const WIDTH: f64 = 940.0;
@@ -58,7 +58,7 @@ pub(crate) fn share_figure(
             canvas.marker(look.marker, (axis.at(100.0 * point.share), y), look.ink)?;
             canvas.text(&fitted(&point.name, LABELS.1), (left - 12.0, y), Anchor::Right, TEXT)?;
             canvas.text(&percent(point.share), (right + 64.0, y), Anchor::Right, TEXT)?;
-            let interval = format!("{:.1} – {:.1}", 100.0 * low, 100.0 * high);
+            let interval = percent_interval(&point.interval);
             canvas.label(&interval, (right + 74.0, y), Anchor::Left)?;
         }
         Ok(())

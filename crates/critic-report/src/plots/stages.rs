@@ -35,7 +35,7 @@ pub(crate) fn stages_figure(stages: &[StageRecord]) -> Result<Option<Figure>, Re
             canvas.text(&fitted(&stage.name, LABELS.1), (left - 12.0, y), Anchor::Right, TEXT)?;
             canvas.bar([(left, y - 8.0), (end, y + 8.0)], Series::points(0).ink, 0.85)?;
             let share =
-                format!("{} · {:.0} %", duration(stage.seconds), 100.0 * stage.seconds / total);
+                format!("{} · {:.0} %", duration(stage.seconds), 100.0 * (stage.seconds / total));
             canvas.label(&share, (end + 8.0, y), Anchor::Left)?;
         }
         Ok(())
