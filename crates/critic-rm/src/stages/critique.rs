@@ -123,7 +123,7 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     }
     facts.extend(taken);
     if !asked.taken.is_empty() {
-        facts.push(("verdicts without critique", asked.taken));
+        facts.push(("for verdicts without critique", asked.taken));
     }
     let seconds = seconds + asked.seconds;
     session.finish(&round.name("critique"), &key, seconds, n_done > 0, facts)?;
