@@ -1,4 +1,4 @@
-use crate::response::{ResponseSink, places, response_id, response_seed};
+use crate::response::{ResponseSink, open_responses, places, response_id, response_seed};
 use crate::{MethodError, expected_score};
 use critic_engine::{Completion, GenerateRequest, Generator, Probe, ProbeTurn, Sampling, log_odds};
 use critic_text::{Prompts, ScoreScale};
@@ -188,13 +188,7 @@ pub fn generate(
 ) -> Result<(), MethodError> {
     settings.validate()?;
     places(pairs)?;
-    let open: Vec<(usize, Side)> = pairs
-        .iter()
-        .enumerate()
-        .flat_map(|(place, pair)| {
-            Side::BOTH.into_iter().filter(|&s| !done(&pair.id, s)).map(move |side| (place, side))
-        })
-        .collect();
+    let open = open_responses(pairs, done);
     let requests: Vec<GenerateRequest> =
         open.iter().map(|&(place, side)| request(&pairs[place], side, prompts, settings)).collect();
     generator.generate(&requests, &mut |index, result| {

@@ -36,6 +36,18 @@ pub(crate) fn places(pairs: &[PreferencePair]) -> Result<HashMap<&str, usize>, M
     Ok(places)
 }
 
+/// The responses that are not `done`, by the place of their pair: for each pair the chosen one, then the
+/// rejected one.
+pub(crate) fn open_responses(
+    pairs: &[PreferencePair],
+    done: &dyn Fn(&str, Side) -> bool,
+) -> Vec<(usize, Side)> {
+    let open_of = |(place, pair): (usize, &PreferencePair)| {
+        Side::BOTH.into_iter().filter(|&s| !done(&pair.id, s)).map(|side| (place, side)).collect()
+    };
+    pairs.iter().enumerate().flat_map::<Vec<_>, _>(open_of).collect()
+}
+
 /// The critiques of every response.
 pub(crate) struct ByResponse {
     /// For each pair the places of the critiques of its chosen and of its rejected response, ordered

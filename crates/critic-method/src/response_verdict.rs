@@ -1,5 +1,5 @@
 use crate::MethodError;
-use crate::response::{ResponseSink, places, response_id};
+use crate::response::{ResponseSink, open_responses, places, response_id};
 use critic_engine::{ChoiceRequest, Generator, RequestControl, log_odds};
 use critic_text::Prompts;
 use critic_types::{PreferencePair, Side};
@@ -23,13 +23,7 @@ pub fn response_verdicts(
     sink: &mut ResponseSink<'_, Option<f64>>,
 ) -> Result<(), MethodError> {
     places(pairs)?;
-    let open: Vec<(usize, Side)> = pairs
-        .iter()
-        .enumerate()
-        .flat_map(|(place, pair)| {
-            Side::BOTH.into_iter().filter(|&s| !done(&pair.id, s)).map(move |side| (place, side))
-        })
-        .collect();
+    let open = open_responses(pairs, done);
     let requests: Vec<ChoiceRequest> = open
         .iter()
         .map(|&(place, side)| ChoiceRequest {
