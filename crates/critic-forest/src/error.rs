@@ -14,16 +14,4 @@ pub enum ForestError {
     /// A sequence has no tokens.
     #[error("a sequence has no tokens; every sequence needs at least one")]
     EmptySequence,
-    /// An item is larger than the budget it must fit.
-    #[error(
-        "item {item} needs {n_tokens} tokens and a pack holds {budget}; raise the token budget or shorten the item"
-    )]
-    OverBudget {
-        /// Place of the item in the list.
-        item: usize,
-        /// Its tokens.
-        n_tokens: usize,
-        /// The budget.
-        budget: usize,
-    },
 }

@@ -1,24 +1,18 @@
-use crate::ForestError;
-
-/// Groups items, in their order, so that no group holds more than `budget` tokens and all are about even.
+/// Groups items, in their order, so that no group of several holds more than `budget` tokens and all are
+/// about even; an item that is larger has a group of its own.
 ///
 /// `n_tokens[i]` is the number of distinct tokens of item `i`; what items share among themselves only
-/// makes a group smaller. There are as few groups as the order allows, and the largest is as small as
-/// that number of groups allows.
-///
-/// # Errors
-/// [`ForestError::OverBudget`] when one item alone is larger than the budget.
-pub fn pack(n_tokens: &[usize], budget: usize) -> Result<Vec<Vec<usize>>, ForestError> {
-    if let Some(item) = n_tokens.iter().position(|&size| size > budget) {
-        return Err(ForestError::OverBudget { item, n_tokens: n_tokens[item], budget });
-    }
+/// makes a group smaller. There are as few groups as the order allows, and the largest of those within the
+/// budget is as small as that number of groups allows.
+pub fn pack(n_tokens: &[usize], budget: usize) -> Vec<Vec<usize>> {
     let n_groups = fill(n_tokens, budget).len();
-    let (mut least, mut enough) = (n_tokens.iter().copied().max().unwrap_or(0), budget);
+    let within = n_tokens.iter().copied().filter(|&size| size <= budget);
+    let (mut least, mut enough) = (within.max().unwrap_or(budget), budget);
     while least < enough {
         let middle = least + (enough - least) / 2;
         if fill(n_tokens, middle).len() <= n_groups { enough = middle } else { least = middle + 1 }
     }
-    Ok(fill(n_tokens, enough))
+    fill(n_tokens, enough)
 }
 
 /// Closes a group when the next item no longer fits.
@@ -46,26 +40,29 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_item_over_the_budget_is_named() {
+    fn an_item_over_the_budget_has_a_group_of_its_own_and_leaves_the_others_even() {
+        assert_eq!(pack(&[3, 9, 3, 3, 3, 3], 12), [vec![0, 1], vec![2, 3, 4, 5]]);
         assert_eq!(
-            pack(&[3, 9], 8),
-            Err(ForestError::OverBudget { item: 1, n_tokens: 9, budget: 8 })
+            pack(&[3, 13, 3, 3, 3, 3, 3], 12),
+            [vec![0], vec![1], vec![2, 3, 4], vec![5, 6]]
         );
+        assert_eq!(pack(&[13, 14], 12), [vec![0], vec![1]]);
     }
 
     #[test]
     fn groups_are_even() {
         let sizes = [10; 7];
-        let groups = pack(&sizes, 60).unwrap();
+        let groups = pack(&sizes, 60);
         assert_eq!(groups, [vec![0, 1, 2, 3], vec![4, 5, 6]]);
-        assert_eq!(pack(&[], 60).unwrap(), Vec::<Vec<usize>>::new());
+        assert_eq!(pack(&[], 60), Vec::<Vec<usize>>::new());
     }
 
     proptest! {
         #[test]
-        fn packs_keep_the_budget_and_lose_nothing(sizes in prop::collection::vec(1usize..50, 0..80)) {
-            let groups = pack(&sizes, 64).unwrap();
-            prop_assert!(groups.iter().all(|g| g.iter().map(|&i| sizes[i]).sum::<usize>() <= 64));
+        fn packs_keep_the_budget_and_lose_nothing(sizes in prop::collection::vec(1usize..80, 0..80)) {
+            let groups = pack(&sizes, 64);
+            let n_tokens = |group: &Vec<usize>| group.iter().map(|&i| sizes[i]).sum::<usize>();
+            prop_assert!(groups.iter().all(|group| group.len() == 1 || n_tokens(group) <= 64));
             prop_assert_eq!(groups.concat(), (0..sizes.len()).collect::<Vec<_>>());
             prop_assert_eq!(groups.len(), fill(&sizes, 64).len());
         }

@@ -27,10 +27,11 @@ pub(crate) fn refuse_too_large(
     match available {
         Some(available) if settings.check_memory && wanted.of_its_own() > available => {
             Err(Fault::config(anyhow!(
-                "training {name} wants about {} of memory and {} are free: adapters need neither gradients nor moments of the decoder ([train.lora]) and leave it in the 4 or 8 bits of its GGUF file, train.activations=recompute keeps the least, a smaller train.tokens_per_pack (it is {}) makes packs smaller; or close other programs. --set train.check_memory=false tries it all the same",
+                "training {name} wants about {} of memory and {} are free: adapters need neither gradients nor moments of the decoder ([train.lora]) and leave it in the 4 or 8 bits of its GGUF file, train.activations=recompute keeps the least, a smaller train.tokens_per_pack (it is {}) makes packs smaller, a smaller train.max_pair_tokens (it is {}) leaves long pairs out; or close other programs. --set train.check_memory=false tries it all the same",
                 gigabytes(wanted.of_its_own()),
                 gigabytes(available),
-                settings.config().tokens_per_pack
+                settings.config().tokens_per_pack,
+                settings.max_pair_tokens
             )))
         }
         _ => Ok(()),

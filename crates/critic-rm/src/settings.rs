@@ -26,6 +26,7 @@ use critic_train::{
 use layers::{flatten, mark, merge, nested, parse_value};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -184,6 +185,8 @@ pub(crate) struct TrainSettings {
     epochs: usize,
     pairs_per_step: usize,
     tokens_per_pack: usize,
+    /// The most distinct tokens of a pair that is trained on.
+    pub(crate) max_pair_tokens: NonZeroUsize,
     /// Where the model is trained; changes no result but by rounding, so a run may go on elsewhere.
     pub(crate) device: TrainDevice,
     precision: PrecisionSetting,

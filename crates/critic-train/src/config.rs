@@ -25,7 +25,8 @@ pub struct TrainConfig {
     pub epochs: usize,
     /// Pairs of one optimizer step.
     pub pairs_per_step: usize,
-    /// The most distinct tokens of one forward and backward pass; a step takes several where it must.
+    /// The most distinct tokens of one forward and backward pass of several pairs; a step takes several
+    /// passes where it must, and one for each pair that is longer.
     pub tokens_per_pack: usize,
     /// Of the operands of linear layers' products.
     pub precision: Precision,

@@ -34,23 +34,23 @@ pub struct TrainPair {
 /// - [`TrainError::Render`] when the template refuses it,
 /// - [`TrainError::BeyondContext`] when a sequence is longer than `context`,
 /// - [`TrainError::PairTooLong`] when an epoch's draw of `critiques_per_response` critiques (0: all) could
-///   have more distinct tokens than `tokens_per_pack`.
+///   have more distinct tokens than `max_pair_tokens`.
 pub fn build_pairs(
     pairs: &[(&PreferencePair, Vec<CritiqueText>)],
     renderer: &Renderer,
     prompts: &Prompts,
     context: usize,
     critiques_per_response: usize,
-    tokens_per_pack: usize,
+    max_pair_tokens: usize,
 ) -> Vec<Result<TrainPair, TrainError>> {
     let build = |(pair, critiques): &(&PreferencePair, Vec<CritiqueText>)| {
         let built = build_pair(pair, critiques, renderer, prompts, context)?;
         let n_tokens = built.n_tokens(critiques_per_response)?;
-        if n_tokens > tokens_per_pack {
+        if n_tokens > max_pair_tokens {
             return Err(TrainError::PairTooLong {
                 pair_id: pair.id.clone(),
                 n_tokens,
-                budget: tokens_per_pack,
+                limit: max_pair_tokens,
             });
         }
         Ok(built)
@@ -101,11 +101,20 @@ fn build_pair(
 }
 
 impl TrainPair {
+    /// At least the tokens of a draw of `n` critiques of each response (0: all), prefixes counted each time.
+    pub(crate) fn n_unshared_tokens(&self, n: usize) -> usize {
+        let critiqued = self.critiqued.iter().map(|critiques| {
+            let n_drawn = if n == 0 { critiques.len() } else { n.min(critiques.len()) };
+            n_drawn * critiques.iter().map(|(tokens, _)| tokens.len()).max().unwrap_or(0)
+        });
+        self.responses.iter().map(Vec::len).chain(critiqued).sum()
+    }
+
     /// The most distinct tokens that a draw of `n` critiques of each response can have (0: all).
     ///
     /// A critique adds at most its tokens past those that it shares with its response; critiques that
     /// begin alike may add fewer.
-    fn n_tokens(&self, n: usize) -> Result<usize, TrainError> {
+    pub(crate) fn n_tokens(&self, n: usize) -> Result<usize, TrainError> {
         let distinct = |critiqued: [Vec<(Vec<u32>, Range<usize>)>; 2]| {
             let sequences = PairSequences {
                 responses: self.responses.clone(),

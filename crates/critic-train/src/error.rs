@@ -52,17 +52,17 @@ pub enum TrainError {
         #[source]
         source: TextError,
     },
-    /// A pair does not fit a pack.
+    /// A pair is longer than is trained on.
     #[error(
-        "pair `{pair_id}` has {n_tokens} distinct tokens; train.tokens_per_pack is {budget}: raise it or shorten the pair"
+        "pair `{pair_id}` has {n_tokens} distinct tokens; train.max_pair_tokens is {limit}: raise it or shorten the pair"
     )]
     PairTooLong {
         /// The pair.
         pair_id: String,
         /// Its distinct tokens.
         n_tokens: usize,
-        /// The budget.
-        budget: usize,
+        /// The most that a pair may have.
+        limit: usize,
     },
     /// A sequence is longer than the model's context.
     #[error(

@@ -123,11 +123,10 @@ pub(crate) fn evaluate(
         .iter()
         .map(|pair| Ok(TrainingForest::build(std::slice::from_ref(pair))?.n_tokens()))
         .collect::<Result<_, TrainError>>()?;
-    let budget = config.tokens_per_pack.max(sizes.iter().copied().max().unwrap_or(1));
     let only_looking =
         LossWeights { pair_loss: config.preference, ..LossWeights::new(config.joint, 0.0, 0, 0) };
     let mut sums = LossSums::default();
-    for places in pack(&sizes, budget)? {
+    for places in pack(&sizes, config.tokens_per_pack) {
         let pairs: Vec<_> = places.into_iter().map(|place| drawn[place].clone()).collect();
         let forest = TrainingForest::build(&pairs)?;
         sums += backend.add(&forest, only_looking, None)?;

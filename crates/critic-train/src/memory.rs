@@ -7,6 +7,9 @@ use critic_model::{RewardHead, weight_shapes};
 /// Steps whose forests are built to find the largest one.
 const STEPS_LOOKED_AT: usize = 200;
 
+/// Pairs whose longest draw is looked at, those with the most tokens.
+const PAIRS_LOOKED_AT: usize = 64;
+
 /// Logits that the LM head's loss holds at once.
 const LOGITS_AT_ONCE: u64 = 1 << 24;
 
@@ -77,11 +80,11 @@ impl TrainingMemory {
 }
 
 impl Trainer<'_> {
-    /// What the training will hold in memory, from the packs of its first steps; the decoder that it starts
-    /// from takes `decoder_bytes`.
+    /// What the training will hold in memory, from the packs of its first steps and its longest pairs; the
+    /// decoder that it starts from takes `decoder_bytes`.
     ///
     /// # Errors
-    /// As those of a step whose pairs do not fit.
+    /// As those of a step.
     pub fn memory(
         &self,
         model: &DecoderConfig,
@@ -92,6 +95,12 @@ impl Trainer<'_> {
         let mut largest = 0;
         for step in 0..n_steps {
             largest = largest.max(self.largest_pack(step)?);
+        }
+        let n_drawn = self.config().critiques_per_response;
+        let mut pairs: Vec<_> = self.pairs().iter().collect();
+        pairs.sort_by_cached_key(|pair| std::cmp::Reverse(pair.n_unshared_tokens(n_drawn)));
+        for pair in pairs.into_iter().take(PAIRS_LOOKED_AT) {
+            largest = largest.max(pair.n_tokens(n_drawn)?);
         }
         Ok(TrainingMemory::of(model, decoder_bytes, reward_head, self.config(), largest))
     }

@@ -208,6 +208,10 @@ impl<'a> Trainer<'a> {
         self.config
     }
 
+    pub(crate) fn pairs(&self) -> &[TrainPair] {
+        self.pairs
+    }
+
     /// The forests of a step, and its place among the joint steps; none while the head learns alone.
     fn step_forests(&self, step: usize) -> Result<StepForests, TrainError> {
         // The schedules of the joint steps know nothing of those before them.

@@ -236,7 +236,9 @@ pub(super) fn train(
     data.keys.iter().for_each(|key| {
         hasher.text(key.as_str());
     });
+    let max_pair_tokens = session.resolved.settings.train.max_pair_tokens.get();
     hasher.bytes(&(data.pairs.len() as u64).to_le_bytes());
+    hasher.text("max_pair_tokens").bytes(&(max_pair_tokens as u64).to_le_bytes());
     if config.preference.margin != MarginUse::Ignore {
         data.pairs.iter().for_each(|(pair, _)| {
             hasher.bytes(&pair.margin.map_or(u64::MAX, f64::to_bits).to_le_bytes());
@@ -268,9 +270,8 @@ pub(super) fn train(
         session.finish(&format!("train {name}"), &key, 0.0, false, facts)?;
         return Ok(trained);
     }
-    let budget = config.tokens_per_pack;
     let drawn = config.critiques_per_response;
-    let tokens = as_tokens(session, start, name, &data.pairs, drawn, budget)?;
+    let tokens = as_tokens(session, start, name, &data.pairs, drawn, max_pair_tokens)?;
     let held_out = match &session.dev {
         Some(dev) if config.evaluation.every > 0 => {
             let pairs = TrainingData::with_own_critiques(&dev.pairs, &dev.critiques);
@@ -426,7 +427,7 @@ fn as_tokens(
     name: &str,
     pairs: &[(PreferencePair, Vec<CritiqueText>)],
     critiques_per_response: usize,
-    budget: usize,
+    max_pair_tokens: usize,
 ) -> Result<Vec<TrainPair>> {
     let pairs: Vec<(&PreferencePair, Vec<CritiqueText>)> =
         pairs.iter().map(|(pair, critiques)| (pair, critiques.clone())).collect();
@@ -439,7 +440,7 @@ fn as_tokens(
         &session.prompts,
         context,
         critiques_per_response,
-        budget,
+        max_pair_tokens,
     );
     for built in built {
         match built {

@@ -18,7 +18,7 @@ pub(super) fn epoch_order(pairs: &[TrainPair], seed: &SeedTree) -> Vec<usize> {
     order.into_iter().flat_map(|group| std::mem::take(&mut groups[group])).collect()
 }
 
-/// The forests of a step's pairs, each within the token budget.
+/// The forests of a step's pairs: within the token budget, or of a single pair that is longer.
 ///
 /// Pairs of one prompt that follow each other share a forest, and so the prompt, where they fit one.
 pub(super) fn forests(
@@ -53,12 +53,8 @@ pub(super) fn forests(
             items.push(vec![drawn]);
         }
         last_prompt = Some(&pair.prompt);
-        if let Some(&n_tokens) = sizes.last().filter(|&&size| size > budget) {
-            return Err(TrainError::PairTooLong { pair_id: pair.id.clone(), n_tokens, budget });
-        }
     }
-    let packs = pack(&sizes, budget)?;
-    packs
+    pack(&sizes, budget)
         .into_iter()
         .map(|places| {
             let pairs: Vec<PairSequences> =
@@ -118,5 +114,6 @@ mod tests {
         assert_eq!(two, [5, 9]);
         assert_eq!(sizes(7).iter().sum::<usize>(), 7 + 5 + 5);
         assert_eq!(sizes(5), [5, 5, 5, 5]);
+        assert_eq!(sizes(4), [5, 5, 5, 5]);
     }
 }

@@ -430,9 +430,10 @@ fn how_a_step_is_cut_into_packs_does_not_matter() {
         let config = TrainConfig { tokens_per_pack, pairs_per_step: 4, epochs: 1, ..config() };
         finished(train(&config, &data, folder.path(), None).unwrap()).1
     };
-    let (whole, cut) = (run(64), run(14));
+    let (whole, cut, alone) = (run(64), run(14), run(1));
     assert!(cut[0].n_tokens > whole[0].n_tokens, "nothing was cut");
-    for (a, b) in whole.iter().zip(&cut) {
+    assert_eq!(alone[0].n_tokens, cut[0].n_tokens, "a pair longer than a pack is not alone");
+    for (a, b) in whole.iter().zip(&cut).chain(whole.iter().zip(&alone)) {
         assert!(
             (a.joint_loss - b.joint_loss).abs() < 1e-5
                 && (a.grad_norm - b.grad_norm).abs() < 1e-4 * a.grad_norm
@@ -463,12 +464,30 @@ fn a_torn_checkpoint_is_named() {
 }
 
 #[test]
-fn a_pair_beyond_the_pack_is_named() {
+fn memory_is_reckoned_with_the_longest_pair_wherever_it_stands() {
     let folder = tempfile::tempdir().unwrap();
-    let config = TrainConfig { tokens_per_pack: 9, ..config() };
-    let error = train(&config, &pairs(1), folder.path(), None).unwrap_err();
-    assert!(matches!(error, TrainError::PairTooLong { budget: 9, .. }), "{error}");
-    assert!(matches!(train(&config, &[], folder.path(), None), Err(TrainError::NoPairs)));
+    let config = TrainConfig { pairs_per_step: 1, epochs: 1, tokens_per_pack: 1, ..config() };
+    let mut data = pairs(400);
+    let memory = |data: &[TrainPair]| {
+        let seed = SeedTree::new(0);
+        let trainer =
+            Trainer::new(&config, data, seed, key("run"), folder.path(), Duration::MAX).unwrap();
+        trainer.memory(&tiny_config(Architecture::Llama, true), 0, None).unwrap().activations
+    };
+    let (short, n_short) = (memory(&data), data[0].n_tokens(1).unwrap() as u64);
+    for i in [0, 100, 200, 399] {
+        let plain = data[i].clone();
+        data[i].responses[0] = (0..100).collect();
+        let n_long = data[i].n_tokens(1).unwrap() as u64;
+        assert!(n_long > 100 && memory(&data) * n_short == short * n_long, "pair {i}");
+        data[i] = plain;
+    }
+}
+
+#[test]
+fn nothing_to_train_on_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(train(&config(), &[], folder.path(), None), Err(TrainError::NoPairs)));
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub(super) fn export(args: &ExportArgs) -> Result<Exported> {
     write_hf_folder(&exported.model, &model.config, &model.weights, Some(&head), &model.renderer)?;
 
     let critiqued = work.with_critiques(args.common.pairs, args.critiques_per_response)?;
-    let pairs = as_tokens(&critiqued, &model, settings.train.config().tokens_per_pack)?;
+    let pairs = as_tokens(&critiqued, &model, &settings)?;
     write_lines(&exported.training, pairs.iter().flat_map(training_lines))?;
 
     let prompts = Prompts::builtin();

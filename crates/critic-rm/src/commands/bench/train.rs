@@ -138,8 +138,7 @@ impl TrainBench {
         let work = Work::read(&args.common)?;
         let k = args.critiques_per_response;
         let pairs = work.with_critiques(args.common.pairs, k)?;
-        let budget = settings.train.config().tokens_per_pack;
-        let pairs = as_tokens(&pairs, &model, budget)?;
+        let pairs = as_tokens(&pairs, &model, &settings)?;
         Ok(Self { pairs, settings, is_scalar: k == 0, fetched, decoder: model.config })
     }
 

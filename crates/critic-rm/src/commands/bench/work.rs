@@ -118,11 +118,11 @@ pub(super) fn fetch_model(settings: &Settings) -> Result<Fetched> {
 pub(super) fn as_tokens(
     pairs: &[(&PreferencePair, Vec<CritiqueText>)],
     model: &LoadedModel,
-    tokens_per_pack: usize,
+    settings: &Settings,
 ) -> Result<Vec<TrainPair>> {
     let context = model.config.context_length;
-    let built =
-        build_pairs(pairs, &model.renderer, &Prompts::builtin(), context, 0, tokens_per_pack);
+    let longest = settings.train.max_pair_tokens.get();
+    let built = build_pairs(pairs, &model.renderer, &Prompts::builtin(), context, 0, longest);
     Ok(built.into_iter().collect::<Result<_, _>>()?)
 }
 
