@@ -1,4 +1,5 @@
 use crate::error::ModelError;
+use crate::reward_head::is_reward_head;
 use crate::weight::Weight;
 use critic_kernels::quantized::{self, Activations, Format, Precision};
 use critic_kernels::{KernelError, matmul};
@@ -22,9 +23,10 @@ pub enum WeightFormat {
     /// weights come from a Q4_1 file.
     #[serde(rename = "q4_1")]
     Q4_1,
-    /// As the model's file has them: the blocks of a GGUF file (Q8_0, Q4_0, Q4_1, F16, BF16) without a
-    /// second rounding and without f32 in between, the embedding among them; activations are rounded to 8
-    /// bits where they meet blocks of 8 or 4 bits. Weights of other kinds, and of other files, in f32.
+    /// As the model's file has them: the blocks of a GGUF file (Q8_0, Q4_0, Q4_1, F16, BF16) and the halves of
+    /// a safetensors file without a second rounding and without f32 in between, the embedding among them;
+    /// activations are rounded to 8 bits where they meet blocks of 8 or 4 bits. Weights of other kinds in
+    /// f32.
     ///
     /// The default: of the formats that round no weight of the file, `critic-rm bench generate` finds it the
     /// fastest for one answer at a time (where the memory's speed decides) as for 64 (where arithmetic does).
@@ -56,7 +58,24 @@ impl WeightFormat {
             Self::Q4_1 => Some(Format::Q4_1),
         }
     }
+
+    /// A weight of a file as a decoder of this format holds it, so that its f32 numbers need not stay; what
+    /// cannot be rounded stays as it is, for the decoder to refuse.
+    pub(crate) fn hold(self, name: &str, weight: Weight) -> Weight {
+        let (Some(format), &[n_out, n_in]) = (self.rounded(), weight.shape()) else {
+            return weight;
+        };
+        let is_of_products = !name.ends_with(EMBEDDING) && !is_reward_head(name);
+        if !is_of_products || weight.blocks().is_some_and(|blocks| blocks.format() == format) {
+            return weight;
+        }
+        let rounded = quantized::Weight::from_f32(format, n_out, n_in, &weight.values());
+        rounded.map_or(weight, Weight::from_blocks)
+    }
 }
+
+/// How the names of embeddings end, whose rows are looked up.
+const EMBEDDING: &str = "embed_tokens.weight";
 
 /// The weight of a linear layer in the form that its products read.
 #[derive(Debug, Clone)]
@@ -82,6 +101,9 @@ impl Matrix {
                 Self::Quantized(Arc::clone(blocks))
             }
             (None, _) => Self::F32(weight.to_f32()),
+            (Some(format), Some(blocks)) if blocks.format() == format => {
+                Self::Quantized(Arc::clone(blocks))
+            }
             (Some(format), _) => Self::Quantized(Arc::new(quantized::Weight::from_f32(
                 format,
                 n_out,

@@ -17,7 +17,7 @@ pub struct Weight {
 #[derive(Debug)]
 enum Numbers {
     F32(Vec<f32>),
-    /// A GGUF file's own.
+    /// Those of its file, or rounded to as it was read.
     Blocks(Arc<quantized::Weight>),
     /// W + B·A.
     Merged {
@@ -42,7 +42,7 @@ impl Weight {
         Ok(Self { shape, numbers: Arc::new(Numbers::F32(values)) })
     }
 
-    /// A matrix in the form in which a GGUF file holds it.
+    /// A matrix in the form in which the products of a decoder read it.
     pub fn from_blocks(blocks: quantized::Weight) -> Self {
         let shape = vec![blocks.n_out(), blocks.n_in()];
         Self { shape, numbers: Arc::new(Numbers::Blocks(Arc::new(blocks))) }
@@ -124,11 +124,23 @@ impl Weight {
         }
     }
 
-    /// The blocks of the GGUF file that it comes from, where the kernels multiply such blocks.
+    /// Its blocks or halves, where it is held in those.
     pub fn blocks(&self) -> Option<&Arc<quantized::Weight>> {
         match &*self.numbers {
             Numbers::Blocks(blocks) => Some(blocks),
             Numbers::F32(_) | Numbers::Merged { .. } => None,
+        }
+    }
+
+    /// Rows of a matrix in the form in which the whole of it is held.
+    pub(crate) fn in_blocks_of(self, whole: &Self) -> Result<Self, ModelError> {
+        match (whole.blocks(), &self.shape[..]) {
+            (Some(blocks), &[n_out, n_in]) => {
+                let format = blocks.format();
+                let rows = quantized::Weight::from_f32(format, n_out, n_in, &self.values())?;
+                Ok(Self::from_blocks(rows))
+            }
+            _ => Ok(self),
         }
     }
 

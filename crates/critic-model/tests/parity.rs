@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use critic_forest::{PairSequences, TrainingForest};
-use critic_model::sources::{LoadedModel, load_folder, load_gguf};
+use critic_model::sources::{LoadedModel, load_folder, load_gguf, load_path, load_path_as};
 use critic_model::{Decoder, ForestAttention, WeightFormat};
 use serde::Deserialize;
 use std::path::PathBuf;
@@ -203,6 +203,25 @@ fn rounded_weights_give_nearly_the_same_hidden_states_and_a_row_the_same_bits_in
         decoder.logits(&found, &mut all).unwrap();
         decoder.logits(&start, &mut some).unwrap();
         assert_eq!(some, all[..some.len()], "{format:?}");
+    }
+}
+
+#[test]
+fn a_model_that_is_rounded_as_it_is_read_is_the_one_that_is_rounded_afterwards() {
+    let tokens: Vec<u32> = (1..20).collect();
+    let logits = |model: &LoadedModel, format| {
+        let decoder = Decoder::new(&model.config, &model.weights, format).unwrap();
+        let mut logits = Vec::new();
+        decoder.logits(&hidden(&decoder, &tokens), &mut logits).unwrap();
+        (logits, decoder.kinds())
+    };
+    for name in ["tiny_llama", "tiny_llama3_untied", "families/phi3", "tiny_llama_f32.gguf"] {
+        let whole = load_path(&golden(name)).unwrap();
+        for format in [WeightFormat::Bf16, WeightFormat::Q8_0, WeightFormat::Q4_1] {
+            let read = load_path_as(&golden(name), format).unwrap();
+            assert!(read.decoder_bytes() < whole.decoder_bytes(), "{name}, {format:?}");
+            assert_eq!(logits(&read, format), logits(&whole, format), "{name}, {format:?}");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use critic_engine::{
     Completion, GenerateRequest, Generator, Probe, ProbeTurn, Sampling, collect, log_odds,
 };
 use critic_local::{EngineLimits, LocalEngine};
-use critic_model::sources::{GgufFormat, LoadedModel, ModelRef, load, load_gguf, write_gguf};
+use critic_model::sources::{GgufFormat, LoadedModel, load_gguf, write_gguf};
 use critic_model::{Decoder, RewardHead, WeightFormat};
 use critic_remote::{Api, RemoteEngine, RemoteSettings, examine};
 use critic_store::{Store, StoreError, Table, TableRow};
@@ -89,7 +89,7 @@ fn settings(port: u16) -> RemoteSettings {
 }
 
 fn model() -> LoadedModel {
-    load(&ModelRef::parse(&gguf().display().to_string()).unwrap(), &mut |_| {}).unwrap()
+    load_gguf(&gguf()).unwrap()
 }
 
 fn requests(prompts: &Prompts) -> Vec<GenerateRequest> {

@@ -32,7 +32,8 @@ fn golden<T: for<'a> Deserialize<'a>>(name: &str) -> T {
 
 fn model() -> &'static LoadedModel {
     static MODEL: OnceLock<LoadedModel> = OnceLock::new();
-    MODEL.get_or_init(|| load(&ModelRef::parse("smollm2-135m").unwrap(), &mut |_| {}).unwrap())
+    let name = ModelRef::parse("smollm2-135m").unwrap();
+    MODEL.get_or_init(|| load(&name, WeightFormat::Source, &mut |_| {}).unwrap())
 }
 
 fn is_golden_model() -> bool {

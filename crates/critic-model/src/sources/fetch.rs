@@ -1,9 +1,10 @@
 use super::cache::Cache;
 use super::catalogue::{CatalogueEntry, Source, catalogue};
-use super::{
-    HubSource, LoadedModel, ModelRef, PipSource, Progress, hub, load_folder, load_gguf, pip,
-};
+use super::folder::load_folder_as;
+use super::gguf::load_gguf_as;
+use super::{HubSource, LoadedModel, ModelRef, PipSource, Progress, hub, pip};
 use crate::error::ModelError;
+use crate::matrix::WeightFormat;
 use std::path::{Path, PathBuf};
 
 /// A model whose files lie on this machine.
@@ -25,7 +26,15 @@ impl Fetched {
     /// # Errors
     /// As [`load_path`].
     pub fn load(&self) -> Result<LoadedModel, ModelError> {
-        let mut model = load_path(&self.path)?;
+        self.load_as(WeightFormat::Source)
+    }
+
+    /// Reads the files for a decoder of this format.
+    ///
+    /// # Errors
+    /// As [`load_path_as`].
+    pub fn load_as(&self, format: WeightFormat) -> Result<LoadedModel, ModelError> {
+        let mut model = load_path_as(&self.path, format)?;
         let identity = &mut model.identity;
         (identity.name, identity.source) = (self.name.clone(), self.source.clone());
         if self.license.is_some() {
@@ -38,9 +47,18 @@ impl Fetched {
 /// Loads a model folder or a `.gguf` file.
 ///
 /// # Errors
-/// As [`load_folder`] and [`load_gguf`].
+/// As [`load_folder`](super::load_folder) and [`load_gguf`](super::load_gguf).
 pub fn load_path(path: &Path) -> Result<LoadedModel, ModelError> {
-    if path.is_dir() { load_folder(path) } else { load_gguf(path) }
+    load_path_as(path, WeightFormat::Source)
+}
+
+/// As [`load_path`], for a decoder of this format: its matrices are rounded one by one as they are read,
+/// so that the model never stands in f32.
+///
+/// # Errors
+/// As [`load_path`].
+pub fn load_path_as(path: &Path, format: WeightFormat) -> Result<LoadedModel, ModelError> {
+    if path.is_dir() { load_folder_as(path, format) } else { load_gguf_as(path, format) }
 }
 
 /// Makes sure that a model's files lie on this machine.

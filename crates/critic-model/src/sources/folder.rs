@@ -3,6 +3,7 @@ use super::digest::model_digest;
 use super::{LoadedModel, ModelIdentity, hub, safetensors_file, weights};
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
+use crate::matrix::WeightFormat;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,6 +27,14 @@ pub(crate) const VALUE_HEAD: &str = "value_head.safetensors";
 /// [`ModelError`] naming the file, and the tensor or field in it, that is missing, torn, of another shape
 /// or not supported.
 pub fn load_folder(folder: &Path) -> Result<LoadedModel, ModelError> {
+    load_folder_as(folder, WeightFormat::Source)
+}
+
+/// As [`load_folder`], each matrix in the form in which a decoder of this format holds it.
+pub(crate) fn load_folder_as(
+    folder: &Path,
+    format: WeightFormat,
+) -> Result<LoadedModel, ModelError> {
     if !folder.is_dir() {
         return Err(ModelError::NoSuchPath { path: folder.to_owned() });
     }
@@ -45,7 +54,7 @@ pub fn load_folder(folder: &Path) -> Result<LoadedModel, ModelError> {
     let mut sums = Vec::new();
     let value_head = Some(folder.join(VALUE_HEAD)).filter(|path| path.is_file());
     for path in weight_files(folder)?.into_iter().chain(value_head) {
-        let sum = safetensors_file::read_arrays(&path, &mut tensors)?;
+        let sum = safetensors_file::read_arrays_as(&path, format, &mut tensors)?;
         hub::check_blob(&path, &sum)?;
         sums.push(sum);
     }

@@ -51,7 +51,8 @@ pub(crate) fn split(
             let shape = shapes[&part].as_slice();
             let values;
             (values, rest) = rest.split_at(shape.iter().product());
-            weights.insert(part, Weight::new(shape, values.to_vec())?);
+            let rows = Weight::new(shape, values.to_vec())?;
+            weights.insert(part, rows.in_blocks_of(&weight)?);
         }
     }
     Ok(weights)

@@ -6,6 +6,7 @@ use super::gguf_names::hugging_face_name;
 use super::{LoadedModel, ModelIdentity, weights};
 use crate::config::{Architecture, DecoderConfig};
 use crate::error::ModelError;
+use crate::matrix::WeightFormat;
 use crate::weight::Weight;
 use candle_core::Device;
 use candle_core::quantized::GgmlDType;
@@ -34,6 +35,11 @@ use std::path::Path;
 /// [`ModelError`] when the file is torn, not GGUF, of another version or architecture, without a chat
 /// template, or its weights are not those of its architecture.
 pub fn load_gguf(path: &Path) -> Result<LoadedModel, ModelError> {
+    load_gguf_as(path, WeightFormat::Source)
+}
+
+/// As [`load_gguf`], each matrix in the form in which a decoder of this format holds it.
+pub(crate) fn load_gguf_as(path: &Path, format: WeightFormat) -> Result<LoadedModel, ModelError> {
     let mut reader = open(path)?;
     let content = content(path, &mut reader)?;
     let metadata = Metadata(&content.metadata);
@@ -41,7 +47,7 @@ pub fn load_gguf(path: &Path) -> Result<LoadedModel, ModelError> {
     let config = metadata.config(&about).map_err(|error| error.in_file(path))?;
     let renderer = read_renderer(path, &metadata, &config)?;
     let (sum, weights) =
-        rayon::join(|| sha256(path), || read_weights(path, &config, &content, &mut reader));
+        rayon::join(|| sha256(path), || read_weights(path, &config, &content, &mut reader, format));
     let mut weights = weights?;
     weights.extend(metadata.reward_head(config.d_model).map_err(|error| error.in_file(path))?);
     let (weights, reward_head) = weights::check(path, &config, weights)?;
@@ -153,6 +159,7 @@ fn read_weights(
     config: &DecoderConfig,
     content: &Content,
     reader: &mut BufReader<File>,
+    format: WeightFormat,
 ) -> Result<BTreeMap<String, Weight>, ModelError> {
     let names: BTreeMap<&str, String> = content
         .tensor_infos
@@ -183,6 +190,7 @@ fn read_weights(
             let offsets = weight.values().iter().map(|x| x - 1.0).collect();
             weight = Weight::new(weight.shape(), offsets)?;
         }
+        let weight = format.hold(&hf_name, weight);
         weights.insert(hf_name, weight);
     }
     Ok(weights)

@@ -34,7 +34,7 @@ pub use cache::Cache;
 pub use catalogue::{Catalogue, CatalogueEntry, Source, catalogue};
 pub use conversation_files::read_renderer;
 pub use export::write_hf_folder;
-pub use fetch::{Fetched, fetch, load_path};
+pub use fetch::{Fetched, fetch, load_path, load_path_as};
 pub use folder::load_folder;
 pub use gguf::load_gguf;
 pub use gguf_write::{GgufFormat, write_gguf};
@@ -46,6 +46,7 @@ pub use safetensors_file::{read_arrays, write_arrays};
 
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
+use crate::matrix::WeightFormat;
 use crate::reward_head::RewardHead;
 use crate::weight::Weight;
 use critic_text::Renderer;
@@ -98,13 +99,15 @@ pub struct Progress<'a> {
     pub total: Option<u64>,
 }
 
-/// Loads a model, fetching it into the [default cache](Cache::default_location) if it is not there.
+/// Loads a model for a decoder of this format, fetching it into the
+/// [default cache](Cache::default_location) if it is not there.
 ///
 /// # Errors
 /// [`ModelError`] when no source yields the model or its files cannot be used.
 pub fn load(
     reference: &ModelRef,
+    format: WeightFormat,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<LoadedModel, ModelError> {
-    fetch(reference, &Cache::default_location(), progress)?.load()
+    fetch(reference, &Cache::default_location(), progress)?.load_as(format)
 }

@@ -1,6 +1,8 @@
 use super::digest::HashingReader;
 use crate::error::ModelError;
+use crate::matrix::WeightFormat;
 use crate::weight::Weight;
+use critic_kernels::quantized;
 use critic_types::atomic_file;
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
@@ -16,16 +18,28 @@ const MAX_HEADER: u64 = 100_000_000;
 /// Numbers that are written at once.
 const PART: usize = 1 << 16;
 
-/// Reads every array of a safetensors file as f32 into `weights`, in one pass, and returns the file's
-/// SHA-256.
+/// Reads every array of a safetensors file into `weights`, in one pass, and returns the file's SHA-256.
 ///
-/// Only one array is held twice, so the peak is the f32 model and its largest array.
+/// A matrix of f16 or bf16 stays in these; everything else is held in f32.
+/// Only one array is held twice, so the peak is the model and its largest array.
 ///
 /// # Errors
 /// [`ModelError`] when the file is torn, holds other numbers than f32, f16 and bf16, or an array that
 /// `weights` has already.
 pub fn read_arrays(
     path: &Path,
+    weights: &mut BTreeMap<String, Weight>,
+) -> Result<String, ModelError> {
+    read_arrays_as(path, WeightFormat::Source, weights)
+}
+
+/// As [`read_arrays`], each matrix in the form in which a decoder of this format holds it.
+///
+/// # Errors
+/// As [`read_arrays`].
+pub(crate) fn read_arrays_as(
+    path: &Path,
+    format: WeightFormat,
     weights: &mut BTreeMap<String, Weight>,
 ) -> Result<String, ModelError> {
     let io = |source: io::Error| ModelError::Read { path: path.to_owned(), source };
@@ -58,17 +72,34 @@ pub fn read_arrays(
         let Some(info) = metadata.info(&name) else { continue };
         let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
         reader.read_exact(&mut bytes).map_err(io)?;
-        let values = to_f32(info.dtype, &bytes).ok_or_else(|| ModelError::DataType {
-            path: path.to_owned(),
-            name: name.clone(),
-            found: format!("{:?}", info.dtype),
-        })?;
-        let weight = Weight::new(info.shape.as_slice(), values)?;
-        if weights.insert(name.clone(), weight).is_some() {
+        let weight = match halves(info, &bytes) {
+            Some(blocks) => Weight::from_blocks(blocks),
+            None => {
+                let values = to_f32(info.dtype, &bytes).ok_or_else(|| ModelError::DataType {
+                    path: path.to_owned(),
+                    name: name.clone(),
+                    found: format!("{:?}", info.dtype),
+                })?;
+                Weight::new(info.shape.as_slice(), values)?
+            }
+        };
+        if weights.insert(name.clone(), format.hold(&name, weight)).is_some() {
             return Err(torn(format!("the tensor {name} stands in another shard as well")));
         }
     }
     Ok(reader.finish())
+}
+
+/// A matrix of halves as it is; `None` for everything else, and where a number is not finite, which is for
+/// whoever computes with it.
+fn halves(info: &TensorInfo, bytes: &[u8]) -> Option<quantized::Weight> {
+    let &[n_out, n_in] = info.shape.as_slice() else { return None };
+    let format = match info.dtype {
+        Dtype::F16 => quantized::Format::F16,
+        Dtype::BF16 => quantized::Format::Bf16,
+        _ => return None,
+    };
+    quantized::Weight::from_gguf_blocks(format, n_out, n_in, bytes).ok()
 }
 
 fn to_f32(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
@@ -191,18 +222,27 @@ mod tests {
     }
 
     #[test]
-    fn half_precision_is_widened_exactly() {
-        for (dtype, bytes) in [
-            ("F16", half::f16::from_f32(-1.5).to_le_bytes()),
-            ("BF16", half::bf16::from_f32(-1.5).to_le_bytes()),
+    fn halves_are_read_exactly_and_matrices_of_them_stay_halves() {
+        let numbers = [-1.5, 0.25, f32::INFINITY];
+        for (dtype, bits) in [
+            ("F16", numbers.map(|x| half::f16::from_f32(x).to_le_bytes())),
+            ("BF16", numbers.map(|x| half::bf16::from_f32(x).to_le_bytes())),
         ] {
-            let header =
-                format!(r#"{{"w":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,2]}}}}"#);
+            let header = format!(
+                r#"{{"norm":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,4]}},
+                "odd":{{"dtype":"{dtype}","shape":[1,3],"data_offsets":[4,10]}},
+                "w":{{"dtype":"{dtype}","shape":[2,1],"data_offsets":[10,14]}}}}"#
+            );
+            let data = [&bits[..2], &bits[..], &bits[..2]].concat().concat();
             let file_ = tempfile::NamedTempFile::new().unwrap();
-            atomic_file::write(file_.path(), &file(&header, &bytes)).unwrap();
+            atomic_file::write(file_.path(), &file(&header, &data)).unwrap();
             let mut weights = BTreeMap::new();
             read_arrays(file_.path(), &mut weights).unwrap();
-            assert_eq!(*weights["w"].values(), [-1.5]);
+            assert_eq!(*weights["norm"].values(), numbers[..2]);
+            assert_eq!(*weights["odd"].values(), numbers);
+            assert_eq!(*weights["w"].values(), numbers[..2]);
+            let held = ["norm", "odd", "w"].map(|name| weights[name].blocks().is_some());
+            assert_eq!(held, [false, false, true]);
         }
     }
 

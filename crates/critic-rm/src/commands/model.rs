@@ -5,8 +5,7 @@ use crate::progress::{answer, is_plain, say};
 use crate::stages::{load_model, prompts_path};
 use anyhow::{Result, anyhow};
 use critic_model::sources::{
-    Cache, GgufFormat, LoadedModel, ModelRef, Progress, Source, catalogue, load, write_gguf,
-    write_hf_folder,
+    Cache, GgufFormat, LoadedModel, Progress, Source, catalogue, write_gguf, write_hf_folder,
 };
 use critic_model::{ModelError, RewardHead};
 use critic_types::atomic_file;
@@ -15,8 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// Fetches a model into the cache.
 pub(crate) fn pull(name: &str) -> Result<()> {
-    let model = with_progress(|progress| load(&ModelRef::parse(name)?, progress))?;
-    describe(&model);
+    describe(&load_model(name)?);
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use critic_data::{ResponseRow, read_responses};
 use critic_engine::{ScoreRequest, Scorer};
 use critic_local::EngineLimits;
 use critic_method::{ScoreSettings, predict, score_request};
+use critic_model::sources::load_path_as;
 use critic_types::{ContentHasher, RewardPrediction, SeedTree, atomic_file};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -67,8 +68,8 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
     let mut failures: BTreeMap<Place, String> = BTreeMap::new();
     if !open.is_empty() {
         let weights = args.engine.weights.unwrap_or_default();
-        let mut engine =
-            TrainedModel::engine(&folder, &TrainedModel::prompts(&folder)?, LIMITS, weights)?;
+        let (model, prompts) = (load_path_as(&folder, weights)?, TrainedModel::prompts(&folder)?);
+        let mut engine = TrainedModel::engine(model, &folder, &prompts, LIMITS, weights)?;
         let open_requests: Vec<ScoreRequest> =
             open.iter().map(|&i| requests[i].1.clone()).collect();
         let mut meter = Meter::new("scoring", requests.len() as u64, n_done as u64);

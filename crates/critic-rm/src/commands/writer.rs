@@ -2,10 +2,11 @@ use super::explain::explain;
 use crate::cli::WriterArgs;
 use crate::exit::Fault;
 use crate::progress::say;
+use crate::stages::load_model_as;
 use anyhow::Result;
 use critic_engine::{EngineErrorKind, Generator};
 use critic_local::{EngineLimits, LocalEngine};
-use critic_model::sources::{LoadedModel, ModelRef, load};
+use critic_model::sources::LoadedModel;
 use critic_model::{Decoder, WeightFormat};
 use critic_remote::RemoteEngine;
 use critic_text::Prompts;
@@ -35,9 +36,8 @@ impl Writer {
             let engine = Engine::Remote(RemoteEngine::new(settings, None, None)?);
             return Ok(Self { engine, address: address.finish() });
         }
-        let reference = ModelRef::parse(&args.model)?;
-        let model = super::model::with_progress(|progress| load(&reference, progress))?;
         let weights = args.engine.weights.unwrap_or_default();
+        let model = load_model_as(&args.model, weights)?;
         let LoadedModel { config, weights: loaded, renderer, identity, .. } = model;
         address
             .text(weights.name())

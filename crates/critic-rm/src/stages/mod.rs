@@ -28,7 +28,7 @@ pub(crate) use filter_table::compare_filters;
 pub(crate) use given::GivenCritiques;
 pub(crate) use pairs::read_train;
 pub(crate) use report::write as write_report;
-pub(crate) use session::{Session, load_model};
+pub(crate) use session::{Session, load_model, load_model_as};
 pub(crate) use train::{TrainedModel, prompts_path};
 
 use anyhow::Result;

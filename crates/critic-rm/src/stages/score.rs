@@ -4,6 +4,7 @@ use crate::progress::{Meter, News, say, tell};
 use anyhow::Result;
 use critic_engine::{ScoredResponse, Scorer};
 use critic_method::{ScoreSettings, predict, response_id, score_requests};
+use critic_model::sources::load_path_as;
 use critic_types::{PreferencePair, RewardPrediction, Side};
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -71,7 +72,9 @@ fn score(session: &mut Session, model: &TrainedModel) -> Result<Predictions> {
     if !open.is_empty() {
         let settings = &session.resolved.settings.engine;
         let (limits, weights) = (settings.limits(), settings.weights);
-        let mut engine = TrainedModel::engine(&model.folder, &session.prompts, limits, weights)?;
+        let (folder, prompts) = (&model.folder, &session.prompts);
+        let read = load_path_as(folder, weights)?;
+        let mut engine = TrainedModel::engine(read, folder, prompts, limits, weights)?;
         let open_requests: Vec<_> = open.iter().map(|&i| requests[i].clone()).collect();
         let mut meter = Meter::new(
             &format!("scoring with {}", model.name),

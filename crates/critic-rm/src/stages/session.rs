@@ -4,7 +4,8 @@ use crate::progress::{Cancel, News, say, tell};
 use crate::run_folder::RunFolder;
 use crate::settings::Resolved;
 use anyhow::{Context, Result};
-use critic_model::sources::{LoadedModel, ModelRef, load};
+use critic_model::WeightFormat;
+use critic_model::sources::{LoadedModel, ModelRef, Progress, load};
 use critic_report::{Fact, FunnelStep, RoundRecord, StageRecord};
 use critic_store::Store;
 use critic_text::Prompts;
@@ -209,7 +210,12 @@ impl Session {
 
 /// Loads a model and says where it comes from.
 pub(crate) fn load_model(name: &str) -> Result<LoadedModel> {
+    load_model_as(name, WeightFormat::Source)
+}
+
+/// As [`load_model`], for a decoder of this format.
+pub(crate) fn load_model_as(name: &str, format: WeightFormat) -> Result<LoadedModel> {
     let reference = ModelRef::parse(name)?;
-    let model = crate::commands::model::with_progress(|progress| load(&reference, progress))?;
-    Ok(model)
+    let load = |progress: &mut dyn FnMut(Progress<'_>)| load(&reference, format, progress);
+    crate::commands::model::with_progress(load)
 }

@@ -8,7 +8,7 @@ use crate::progress::{Meter, News, say, tell};
 use anyhow::{Context, Result, anyhow};
 use critic_local::LocalEngine;
 use critic_model::composed::TrainDevice;
-use critic_model::sources::{LoadedModel, load_path, write_hf_folder, write_peft_folder};
+use critic_model::sources::{LoadedModel, write_hf_folder, write_peft_folder};
 use critic_model::{Decoder, HeadLayout, RewardHead, Weight, WeightFormat, known_reward_heads};
 use critic_stats::MarginUse;
 use critic_text::{PromptSources, Prompts};
@@ -111,14 +111,15 @@ impl TrainedModel {
         Ok(prompts)
     }
 
-    /// The model as a scorer: a folder, or a `.gguf` file that holds a reward head.
+    /// The model in `folder` (or a `.gguf` file that holds a reward head), as it was read for `weights`, as a
+    /// scorer.
     pub(crate) fn engine(
+        model: LoadedModel,
         folder: &Path,
         prompts: &Prompts,
         limits: critic_local::EngineLimits,
         weights: WeightFormat,
     ) -> Result<LocalEngine> {
-        let model = load_path(folder)?;
         let head = model.reward_head.ok_or_else(|| {
             Fault::model(anyhow!(
                 "{} has no reward head (one is read of {}): name a trained reward model",

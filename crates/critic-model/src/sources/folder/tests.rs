@@ -246,3 +246,34 @@ fn bos_begins_a_sequence_only_where_the_tokenizer_says_so() {
     edit(&folder, "tokenizer_config.json", |config| config["add_bos_token"] = json!(true));
     assert_eq!(load_folder(folder.path()).unwrap().renderer.bos(), Some(0));
 }
+
+#[test]
+fn matrices_of_halves_stay_halves() {
+    let folder = written();
+    let halves: BTreeMap<String, (Vec<usize>, Vec<half::bf16>)> = arrays(&folder)
+        .into_iter()
+        .map(|(name, weight)| {
+            let values = weight.values().iter().map(|&x| half::bf16::from_f32(x)).collect();
+            (name, (weight.shape().to_vec(), values))
+        })
+        .collect();
+    let bytes: BTreeMap<&str, (Vec<usize>, Vec<u8>)> = halves
+        .iter()
+        .map(|(name, (shape, values))| {
+            let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+            (name.as_str(), (shape.clone(), bytes))
+        })
+        .collect();
+    let views = bytes.iter().map(|(&name, (shape, bytes))| {
+        let dtype = safetensors::Dtype::BF16;
+        (name, safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes).unwrap())
+    });
+    let file = safetensors::serialize(views, None).unwrap();
+    atomic_file::write(&folder.path().join("model.safetensors"), &file).unwrap();
+    let model = load_folder(folder.path()).unwrap();
+    for (name, (shape, values)) in &halves {
+        let weight = &model.weights[name];
+        assert_eq!(weight.blocks().is_some(), shape.len() == 2, "{name}");
+        assert!(weight.values().iter().zip(values).all(|(x, y)| *x == y.to_f32()), "{name}");
+    }
+}

@@ -61,7 +61,7 @@ pub(super) fn measure(args: &GenerateArgs) -> Result<Generation> {
     requests.iter_mut().for_each(|request| request.probes.clear());
 
     let fetched = fetch_model(&settings)?;
-    let model = fetched.load()?;
+    let model = fetched.load_as(weights)?;
     let mut prompt_tokens = 0;
     for request in &requests {
         let rendered = model.renderer.render(&request.conversation, Ending::GenerationPrompt)?;

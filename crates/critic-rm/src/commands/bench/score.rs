@@ -51,7 +51,7 @@ pub(super) fn measure(args: &ScoreArgs) -> Result<Scoring> {
         score_requests(pairs, &ScoreSettings { n_critiques: args.n_critiques, sampling, seed });
 
     let fetched = fetch_model(&settings)?;
-    let model = fetched.load()?;
+    let model = fetched.load_as(weights)?;
     let mut unshared_tokens = 0;
     for request in &requests {
         let answered = request.prompt.clone().with(Role::Assistant, request.response.as_str());

@@ -7,13 +7,13 @@ use crate::commands::score::model_path;
 use crate::exit::Fault;
 use crate::journal::Journal;
 use crate::progress::{Cancel, Meter, say};
-use crate::stages::{TrainedModel, load_model};
+use crate::stages::{TrainedModel, load_model_as};
 use anyhow::{Result, anyhow};
 use critic_engine::{EngineError, EngineErrorKind};
 use critic_eval::SampledResponse;
 use critic_local::{EngineLimits, LocalEngine};
 use critic_method::{READINGS, ScoreSettings};
-use critic_model::sources::load_path;
+use critic_model::sources::load_path_as;
 use critic_model::{Decoder, WeightFormat};
 use critic_remote::{RemoteSettings, RewardServer};
 use critic_text::{PairwisePrompt, Prompts};
@@ -223,10 +223,10 @@ impl Entrant {
     ) -> Result<Engines> {
         let names: Vec<&String> = match &self.kind {
             Kind::Reward { folder } => {
-                let model = load_path(folder)?;
+                let model = load_path_as(folder, conduct.weights)?;
                 hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
                 let (prompts, weights) = (TrainedModel::prompts(folder)?, conduct.weights);
-                let engine = TrainedModel::engine(folder, &prompts, LIMITS, weights)?;
+                let engine = TrainedModel::engine(model, folder, &prompts, LIMITS, weights)?;
                 return Ok(Engines::Local(vec![engine]));
             }
             Kind::Server(server) => {
@@ -256,7 +256,7 @@ pub(super) fn language_model(
     hasher: &mut ContentHasher,
 ) -> Result<LocalEngine> {
     let folder = model_path(Path::new(name)).map(|folder| folder.display().to_string());
-    let model = load_model(&folder.unwrap_or_else(|_| name.to_owned()))?;
+    let model = load_model_as(&folder.unwrap_or_else(|_| name.to_owned()), conduct.weights)?;
     hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
     let decoder = Decoder::new(&model.config, &model.weights, conduct.weights)?;
     let prompts = conduct.prompts.clone();
