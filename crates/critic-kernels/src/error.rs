@@ -36,6 +36,12 @@ pub enum KernelError {
         /// The width of a row.
         width: usize,
     },
+    /// Nothing is rounded to this format.
+    #[error("{format} is read from files only; round to Q8_0, Q4_0, Q4_1, F16 or BF16")]
+    OnlyRead {
+        /// The format's name in GGUF.
+        format: &'static str,
+    },
     /// A size that cannot be what it is.
     #[error("{operand} is {found}, it must be {rule}")]
     InvalidSize {

@@ -23,10 +23,10 @@ pub enum WeightFormat {
     /// weights come from a Q4_1 file.
     #[serde(rename = "q4_1")]
     Q4_1,
-    /// As the model's file has them: the blocks of a GGUF file (Q8_0, Q4_0, Q4_1, F16, BF16) and the halves of
-    /// a safetensors file without a second rounding and without f32 in between, the embedding among them;
-    /// activations are rounded to 8 bits where they meet blocks of 8 or 4 bits. Weights of other kinds in
-    /// f32.
+    /// As the model's file has them: the blocks of a GGUF file (Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K,
+    /// F16, BF16) and the halves of a safetensors file without a second rounding and without f32 in between,
+    /// the embedding among them; activations are rounded to 8 bits where they meet blocks of 4 to 8 bits.
+    /// Weights of other kinds in f32.
     ///
     /// The default: of the formats that round no weight of the file, `critic-rm bench generate` finds it the
     /// fastest for one answer at a time (where the memory's speed decides) as for 64 (where arithmetic does).

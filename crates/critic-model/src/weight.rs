@@ -3,6 +3,7 @@ use candle_core::Tensor;
 use critic_kernels::linear::{self, Update};
 use critic_kernels::{KernelError, quantized};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The numbers of a parameter with their shape, row-major. Clones share the numbers.
@@ -132,15 +133,17 @@ impl Weight {
         }
     }
 
-    /// Rows of a matrix in the form in which the whole of it is held.
-    pub(crate) fn in_blocks_of(self, whole: &Self) -> Result<Self, ModelError> {
-        match (whole.blocks(), &self.shape[..]) {
-            (Some(blocks), &[n_out, n_in]) => {
-                let format = blocks.format();
-                let rows = quantized::Weight::from_f32(format, n_out, n_in, &self.values())?;
-                Ok(Self::from_blocks(rows))
+    /// Rows of a matrix, in the form in which the whole of it is held where blocks can be cut there, else in
+    /// `f32`.
+    pub(crate) fn rows(&self, rows: Range<usize>) -> Result<Self, ModelError> {
+        let part = self.blocks().and_then(|blocks| blocks.rows(rows.clone()));
+        match (part, self.shape.get(1)) {
+            (Some(part), _) => Ok(Self::from_blocks(part)),
+            (None, Some(&n_in)) => {
+                let values = self.values()[rows.start * n_in..rows.end * n_in].to_vec();
+                Self::new([rows.len(), n_in], values)
             }
-            _ => Ok(self),
+            (None, None) => Ok(self.clone()),
         }
     }
 

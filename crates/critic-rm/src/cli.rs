@@ -171,7 +171,7 @@ pub(crate) struct FilterArgs {
 /// Options of everything that the engine computes outside a run.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct EngineArgs {
-    /// How matrices are held [default: source, a GGUF file's own blocks, f32 where there are none].
+    /// How matrices are held [default: source, a file's own blocks or halves, else f32].
     #[arg(long, value_name = "FORMAT", value_parser = weight_format())]
     pub(crate) weights: Option<WeightFormat>,
     /// Say on stderr what the engine ran on and how much it computed and shared.

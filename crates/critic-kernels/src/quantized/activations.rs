@@ -137,11 +137,11 @@ impl Default for Activations {
 }
 
 impl Quads {
-    const ZERO: Self = Self { codes: [0; BLOCK / 4], scale: 0.0, scaled_sum: 0.0, sum: 0 };
+    const ZERO: Self = Self { codes: [0; BLOCK / 4], scale: 0.0, scaled_sum: 0.0, sums: [0; 2] };
 }
 
 impl Pairs {
-    const ZERO: Self = Self { codes: [0; BLOCK / 2], scale: 0.0 };
+    const ZERO: Self = Self { codes: [0; BLOCK / 2], scale: 0.0, scaled_sum: 0.0 };
 }
 
 /// Rows and where their blocks go.
@@ -194,9 +194,9 @@ fn quantize(x: &[f32; BLOCK], quads: &mut Quads, pairs: &mut Pairs) {
         let bits = (x[i] * inverse + ROUND).to_bits();
         codes[i] = i32::from(bits as i8);
     }
-    let mut sums = [0; 4];
+    let mut sums = [[0; 4]; 2];
     for i in 0..BLOCK {
-        sums[i % 4] += codes[i];
+        sums[2 * i / BLOCK][i % 4] += codes[i];
     }
     for i in 0..BLOCK / 2 {
         pairs.codes[i] = codes[2 * i] & 0xffff | codes[2 * i + 1] << 16;
@@ -205,7 +205,8 @@ fn quantize(x: &[f32; BLOCK], quads: &mut Quads, pairs: &mut Pairs) {
         let byte = |j: usize| (codes[4 * i + j] & 0xff) << (8 * j);
         quads.codes[i] = byte(0) | byte(1) | byte(2) | byte(3);
     }
+    quads.sums = sums.map(|[a, b, c, d]| a + b + c + d);
+    let scaled_sum = scale * (quads.sums[0] + quads.sums[1]) as f32;
     (quads.scale, pairs.scale) = (scale, scale);
-    quads.sum = sums[0] + sums[1] + sums[2] + sums[3];
-    quads.scaled_sum = scale * quads.sum as f32;
+    (quads.scaled_sum, pairs.scaled_sum) = (scaled_sum, scaled_sum);
 }

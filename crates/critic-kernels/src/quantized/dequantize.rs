@@ -52,9 +52,12 @@ impl IntegerKernel for Rows<'_> {
             let (out, after) = rest.split_at_mut(n_rows * n_in);
             let part = Part { panel: weight.panels(panel..panel + 1), lane, n_in, out };
             match format {
-                Format::Q8_0 => part.blocks::<S, Bytes>(simd),
+                Format::Q8_0 | Format::Q5_0 => part.blocks::<S, Bytes<SCALE>>(simd),
+                Format::Q5_1 | Format::Q5K => part.blocks::<S, Bytes<SCALE_AND_LEAST>>(simd),
+                Format::Q6K => part.blocks::<S, Bytes<SCALES_OF_HALVES>>(simd),
                 Format::Q4_0 => part.blocks::<S, Nibbles<8>>(simd),
                 Format::Q4_1 => part.blocks::<S, Nibbles<0>>(simd),
+                Format::Q4K => part.blocks::<S, WideNibbles>(simd),
                 Format::F16 => part.halves(simd, Half::F16),
                 Format::Bf16 => part.halves(simd, Half::Bf16),
             }
@@ -75,8 +78,8 @@ impl Part<'_> {
     #[inline(always)]
     fn blocks<S: Integer, C: Codes>(self, simd: S) {
         let Self { panel, lane, n_in, out } = self;
-        for (g, group) in panel.chunks_exact(C::LINES + 1).enumerate() {
-            let factors = C::factors(simd, &group[C::LINES]);
+        for (g, group) in panel.chunks_exact(C::LINES + C::FACTORS).enumerate() {
+            let factors = C::factors(simd, &group[C::LINES..]);
             for (i, out) in out.chunks_exact_mut(n_in).enumerate() {
                 let lane = lane + i;
                 let numbers = C::numbers(group, lane, factors.map(|factors| factors[lane]));
@@ -115,11 +118,13 @@ fn put(numbers: &[f32; BLOCK], row: &mut [f32]) {
 
 /// How a block of a row stands in a panel.
 trait Codes {
-    /// Lines of codes; the line of factors follows them.
+    /// Lines of codes.
     const LINES: usize;
+    /// Lines of factors, which follow them.
+    const FACTORS: usize;
 
-    /// Scales and least numbers of all rows.
-    fn factors<S: Integer>(simd: S, line: &Line) -> [[f32; PANEL]; 2];
+    /// The two factors of all rows.
+    fn factors<S: Integer>(simd: S, lines: &[Line]) -> [[f32; PANEL]; 2];
 
     /// The numbers of the row in `lane`.
     fn numbers(group: &[Line], lane: usize, factors: [f32; 2]) -> [f32; BLOCK];
@@ -131,12 +136,13 @@ struct Nibbles<const BIAS: i32>;
 
 impl<const BIAS: i32> Codes for Nibbles<BIAS> {
     const LINES: usize = BLOCK / 8;
+    const FACTORS: usize = 1;
 
     #[inline(always)]
-    fn factors<S: Integer>(simd: S, line: &Line) -> [[f32; PANEL]; 2] {
+    fn factors<S: Integer>(simd: S, lines: &[Line]) -> [[f32; PANEL]; 2] {
         let mut factors = [[0.0; PANEL]; 2];
         for first in (0..PANEL).step_by(S::LANES) {
-            let [scales, least] = simd.halves(Half::F16, line, first);
+            let [scales, least] = simd.halves(Half::F16, &lines[0], first);
             simd.store(scales, &mut factors[0], first);
             simd.store(least, &mut factors[1], first);
         }
@@ -145,41 +151,88 @@ impl<const BIAS: i32> Codes for Nibbles<BIAS> {
 
     #[inline(always)]
     fn numbers(group: &[Line], lane: usize, [scale, least]: [f32; 2]) -> [f32; BLOCK] {
-        let mut codes = [0; BLOCK];
-        for (line, codes) in group.iter().zip(codes.as_chunks_mut::<8>().0) {
-            let word = u64::from(line.word(lane));
-            *codes = (word & 0x0f0f_0f0f | (word & 0xf0f0_f0f0) << 28).to_le_bytes();
-        }
-        codes.map(|code| {
+        nibbles(group, lane).map(|code| {
             let product = scale * (i32::from(code) - BIAS) as f32;
             if BIAS == 0 { product + least } else { product }
         })
     }
 }
 
-/// 8-bit codes.
-struct Bytes;
+/// 4-bit codes with factors in `f32`, to which the least number is added.
+struct WideNibbles;
 
-impl Codes for Bytes {
-    const LINES: usize = BLOCK / 4;
+impl Codes for WideNibbles {
+    const LINES: usize = BLOCK / 8;
+    const FACTORS: usize = 2;
 
     #[inline(always)]
-    fn factors<S: Integer>(_: S, line: &Line) -> [[f32; PANEL]; 2] {
-        let mut scales = [0.0; PANEL];
-        for (lane, scale) in scales.iter_mut().enumerate() {
-            *scale = line.float(lane);
-        }
-        [scales, [0.0; PANEL]]
+    fn factors<S: Integer>(_: S, lines: &[Line]) -> [[f32; PANEL]; 2] {
+        floats(lines)
     }
 
     #[inline(always)]
-    fn numbers(group: &[Line], lane: usize, [scale, _]: [f32; 2]) -> [f32; BLOCK] {
+    fn numbers(group: &[Line], lane: usize, [scale, least]: [f32; 2]) -> [f32; BLOCK] {
+        nibbles(group, lane).map(|code| scale * f32::from(code) + least)
+    }
+}
+
+/// 8-bit codes with these factors.
+struct Bytes<const FACTORS: u8>;
+
+const SCALE: u8 = 0;
+const SCALE_AND_LEAST: u8 = 1;
+const SCALES_OF_HALVES: u8 = 2;
+
+impl<const FACTORS: u8> Codes for Bytes<FACTORS> {
+    const LINES: usize = BLOCK / 4;
+    const FACTORS: usize = if FACTORS == SCALE { 1 } else { 2 };
+
+    #[inline(always)]
+    fn factors<S: Integer>(_: S, lines: &[Line]) -> [[f32; PANEL]; 2] {
+        floats(lines)
+    }
+
+    #[inline(always)]
+    fn numbers(group: &[Line], lane: usize, factors: [f32; 2]) -> [f32; BLOCK] {
         let mut codes = [0; BLOCK];
         for (line, codes) in group.iter().zip(codes.as_chunks_mut::<4>().0) {
             let pairs = line.0.as_chunks::<2>().0;
             let ([a, b], [c, d]) = (pairs[lane], pairs[PANEL + lane]);
             *codes = [a, b, c, d];
         }
-        codes.map(|code| scale * f32::from(code as i8))
+        let mut numbers = codes.map(|code| f32::from(code as i8));
+        for (term, number) in numbers.iter_mut().enumerate() {
+            *number *= match FACTORS {
+                SCALES_OF_HALVES => factors[2 * term / BLOCK],
+                _ => factors[0],
+            };
+            if FACTORS == SCALE_AND_LEAST {
+                *number += factors[1];
+            }
+        }
+        numbers
     }
+}
+
+/// Lines of factors in `f32`, at most two.
+#[inline(always)]
+fn floats(lines: &[Line]) -> [[f32; PANEL]; 2] {
+    let mut factors = [[0.0; PANEL]; 2];
+    for (line, factors) in lines.iter().zip(&mut factors) {
+        for (lane, factor) in factors.iter_mut().enumerate() {
+            *factor = line.float(lane);
+        }
+    }
+    factors
+}
+
+/// The 4-bit codes of the row in `lane`.
+#[inline(always)]
+fn nibbles(group: &[Line], lane: usize) -> [u8; BLOCK] {
+    let mut codes = [0; BLOCK];
+    for (line, codes) in group.iter().zip(codes.as_chunks_mut::<8>().0) {
+        let word = u64::from(line.word(lane));
+        *codes = (word & 0x0f0f_0f0f | (word & 0xf0f0_f0f0) << 28).to_le_bytes();
+    }
+    codes
 }

@@ -1,9 +1,9 @@
-//! Weights of 4, 8 or 16 bits: their products for inference, and what they stand for in `f32`.
+//! Weights of 4 to 8 or 16 bits: their products for inference, and what they stand for in `f32`.
 //!
 //! A [`Weight`] keeps what a GGUF file holds, number for number, in the order that the kernels read
-//! it: sixteen rows side by side, 64 bytes at a time. Weights in blocks ([`Format::Q8_0`],
-//! [`Format::Q4_0`], [`Format::Q4_1`]) meet activations rounded to 8 bits by blocks of 32; sums
-//! within a block are exact integers, sums over blocks are `f32` in the order of the blocks.
+//! it: sixteen rows side by side, 64 bytes at a time. Weights in blocks meet activations rounded to 8
+//! bits by blocks of 32; sums within a block are exact integers, sums over blocks are `f32` in the order
+//! of the blocks.
 //! Half-precision weights meet activations in `f32`.
 //!
 //! Every number of a result has an accumulator of its own, so its bits depend on its row of

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::tile::{BytesByPairs, BytesByQuads, Halves, Nibbles, sweep};
+use super::format::Layout;
+use super::tile::{Bytes, BytesOfHalves, Halves, Nibbles, sweep};
 use super::weight::panel_lines;
 use super::{Activations, Format, Weight};
 use crate::error::{KernelError, check_length};
@@ -125,14 +126,30 @@ impl IntegerKernel for Piece<'_, '_> {
     fn run<S: Integer>(self, simd: S) {
         let Self { format, n_in, panels, input: Input { quads, pairs, numbers }, mut out } = self;
         let (lines, out) = (panel_lines(format, n_in), &mut out[..]);
-        match format {
-            Format::Q4_0 | Format::Q4_1 => sweep::<S, Nibbles>(simd, panels, lines, quads, out),
-            Format::Q8_0 if S::BYTE_STEP == 4 => {
-                sweep::<S, BytesByQuads>(simd, panels, lines, quads, out);
+        let by_quads = S::BYTE_STEP == 4;
+        match format.layout() {
+            Layout::Nibbles => sweep::<S, Nibbles<false>>(simd, panels, lines, quads, out),
+            Layout::WideNibbles => sweep::<S, Nibbles<true>>(simd, panels, lines, quads, out),
+            Layout::Bytes if by_quads => {
+                sweep::<S, Bytes<Quads, false>>(simd, panels, lines, quads, out);
             }
-            Format::Q8_0 => sweep::<S, BytesByPairs>(simd, panels, lines, pairs, out),
-            Format::F16 => sweep::<S, Halves<false>>(simd, panels, lines, numbers, out),
-            Format::Bf16 => sweep::<S, Halves<true>>(simd, panels, lines, numbers, out),
+            Layout::Bytes => sweep::<S, Bytes<Pairs, false>>(simd, panels, lines, pairs, out),
+            Layout::BytesAndLeast if by_quads => {
+                sweep::<S, Bytes<Quads, true>>(simd, panels, lines, quads, out);
+            }
+            Layout::BytesAndLeast => {
+                sweep::<S, Bytes<Pairs, true>>(simd, panels, lines, pairs, out);
+            }
+            Layout::BytesOfHalves if by_quads => {
+                sweep::<S, BytesOfHalves<Quads>>(simd, panels, lines, quads, out);
+            }
+            Layout::BytesOfHalves => {
+                sweep::<S, BytesOfHalves<Pairs>>(simd, panels, lines, pairs, out);
+            }
+            Layout::Halves if format == Format::F16 => {
+                sweep::<S, Halves<false>>(simd, panels, lines, numbers, out);
+            }
+            Layout::Halves => sweep::<S, Halves<true>>(simd, panels, lines, numbers, out),
         }
     }
 }

@@ -11,7 +11,50 @@ use crate::isa::Isa;
 use crate::simd::integer::{BLOCK, dispatch_on};
 use crate::testing::{ISAS, assert_close, bits, numbers, wide, with_threads};
 
+/// Those that are rounded to.
 const FORMATS: [Format; 5] = [Format::Q8_0, Format::Q4_0, Format::Q4_1, Format::F16, Format::Bf16];
+/// Those that are read only.
+const READ: [Format; 5] = [Format::Q5_0, Format::Q5_1, Format::Q4K, Format::Q5K, Format::Q6K];
+
+fn all_formats() -> impl Iterator<Item = Format> {
+    FORMATS.into_iter().chain(READ)
+}
+
+/// The next width that rows of a format can have.
+fn width(format: Format, n_in: usize) -> usize {
+    if READ.contains(&format) { n_in.next_multiple_of(format.block_len()) } else { n_in }
+}
+
+/// The bytes that a file holds for a weight in blocks, with scales and least numbers of at most 1.
+fn file_bytes(format: Format, n_out: usize, n_in: usize, seed: u64) -> Vec<u8> {
+    let n_blocks = n_out * n_in / format.block_len();
+    let mut bytes: Vec<u8> = numbers(n_blocks * format.block_bytes(), seed)
+        .into_iter()
+        .map(|x| (x * 128.0) as i8 as u8)
+        .collect();
+    for (block, x) in bytes.chunks_mut(format.block_bytes()).zip(numbers(n_blocks, seed + 1)) {
+        let halves: &[usize] = match format {
+            Format::Q6K => &[208],
+            Format::Q8_0 | Format::Q4_0 | Format::Q5_0 => &[0],
+            _ => &[0, 2],
+        };
+        for (&at, x) in halves.iter().zip([x, 1.0 - x.abs()]) {
+            block[at..at + 2].copy_from_slice(&half::f16::from_f32(x).to_le_bytes());
+        }
+    }
+    bytes
+}
+
+/// A weight of some numbers, of a width that the format can have.
+fn made(format: Format, n_out: usize, n_in: usize, seed: u64) -> Weight {
+    match READ.contains(&format) {
+        true => {
+            let bytes = file_bytes(format, n_out, n_in, seed);
+            Weight::from_gguf_blocks(format, n_out, n_in, &bytes).unwrap()
+        }
+        false => Weight::from_f32(format, n_out, n_in, &numbers(n_out * n_in, seed)).unwrap(),
+    }
+}
 
 fn loaded(format: Format, n_in: usize, x: &[f32]) -> Activations {
     let mut activations = Activations::new();
@@ -89,9 +132,10 @@ fn blocks_are_those_of_the_reference_quantiser() {
 #[test]
 fn a_product_is_that_of_the_numbers_held() {
     let sizes = [(1, 32, 1), (1, 576, 192), (2, 64, 17), (3, 1536, 33), (5, 96, 16), (13, 45, 31)];
-    for format in FORMATS {
+    for format in all_formats() {
         for (m, k, n) in sizes {
-            let weight = Weight::from_f32(format, n, k, &numbers(n * k, 1)).unwrap();
+            let k = width(format, k);
+            let weight = made(format, n, k, 1);
             let x = numbers(m * k, 2);
             let expected = reference(&weight, &held(&loaded(format, k, &x)));
             assert_close(&run(&weight, &x), &expected, 3e-6);
@@ -126,10 +170,10 @@ fn a_product_is_within_the_rounding_of_the_activations() {
 #[test]
 fn every_instruction_set_gives_the_same_bits_for_blocks_and_agrees_for_halves() {
     for (m, k, n) in [(1, 576, 50), (15, 96, 35), (23, 70, 16)] {
-        let x = numbers(m * k, 5);
-        for format in FORMATS {
-            let weight = Weight::from_f32(format, n, k, &numbers(n * k, 6)).unwrap();
-            let x = loaded(format, k, &x);
+        for format in all_formats() {
+            let k = width(format, k);
+            let weight = made(format, n, k, 6);
+            let x = loaded(format, k, &numbers(m * k, 5));
             let expected = product_on(Isa::Portable, false, &weight, &x);
             for (isa, vnni) in ISAS.into_iter().flat_map(|isa| [(isa, true), (isa, false)]) {
                 let found = product_on(isa, vnni, &weight, &x);
@@ -143,28 +187,43 @@ fn every_instruction_set_gives_the_same_bits_for_blocks_and_agrees_for_halves() 
     }
 }
 
-/// A weight whose codes are all `code`, with a scale of 1 and a least number of 0.
+/// A weight whose codes are all `code`, with the greatest scale that there is over a scale of 1 and a least
+/// number of 0.
 fn constant(format: Format, n_out: usize, n_in: usize, code: u8) -> Weight {
-    let one = [0x00, 0x3c];
+    let (one, zero) = ([0x00, 0x3c], [0, 0]);
+    let (nibbles, fifth) = ([(code & 15) << 4 | code & 15; 128], [(code >> 4) * 255; 32]);
     let block = match format {
         Format::Q8_0 => [&one[..], &[code; 32]].concat(),
-        Format::Q4_0 => [&one[..], &[code << 4 | code; 16]].concat(),
-        _ => [&one[..], &[0, 0], &[code << 4 | code; 16]].concat(),
+        Format::Q4_0 => [&one[..], &nibbles[..16]].concat(),
+        Format::Q5_0 => [&one[..], &fifth[..4], &nibbles[..16]].concat(),
+        Format::Q5_1 => [&one[..], &zero, &fifth[..4], &nibbles[..16]].concat(),
+        Format::Q4K => [&one[..], &zero, &[255; 12], &nibbles].concat(),
+        Format::Q5K => [&one[..], &zero, &[255; 12], &fifth, &nibbles].concat(),
+        Format::Q6K => [&nibbles[..], &[(code >> 4) * 0x55; 64], &[127; 16], &one].concat(),
+        _ => [&one[..], &zero, &nibbles[..16]].concat(),
     };
-    Weight::from_gguf_blocks(format, n_out, n_in, &block.repeat(n_out * n_in / 32)).unwrap()
+    let n_blocks = n_out * n_in / format.block_len();
+    Weight::from_gguf_blocks(format, n_out, n_in, &block.repeat(n_blocks)).unwrap()
 }
 
 #[test]
 fn the_greatest_codes_do_not_overflow() {
-    let k = 96;
     let corners = [
         (Format::Q8_0, 0x80, -128.0),
         (Format::Q8_0, 0x7f, 127.0),
         (Format::Q4_0, 0, -8.0),
         (Format::Q4_0, 15, 7.0),
         (Format::Q4_1, 15, 15.0),
+        (Format::Q5_0, 0, -16.0),
+        (Format::Q5_0, 31, 15.0),
+        (Format::Q5_1, 31, 31.0),
+        (Format::Q4K, 15, 15.0 * 63.0),
+        (Format::Q5K, 31, 31.0 * 63.0),
+        (Format::Q6K, 0, -32.0 * 127.0),
+        (Format::Q6K, 63, 31.0 * 127.0),
     ];
     for (format, code, number) in corners {
+        let k = width(format, 96);
         let weight = constant(format, 16, k, code);
         for x in [127.0, -127.0] {
             let row = loaded(format, k, &vec![x; k]);
@@ -219,13 +278,21 @@ fn extreme_activations_keep_their_scale() {
 
 #[test]
 fn many_rows_and_columns_take_the_same_arithmetic_as_few() {
-    let (m, k, n) = (150, 40, 2100);
-    for format in FORMATS {
-        let (w, x) = (numbers(n * k, 11), numbers(m * k, 12));
-        let weight = Weight::from_f32(format, n, k, &w).unwrap();
+    let (m, n) = (150, 2100);
+    for format in all_formats() {
+        let k = width(format, 40);
+        let x = numbers(m * k, 12);
+        let weight = made(format, n, k, 11);
         let all = run(&weight, &x);
         assert_close(&all, &reference(&weight, &held(&loaded(format, k, &x))), 3e-6);
-        let last = Weight::from_f32(format, 3, k, &w[(n - 3) * k..]).unwrap();
+        let last = match READ.contains(&format) {
+            true => {
+                let bytes = file_bytes(format, n, k, 11);
+                let from = bytes.len() / n * (n - 3);
+                Weight::from_gguf_blocks(format, 3, k, &bytes[from..]).unwrap()
+            }
+            false => Weight::from_f32(format, 3, k, &numbers(n * k, 11)[(n - 3) * k..]).unwrap(),
+        };
         let few = run(&last, &x[(m - 1) * k..]);
         assert_eq!(bits(&all[m * n - 3..]), bits(&few));
     }
@@ -279,6 +346,12 @@ fn what_does_not_fit_is_an_error_that_says_what() {
     let error = Weight::from_gguf_blocks(Format::Q4_1, 2, 32, &[0; 36]).unwrap_err();
     let expected = KernelError::WrongLength { operand: "blocks", found: 36, expected: 40 };
     assert_eq!(error, expected);
+    let error = Weight::from_gguf_blocks(Format::Q4K, 1, 128, &[0; 72]).unwrap_err();
+    assert!(error.to_string().contains("128") && error.to_string().contains("multiple of 256"));
+    for format in READ {
+        let error = Weight::from_f32(format, 1, 256, &[0.0; 256]).unwrap_err();
+        assert_eq!(error, KernelError::OnlyRead { format: format.name() });
+    }
     assert!(Weight::from_f32(Format::Q8_0, 0, 32, &[]).is_err());
     assert!(Weight::from_f32(Format::Q8_0, 2, 32, &[0.0; 63]).is_err());
 
@@ -328,7 +401,7 @@ proptest! {
 
     #[test]
     fn a_row_has_the_same_bits_in_any_batch(
-        format in 0..FORMATS.len(),
+        format in 0..FORMATS.len() + READ.len(),
         m in 1usize..150,
         k in 1usize..300,
         n in 1usize..70,
@@ -336,7 +409,9 @@ proptest! {
         len in 1usize..150,
         threads in 1usize..3,
     ) {
-        let weight = Weight::from_f32(FORMATS[format], n, k, &numbers(n * k, 18)).unwrap();
+        let format = all_formats().nth(format).unwrap();
+        let k = width(format, k);
+        let weight = made(format, n, k, 18);
         let x = numbers(m * k, 19);
         let all = run(&weight, &x);
         let first = first % m;
@@ -385,18 +460,126 @@ proptest! {
     }
 }
 
+/// What a block of a file stands for, in the loops of ggml's `dequantize_row_*`.
+fn ggml(format: Format, block: &[u8]) -> Vec<f32> {
+    let half = |at: usize| half::f16::from_le_bytes([block[at], block[at + 1]]).to_f32();
+    let mut y = vec![0.0; format.block_len()];
+    match format {
+        Format::Q5_0 | Format::Q5_1 => {
+            let at = if format == Format::Q5_0 { 2 } else { 4 };
+            let qh = u32::from_le_bytes(block[at..at + 4].try_into().unwrap());
+            for j in 0..16 {
+                let byte = block[at + 4 + j];
+                let x0 = byte & 0x0f | ((qh >> j) << 4) as u8 & 0x10;
+                let x1 = byte >> 4 | (qh >> (j + 12)) as u8 & 0x10;
+                for (place, x) in [(j, x0), (j + 16, x1)] {
+                    y[place] = match format {
+                        Format::Q5_0 => f32::from(x as i8 - 16) * half(0),
+                        _ => f32::from(x) * half(0) + half(2),
+                    };
+                }
+            }
+        }
+        Format::Q4K | Format::Q5K => {
+            let scales = &block[4..16];
+            let scale_min = |j: usize| match j {
+                0..4 => (scales[j] & 63, scales[j + 4] & 63),
+                _ => (
+                    scales[j + 4] & 0x0f | (scales[j - 4] >> 6) << 4,
+                    scales[j + 4] >> 4 | (scales[j] >> 6) << 4,
+                ),
+            };
+            let (qh, ql) = match format {
+                Format::Q4K => (&[0; 32][..], &block[16..]),
+                _ => (&block[16..48], &block[48..]),
+            };
+            for part in 0..4 {
+                for upper in 0..2 {
+                    let (scale, min) = scale_min(2 * part + upper);
+                    let (d1, m1) = (half(0) * f32::from(scale), half(2) * f32::from(min));
+                    for l in 0..32 {
+                        let high = qh[l] & 1 << (2 * part + upper) != 0;
+                        let low = ql[32 * part + l] >> (4 * upper) & 0x0f;
+                        let code = f32::from(low + if high { 16 } else { 0 });
+                        y[64 * part + 32 * upper + l] = d1 * code - m1;
+                    }
+                }
+            }
+        }
+        _ => {
+            for n in 0..2 {
+                let (ql, qh) = (&block[64 * n..][..64], &block[128 + 32 * n..][..32]);
+                let scales = &block[192 + 8 * n..][..8];
+                for l in 0..32 {
+                    let codes = [
+                        ql[l] & 0x0f | (qh[l] & 3) << 4,
+                        ql[l + 32] & 0x0f | (qh[l] >> 2 & 3) << 4,
+                        ql[l] >> 4 | (qh[l] >> 4 & 3) << 4,
+                        ql[l + 32] >> 4 | (qh[l] >> 6 & 3) << 4,
+                    ];
+                    for (i, code) in codes.into_iter().enumerate() {
+                        let scale = half(208) * f32::from(scales[l / 16 + 2 * i] as i8);
+                        y[128 * n + 32 * i + l] = scale * f32::from(code as i8 - 32);
+                    }
+                }
+            }
+        }
+    }
+    y
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
+    fn bytes_of_formats_that_are_read_only_stand_for_ggmls_numbers(
+        format in prop::sample::select(READ.to_vec()),
+        n in 1usize..40,
+        blocks in 1usize..4,
+        seed in 0u64..1000,
+    ) {
+        let k = blocks * format.block_len();
+        let bytes = file_bytes(format, n, k, seed);
+        let weight = Weight::from_gguf_blocks(format, n, k, &bytes).unwrap();
+        let expected: Vec<f32> =
+            bytes.chunks(format.block_bytes()).flat_map(|block| ggml(format, block)).collect();
+        prop_assert_eq!(bits(&dequantized(&weight)), bits(&expected));
+    }
+
+    #[test]
+    fn rows_that_fill_panels_are_a_weight_of_their_own(
+        format in 0..FORMATS.len() + READ.len(),
+        n in 1usize..70,
+        first in 0usize..5,
+        last in 0usize..5,
+    ) {
+        let format = all_formats().nth(format).unwrap();
+        let k = width(format, 40);
+        let weight = made(format, n, k, 21);
+        let rows = 16 * first..(16 * last).min(n);
+        match weight.rows(rows.clone()) {
+            None => prop_assert!(rows.is_empty()),
+            Some(part) => {
+                let all = dequantized(&weight);
+                let expected = bits(&all[rows.start * k..rows.end * k]);
+                prop_assert_eq!(bits(&dequantized(&part)), expected);
+            }
+        }
+        prop_assert!(weight.rows(0..n).is_some_and(|all| all == weight));
+        prop_assert!(n < 2 || weight.rows(1..n).is_none());
+    }
+
+    #[test]
     fn any_rows_stand_for_the_same_numbers_on_every_instruction_set(
-        format in 0..FORMATS.len(),
+        format in 0..FORMATS.len() + READ.len(),
         n in 1usize..70,
         k in 1usize..150,
         first in 0usize..70,
         len in 0usize..70,
     ) {
-        let weight = Weight::from_f32(FORMATS[format], n, k, &numbers(n * k, 20)).unwrap();
+        let format = all_formats().nth(format).unwrap();
+        let k = width(format, k);
+        let weight = made(format, n, k, 20);
         let mut rows = Vec::new();
         for row in 0..n {
             let mut out = vec![f32::NAN; k];

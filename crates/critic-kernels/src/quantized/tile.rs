@@ -1,5 +1,7 @@
 //! Tiles of a product, accumulated in registers.
 
+use std::marker::PhantomData;
+
 use crate::simd::integer::{BLOCK, Half, Integer, Line, PANEL, Pairs, Quads};
 
 /// How the groups of a panel meet the activations.
@@ -22,11 +24,11 @@ pub(super) trait Terms {
     );
 }
 
-/// 4-bit weights, `scale · code + least`.
-pub(super) struct Nibbles;
+/// 4-bit weights, `scale · code + least`; both in `f32` where `WIDE` is set, else of half precision.
+pub(super) struct Nibbles<const WIDE: bool>;
 
-impl Terms for Nibbles {
-    const LINES: usize = BLOCK / 8 + 1;
+impl<const WIDE: bool> Terms for Nibbles<WIDE> {
+    const LINES: usize = BLOCK / 8 + if WIDE { 2 } else { 1 };
     const SPAN: bool = false;
     type Input = Quads;
 
@@ -53,9 +55,13 @@ impl Terms for Nibbles {
                 }
             }
         }
+        let factors = &group[BLOCK / 8..];
         for c in 0..C {
             let at = first + c * S::LANES;
-            let [scale, least] = simd.halves(Half::F16, &group[BLOCK / 8], at);
+            let [scale, least] = match WIDE {
+                true => [simd.load(&factors[0], at), simd.load(&factors[1], at)],
+                false => simd.halves(Half::F16, &factors[0], at),
+            };
             for r in 0..R {
                 let total = simd.to_floats(simd.total_nibbles(exact[r][c]));
                 let scale = simd.mul(scale, simd.splat(rows[r].scale));
@@ -66,80 +72,159 @@ impl Terms for Nibbles {
     }
 }
 
-/// 8-bit weights and activations widened to 16 bits, two terms a step.
-pub(super) struct BytesByPairs;
+/// Activations that meet 8-bit weights.
+pub(super) trait ByteInput {
+    /// Words of codes for a line of weights.
+    const STEPS: usize;
 
-impl Terms for BytesByPairs {
-    const LINES: usize = BLOCK / 4 + 1;
+    fn word(&self, i: usize) -> i32;
+    fn scale(&self) -> f32;
+    fn scaled_sum(&self) -> f32;
+    /// The sum of the codes of a half, where [`Integer::start_bytes`] asks for it.
+    fn sum(&self, half: usize) -> i32;
+}
+
+/// Widened to 16 bits, two terms a step.
+impl ByteInput for Pairs {
+    const STEPS: usize = 2;
+
+    #[inline(always)]
+    fn word(&self, i: usize) -> i32 {
+        self.codes[i]
+    }
+
+    #[inline(always)]
+    fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    #[inline(always)]
+    fn scaled_sum(&self) -> f32 {
+        self.scaled_sum
+    }
+
+    #[inline(always)]
+    fn sum(&self, _half: usize) -> i32 {
+        0
+    }
+}
+
+/// Four terms a step.
+impl ByteInput for Quads {
+    const STEPS: usize = 1;
+
+    #[inline(always)]
+    fn word(&self, i: usize) -> i32 {
+        self.codes[i]
+    }
+
+    #[inline(always)]
+    fn scale(&self) -> f32 {
+        self.scale
+    }
+
+    #[inline(always)]
+    fn scaled_sum(&self) -> f32 {
+        self.scaled_sum
+    }
+
+    #[inline(always)]
+    fn sum(&self, half: usize) -> i32 {
+        self.sums[half]
+    }
+}
+
+/// 8-bit weights, `scale · code`, and where `LEAST` is set `+ least`.
+pub(super) struct Bytes<I, const LEAST: bool>(PhantomData<I>);
+
+impl<I: ByteInput, const LEAST: bool> Terms for Bytes<I, LEAST> {
+    const LINES: usize = BLOCK / 4 + if LEAST { 2 } else { 1 };
     const SPAN: bool = true;
-    type Input = Pairs;
+    type Input = I;
 
     #[inline(always)]
     fn add<S: Integer, const R: usize, const C: usize>(
         simd: S,
         group: &[Line],
-        rows: [&Pairs; R],
+        rows: [&I; R],
         first: usize,
         sums: &mut [[S::Floats; C]; R],
     ) {
-        let exact = [[simd.start_bytes(0); C]; R];
-        let factors = rows.map(|row| (&row.codes, row.scale));
-        add_bytes(simd, group, factors, first, exact, sums);
+        let mut exact = rows.map(|row| [simd.start_bytes(row.sum(0) + row.sum(1)); C]);
+        for half in 0..2 {
+            add_half(simd, group, half, rows, first, &mut exact);
+        }
+        let factors = &group[BLOCK / 4..];
+        for c in 0..C {
+            let at = first + c * S::LANES;
+            let scale = simd.load(&factors[0], at);
+            for r in 0..R {
+                let scale = simd.mul(scale, simd.splat(rows[r].scale()));
+                sums[r][c] = simd.mul_add(simd.to_floats(exact[r][c]), scale, sums[r][c]);
+                if LEAST {
+                    let (least, sum) =
+                        (simd.load(&factors[1], at), simd.splat(rows[r].scaled_sum()));
+                    sums[r][c] = simd.mul_add(least, sum, sums[r][c]);
+                }
+            }
+        }
     }
 }
 
-/// 8-bit weights and activations, four terms a step.
-pub(super) struct BytesByQuads;
+/// 8-bit weights, `scale · code` with a scale for each half of a group.
+pub(super) struct BytesOfHalves<I>(PhantomData<I>);
 
-impl Terms for BytesByQuads {
-    const LINES: usize = BLOCK / 4 + 1;
+impl<I: ByteInput> Terms for BytesOfHalves<I> {
+    const LINES: usize = BLOCK / 4 + 2;
     const SPAN: bool = true;
-    type Input = Quads;
+    type Input = I;
 
     #[inline(always)]
     fn add<S: Integer, const R: usize, const C: usize>(
         simd: S,
         group: &[Line],
-        rows: [&Quads; R],
+        rows: [&I; R],
         first: usize,
         sums: &mut [[S::Floats; C]; R],
     ) {
-        let exact = rows.map(|row| [simd.start_bytes(row.sum); C]);
-        let factors = rows.map(|row| (&row.codes, row.scale));
-        add_bytes(simd, group, factors, first, exact, sums);
+        for half in 0..2 {
+            let mut exact = rows.map(|row| [simd.start_bytes(row.sum(half)); C]);
+            add_half(simd, group, half, rows, first, &mut exact);
+            for c in 0..C {
+                let scale = simd.load(&group[BLOCK / 4 + half], first + c * S::LANES);
+                for r in 0..R {
+                    let scale = simd.mul(scale, simd.splat(rows[r].scale()));
+                    sums[r][c] = simd.mul_add(simd.to_floats(exact[r][c]), scale, sums[r][c]);
+                }
+            }
+        }
     }
 }
 
-/// A group of 8-bit weights; each row gives a word of codes for each of `STEPS`, and its scale.
+/// Adds the products of half the codes of a group of 8-bit weights.
 #[inline(always)]
-fn add_bytes<S: Integer, const R: usize, const C: usize, const STEPS: usize>(
+fn add_half<S: Integer, I: ByteInput, const R: usize, const C: usize>(
     simd: S,
     group: &[Line],
-    rows: [(&[i32; STEPS], f32); R],
+    half: usize,
+    rows: [&I; R],
     first: usize,
-    mut exact: [[S::Words; C]; R],
-    sums: &mut [[S::Floats; C]; R],
+    exact: &mut [[S::Words; C]; R],
 ) {
-    let codes: &[Line; BLOCK / 4] = &group.as_chunks().0[0];
+    let codes: &[Line; BLOCK / 8] = &group.as_chunks().0[half];
     for line in 0..codes.len() {
-        for part in 0..STEPS / codes.len() {
+        for part in 0..I::STEPS {
             let mut weights = [simd.splat_word(0); C];
             for c in 0..C {
                 weights[c] = simd.bytes(&codes[line], part, first + c * S::LANES);
             }
             for r in 0..R {
-                let x = simd.splat_word(rows[r].0[line * STEPS / codes.len() + part]);
+                let x = rows[r].word((half * codes.len() + line) * I::STEPS + part);
+                let x = simd.splat_word(x);
                 for c in 0..C {
                     exact[r][c] = simd.add_bytes(exact[r][c], weights[c], x);
                 }
             }
-        }
-    }
-    for c in 0..C {
-        let scale = simd.load(&group[BLOCK / 4], first + c * S::LANES);
-        for r in 0..R {
-            let scale = simd.mul(scale, simd.splat(rows[r].1));
-            sums[r][c] = simd.mul_add(simd.to_floats(exact[r][c]), scale, sums[r][c]);
         }
     }
 }

@@ -1,10 +1,13 @@
 //! A weight in the order that the kernels read it.
 
+use std::ops::Range;
+
 use half::{bf16, f16};
 use rayon::prelude::*;
 
 use super::Format;
 use super::block::Block;
+use super::format::SUPER_BLOCK;
 use crate::error::{KernelError, check_length};
 use crate::simd::integer::{BLOCK, Half, Line, PANEL};
 
@@ -15,7 +18,8 @@ const CHECKED_ROWS: usize = 64;
 ///
 /// Sixteen rows make a panel, the last one is filled up with zeros. A panel holds its groups of
 /// terms one after the other: the codes of the sixteen rows interleaved, then their scales (and least
-/// numbers). Bytes a number: 1.125 (`Q8_0`), 0.625 (`Q4_0`, `Q4_1`), 2 (halves).
+/// numbers). Bytes a number: 0.625 (`Q4_0`, `Q4_1`), 0.75 (`Q4_K`), 1.125 (`Q8_0`, `Q5_0`), 1.25
+/// (`Q5_1`, `Q5_K`, `Q6_K`), 2 (halves).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Weight {
     format: Format,
@@ -34,7 +38,8 @@ impl Weight {
     /// `weight`: `[n_out, n_in]`, row-major.
     ///
     /// # Errors
-    /// Where a size is 0, the length does not fit, or a number is not finite in the format.
+    /// Where a size is 0, the length does not fit, or a number is not finite in the format; and
+    /// [`KernelError::OnlyRead`] of the formats of 5 bits and the K formats.
     pub fn from_f32(
         format: Format,
         n_out: usize,
@@ -43,6 +48,9 @@ impl Weight {
     ) -> Result<Self, KernelError> {
         check_sizes(n_out, n_in)?;
         check_length("weight", weight.len(), n_out * n_in)?;
+        if !format.is_rounded_to() {
+            return Err(KernelError::OnlyRead { format: format.name() });
+        }
         let has_odd = |row: &[f32]| row.iter().fold(false, |odd, x| odd | !x.is_finite());
         let rows = weight.par_chunks_exact(n_in).with_min_len(CHECKED_ROWS);
         if let Some(row) = rows.position_first(has_odd) {
@@ -90,15 +98,20 @@ impl Weight {
     ) -> Result<Self, KernelError> {
         check_sizes(n_out, n_in)?;
         if !n_in.is_multiple_of(format.block_len()) {
-            let rule = "a multiple of 32 for blocks of a GGUF file";
+            let rule = match format.block_len() {
+                SUPER_BLOCK => "a multiple of 256 for super-blocks of a GGUF file",
+                _ => "a multiple of 32 for blocks of a GGUF file",
+            };
             return Err(KernelError::InvalidSize { operand: "n_in", found: n_in, rule });
         }
         let row_bytes = n_in / format.block_len() * format.block_bytes();
         check_length("blocks", blocks.len(), n_out * row_bytes)?;
         let bytes = format.block_bytes();
         if format.half().is_none() {
+            let groups = format.block_len() / BLOCK;
             return Self::pack(format, n_out, n_in, |row, group| {
-                Block::from_gguf(format, &blocks[row * row_bytes + group * bytes..][..bytes])
+                let from = row * row_bytes + group / groups * bytes;
+                Block::from_gguf(format, &blocks[from..from + bytes], group % groups)
             });
         }
         Self::pack_halves(format, n_out, n_in, |row, group| {
@@ -106,6 +119,16 @@ impl Weight {
             let bits = |i: usize| row.as_chunks().0.get(i).copied().map_or(0, u16::from_le_bytes);
             [bits(2 * group), bits(2 * group + 1)]
         })
+    }
+
+    /// Some rows as a weight of their own; `None` where they begin or end within a panel.
+    pub fn rows(&self, rows: Range<usize>) -> Option<Self> {
+        let whole = |row: usize| row.is_multiple_of(PANEL) || row == self.n_out;
+        if rows.is_empty() || rows.end > self.n_out || !whole(rows.start) || !whole(rows.end) {
+            return None;
+        }
+        let lines = self.panels(rows.start / PANEL..rows.end.div_ceil(PANEL)).to_vec();
+        Some(Self { format: self.format, n_out: rows.len(), n_in: self.n_in, lines })
     }
 
     /// How the numbers are held.
@@ -129,7 +152,7 @@ impl Weight {
     }
 
     /// The lines of some panels.
-    pub(super) fn panels(&self, panels: std::ops::Range<usize>) -> &[Line] {
+    pub(super) fn panels(&self, panels: Range<usize>) -> &[Line] {
         let lines = panel_lines(self.format, self.n_in);
         let end = self.lines.len().min(panels.end * lines);
         &self.lines[panels.start * lines..end]

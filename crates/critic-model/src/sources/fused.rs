@@ -45,14 +45,12 @@ pub(crate) fn split(
     let shapes = weight_shapes(config);
     for (fused, parts) in groups(config) {
         let Some(weight) = weights.remove(&fused) else { continue };
-        let all = weight.values();
-        let mut rest = &all[..];
+        let mut first = 0;
         for part in parts {
-            let shape = shapes[&part].as_slice();
-            let values;
-            (values, rest) = rest.split_at(shape.iter().product());
-            let rows = Weight::new(shape, values.to_vec())?;
-            weights.insert(part, rows.in_blocks_of(&weight)?);
+            let end = first + shapes[&part][0];
+            let rows = weight.rows(first..end)?;
+            weights.insert(part, rows);
+            first = end;
         }
     }
     Ok(weights)

@@ -21,8 +21,8 @@ use std::io::{BufReader, Read, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-/// Loads a GGUF file; matrices stay in the file's own blocks where the kernels multiply such blocks (Q8_0,
-/// Q4_0, Q4_1, F16, BF16), others become f32.
+/// Loads a GGUF file; matrices stay in the file's own blocks where the kernels multiply such blocks (Q4_0,
+/// Q4_1, Q5_0, Q5_1, Q8_0, Q4_K, Q5_K, Q6_K, F16, BF16), others become f32.
 ///
 /// llama.cpp stores the rows of Llama's query and key projections in the order of its interleaved rotary
 /// embedding, and the weights of Gemma's norms with the one added that they are an offset from; they come
@@ -239,6 +239,11 @@ fn kept_as(kind: GgmlDType) -> Option<Format> {
         GgmlDType::Q8_0 => Some(Format::Q8_0),
         GgmlDType::Q4_0 => Some(Format::Q4_0),
         GgmlDType::Q4_1 => Some(Format::Q4_1),
+        GgmlDType::Q5_0 => Some(Format::Q5_0),
+        GgmlDType::Q5_1 => Some(Format::Q5_1),
+        GgmlDType::Q4K => Some(Format::Q4K),
+        GgmlDType::Q5K => Some(Format::Q5K),
+        GgmlDType::Q6K => Some(Format::Q6K),
         GgmlDType::F16 => Some(Format::F16),
         GgmlDType::BF16 => Some(Format::Bf16),
         _ => None,

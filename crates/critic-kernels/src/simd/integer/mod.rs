@@ -58,8 +58,8 @@ pub(crate) struct Quads {
     pub(crate) scale: f32,
     /// `scale` times the sum of the codes.
     pub(crate) scaled_sum: f32,
-    /// The sum of the codes.
-    pub(crate) sum: i32,
+    /// The sums of the codes of both halves.
+    pub(crate) sums: [i32; 2],
 }
 
 /// The same block, widened to 16 bits.
@@ -70,6 +70,8 @@ pub(crate) struct Pairs {
     pub(crate) codes: [i32; BLOCK / 2],
     /// What a code is multiplied by.
     pub(crate) scale: f32,
+    /// `scale` times the sum of the codes.
+    pub(crate) scaled_sum: f32,
 }
 
 /// Half-precision formats.

@@ -1,11 +1,13 @@
 use super::*;
 use crate::config::tests::{of_family, tiny};
-use crate::config::{Llama3Scaling, LongRopeScaling, RopeScaling, YarnScaling};
+use crate::config::{Llama3Scaling, LongRopeScaling, RopeScaling, Variant, YarnScaling};
 use crate::sources::fused;
 use crate::sources::testing::{TEMPLATE, bits, random_weights};
+use crate::{Decoder, ForestAttention};
 use candle_core::Tensor;
 use candle_core::quantized::gguf_file::{Value, write};
 use candle_core::quantized::{GgmlDType, QTensor};
+use critic_forest::{PairSequences, TrainingForest};
 use critic_types::atomic_file;
 use std::io::Cursor;
 use std::path::PathBuf;
@@ -132,10 +134,16 @@ fn llama_cpp_name(architecture: Architecture, name: &str) -> String {
 }
 
 fn bytes(file: &Parts) -> Vec<u8> {
+    bytes_as(file, GgmlDType::F32)
+}
+
+/// The file with its matrices in blocks of this kind.
+fn bytes_as(file: &Parts, kind: GgmlDType) -> Vec<u8> {
+    let kind_of = |tensor: &Tensor| if tensor.rank() == 2 { kind } else { GgmlDType::F32 };
     let quantised: Vec<(String, QTensor)> = file
         .tensors
         .iter()
-        .map(|(name, tensor)| (name.clone(), QTensor::quantize(tensor, GgmlDType::F32).unwrap()))
+        .map(|(name, tensor)| (name.clone(), QTensor::quantize(tensor, kind_of(tensor)).unwrap()))
         .collect();
     let metadata: Vec<(&str, &Value)> =
         file.metadata.iter().map(|(key, value)| (key.as_str(), value)).collect();
@@ -419,15 +427,20 @@ fn other_tensors_than_the_architectures_are_named() {
 
 #[test]
 fn blocks_of_a_file_stand_for_the_numbers_that_candle_reads() {
-    let values: Vec<f32> = (0..16 * 64).map(|i| (i as f32 / 7.0).sin()).collect();
-    let tensor = Tensor::from_vec(values, (16, 64), &Device::Cpu).unwrap();
+    let values: Vec<f32> = (0..16 * 256).map(|i| (i as f32 / 7.0).sin()).collect();
+    let tensor = Tensor::from_vec(values, (16, 256), &Device::Cpu).unwrap();
     let kinds = [
         (GgmlDType::Q8_0, Some(Format::Q8_0)),
         (GgmlDType::Q4_0, Some(Format::Q4_0)),
         (GgmlDType::Q4_1, Some(Format::Q4_1)),
         (GgmlDType::F16, Some(Format::F16)),
         (GgmlDType::BF16, Some(Format::Bf16)),
-        (GgmlDType::Q5_0, None),
+        (GgmlDType::Q5_0, Some(Format::Q5_0)),
+        (GgmlDType::Q5_1, Some(Format::Q5_1)),
+        (GgmlDType::Q4K, Some(Format::Q4K)),
+        (GgmlDType::Q5K, Some(Format::Q5K)),
+        (GgmlDType::Q6K, Some(Format::Q6K)),
+        (GgmlDType::Q3K, None),
         (GgmlDType::F32, None),
     ];
     for (kind, format) in kinds {
@@ -448,6 +461,50 @@ fn blocks_of_a_file_stand_for_the_numbers_that_candle_reads() {
                 n_heads.map_or_else(|| plain.clone(), |n_heads| unpermuted(&plain, 16, n_heads));
             assert_eq!(*read.values(), expected, "{kind:?}");
         }
+    }
+}
+
+#[test]
+fn a_decoder_multiplies_the_blocks_of_every_kind_that_a_file_has() {
+    let pair = PairSequences {
+        responses: [(0..8).collect(), vec![0, 3]],
+        read_without_critique: true,
+        ..PairSequences::default()
+    };
+    let forest = TrainingForest::build(&[pair]).unwrap();
+    for (architecture, kind) in [
+        (Architecture::Llama, GgmlDType::Q5_0),
+        (Architecture::Qwen2, GgmlDType::Q5_1),
+        (Architecture::Llama, GgmlDType::Q4K),
+        (Architecture::Phi3, GgmlDType::Q5K),
+        (Architecture::Phi3, GgmlDType::Q6K),
+    ] {
+        let plain = of_family(architecture);
+        let config = DecoderConfig {
+            d_model: 256,
+            d_ff: 512,
+            n_heads: 4,
+            n_kv_heads: 2,
+            head_dim: 64,
+            variant: Variant { rotary_dim: None, ..plain.variant.clone() },
+            ..plain
+        };
+        let file = converted(&config, &random_weights(&config));
+        let model = load_bytes(&bytes_as(&file, kind)).unwrap();
+        let run = |format| {
+            let decoder = Decoder::new(&model.config, &model.weights, format).unwrap();
+            let mut attention = ForestAttention::new(&forest);
+            let tokens = (&forest.tokens, &forest.positions);
+            let states = decoder.hidden(tokens.0, tokens.1, &mut attention).unwrap();
+            (states, decoder.kinds())
+        };
+        let ((blocks, kinds), (exact, _)) = (run(WeightFormat::Source), run(WeightFormat::F32));
+        let name = format!("{kind:?}").replace('K', "_K");
+        assert!(kinds.keys().eq([name.as_str()].iter()), "{kinds:?}");
+        let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x).powi(2)).sum::<f64>();
+        let error = norm(&mut blocks.iter().zip(&exact).map(|(x, y)| x - y));
+        let size = norm(&mut exact.iter().copied());
+        assert!(error > 0.0 && error < 2.5e-3 * size, "{kind:?}: {}", (error / size).sqrt());
     }
 }
 
