@@ -1,10 +1,12 @@
 //! The settings of a run: built-in defaults, then the run file, then flags, each key with its origin.
 
 mod critic;
+mod dev_sets;
 mod layers;
 mod prompts;
 
 pub(crate) use critic::CriticSettings;
+pub(crate) use dev_sets::{DevSet, DevSets};
 pub(crate) use layers::merge_tables;
 pub(crate) use prompts::PromptSettings;
 
@@ -64,8 +66,8 @@ pub(crate) struct DataSettings {
     pub(crate) train: PathBuf,
     /// Pairs held out.
     pub(crate) eval: PathBuf,
-    /// Pairs that training looks at, apart from both; empty for none.
-    pub(crate) dev: PathBuf,
+    /// Pairs that training looks at, apart from both.
+    pub(crate) dev: DevSets,
     /// How many of them; 0 takes all.
     pub(crate) train_limit: usize,
     /// The share of them that is trained on, the first ones; above 0 and at most 1.
@@ -438,8 +440,8 @@ fn check(settings: &Settings) -> Result<()> {
             "methods is empty; name at least one, such as methods=[\"critic-rm\"]"
         )));
     }
-    let has_dev = !settings.data.dev.as_os_str().is_empty();
-    if settings.train.evaluation.every > 0 && !has_dev {
+    let dev = settings.data.dev.sets().map_err(|rule| config(anyhow::anyhow!(rule)))?;
+    if settings.train.evaluation.every > 0 && dev.is_empty() {
         return Err(config(anyhow::anyhow!(
             "train.evaluation.every is {} and data.dev is empty; name pairs that are neither trained on nor held out, or set it to 0",
             settings.train.evaluation.every

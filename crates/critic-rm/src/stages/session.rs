@@ -2,8 +2,8 @@ use super::critic::Critic;
 use crate::exit::Fault;
 use crate::progress::{Cancel, News, say, tell};
 use crate::run_folder::RunFolder;
-use crate::settings::Resolved;
-use anyhow::{Context, Result};
+use crate::settings::{DevSet, Resolved};
+use anyhow::{Context, Result, anyhow};
 use critic_model::WeightFormat;
 use critic_model::sources::{LoadedModel, ModelRef, Progress, load};
 use critic_report::{Fact, FunnelStep, RoundRecord, StageRecord};
@@ -28,8 +28,8 @@ pub(crate) struct Session {
     pub(crate) renderer: ContentId,
     pub(crate) train: Split,
     pub(crate) eval: Split,
-    /// What training looks at.
-    pub(crate) dev: Option<Split>,
+    /// What training looks at, by name; the first set decides.
+    pub(crate) dev: Vec<(String, Split)>,
     /// The command that goes on with this run.
     pub(crate) command: String,
     pub(crate) records: Records,
@@ -88,13 +88,12 @@ impl Session {
         let train = super::pairs::read_train(data)?;
         let eval = super::pairs::read(data, &data.eval, data.eval_limit)?;
         super::pairs::refuse_overlap(&train, &eval)?;
-        let dev = match data.dev.as_os_str().is_empty() {
-            true => None,
-            false => Some(super::pairs::read(data, &data.dev, 0)?),
-        };
-        if let Some(dev) = &dev {
-            super::pairs::refuse_overlap(&train, dev)?;
-            super::pairs::refuse_overlap(dev, &eval)?;
+        let sets = data.dev.sets().map_err(|rule| Fault::config(anyhow!(rule)))?;
+        let read = |set: DevSet| Ok((set.name, super::pairs::read(data, &set.path, 0)?));
+        let dev: Vec<(String, Split)> = sets.into_iter().map(read).collect::<Result<_>>()?;
+        for (_, set) in &dev {
+            super::pairs::refuse_overlap(&train, set)?;
+            super::pairs::refuse_overlap(set, &eval)?;
         }
         // A split keeps every pair it was ever given, so other data has another name.
         store.put_pairs(&format!("train {}", train.content), &train.pairs)?;
@@ -102,7 +101,7 @@ impl Session {
         let base = Rc::new(load_model(&settings.model)?);
         let renderer = base.renderer.digest();
         let prompts = settings.prompts.load()?;
-        for split in [Some(&train), Some(&eval), dev.as_ref()].into_iter().flatten() {
+        for split in [&train, &eval].into_iter().chain(dev.iter().map(|(_, set)| set)) {
             super::pairs::refuse_without_reference(&prompts, settings, &split.file, &split.pairs)?;
         }
         let records = Records::default();

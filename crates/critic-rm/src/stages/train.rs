@@ -245,13 +245,20 @@ pub(super) fn train(
             hasher.bytes(&pair.margin.map_or(u64::MAX, f64::to_bits).to_le_bytes());
         });
     }
-    if let (Some(dev), true) = (&session.dev, config.evaluation.every > 0) {
-        hasher.text(dev.content.as_str());
-        dev.critiques.iter().for_each(|critique| {
+    let looked_at = if config.evaluation.every > 0 { session.dev.as_slice() } else { &[] };
+    for (name, set) in looked_at {
+        hasher.text(name).text(set.content.as_str());
+        set.critiques.iter().for_each(|critique| {
             hasher.text(&critique.pair_id).text(&critique.text);
             hasher.text(critique.side.map_or("", Side::as_str));
         });
     }
+    let looked_at: Vec<_> = looked_at
+        .iter()
+        .map(|(name, set)| {
+            (name.clone(), TrainingData::with_own_critiques(&set.pairs, &set.critiques))
+        })
+        .collect();
     let own_seed = session.resolved.settings.train.seed;
     if let Some(seed) = own_seed {
         hasher.text("seed").bytes(&seed.to_le_bytes());
@@ -273,20 +280,18 @@ pub(super) fn train(
     }
     let drawn = config.critiques_per_response;
     let tokens = as_tokens(session, start, name, &data.pairs, drawn, max_pair_tokens)?;
-    let held_out = match &session.dev {
-        Some(dev) if config.evaluation.every > 0 => {
-            let pairs = TrainingData::with_own_critiques(&dev.pairs, &dev.critiques);
-            let n_dev = pairs.len();
-            let pairs = as_tokens(session, start, "data.dev", &pairs, 0, usize::MAX)?;
-            if pairs.is_empty() {
-                return Err(Fault::data(anyhow!(
-                    "none of the {n_dev} pairs of data.dev is left to look at: name others, or set train.evaluation.every to 0"
-                )));
-            }
-            vec![HeldOut { name: "dev".to_owned(), pairs }]
+    let mut held_out = Vec::new();
+    for (name, all) in looked_at {
+        let what = format!("`{name}` of data.dev");
+        let pairs = as_tokens(session, start, &what, &all, 0, usize::MAX)?;
+        if pairs.is_empty() {
+            return Err(Fault::data(anyhow!(
+                "none of the {} pairs of {what} is left to look at: name others, or set train.evaluation.every to 0",
+                all.len()
+            )));
         }
-        _ => Vec::new(),
-    };
+        held_out.push(HeldOut { name, pairs });
+    }
     let seed = own_seed.map_or_else(|| session.seed(), SeedTree::new).child("train");
     let progress_folder =
         session.folder.path().join("checkpoints").join(format!(".{name}-training"));

@@ -432,12 +432,16 @@ fn a_warmed_up_critic_feeds_rounds_and_every_method_is_compared() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("run");
     let warmup = format!("warmup.data={:?}", synthesized(folder.path()).display().to_string());
-    let dev = folder.path().join("dev.jsonl");
     let examples = std::fs::read_to_string(root("examples/train.jsonl")).unwrap();
-    let others: String =
-        examples.lines().skip(20).take(5).map(|line| format!("{line}\n")).collect();
-    critic_types::atomic_file::write(&dev, others.as_bytes()).unwrap();
-    let dev = format!("data.dev={:?}", dev.display().to_string());
+    let part = |file: &str, from: usize, n: usize| {
+        let path = folder.path().join(file);
+        let pairs: String =
+            examples.lines().skip(from).take(n).map(|line| format!("{line}\n")).collect();
+        critic_types::atomic_file::write(&path, pairs.as_bytes()).unwrap();
+        path.display().to_string()
+    };
+    let (first, second) = (part("first.jsonl", 20, 5), part("second.jsonl", 30, 3));
+    let dev = format!("data.dev={:?}", [format!("dev={first}"), second]);
     let extra = [
         "--set",
         &warmup,
@@ -472,8 +476,10 @@ fn a_warmed_up_critic_feeds_rounds_and_every_method_is_compared() {
     assert_eq!(trained.len(), names.len());
 
     let metrics = std::fs::read_to_string(out.join("metrics-critic-rm.jsonl")).unwrap();
-    let looked = metrics.lines().filter(|line| line.contains("\"set\":\"dev\"")).count();
-    assert_eq!(looked, 2, "{metrics}");
+    for set in ["dev", "second"] {
+        let looked = metrics.lines().filter(|line| line.contains(&format!("\"set\":\"{set}\"")));
+        assert_eq!(looked.count(), 2, "{metrics}");
+    }
     assert!(std::fs::read_dir(out.join("tensorboard/critic-rm")).unwrap().count() > 0);
 
     // The warm-up alone reads what is there, and a critic without head is no reward model.

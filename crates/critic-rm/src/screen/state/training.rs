@@ -59,13 +59,13 @@ impl Training {
         values.map(point).collect()
     }
 
-    /// What held-out pairs said of a curve's number, at the steps where they were asked.
+    /// What the held-out pairs that decide said of a curve's number, at the steps where they were asked.
     pub(crate) fn held_out(&self, curve: &Curve) -> Vec<(f64, f64)> {
         let Some(of) = curve.held_out else { return Vec::new() };
         let asked = self
             .records
             .iter()
-            .flat_map(|record| record.evaluations.iter().map(move |one| (record.step, of(one))));
+            .filter_map(|record| Some((record.step, of(record.evaluations.first()?))));
         asked.filter_map(|(step, value)| Some(((step + 1) as f64, value?))).collect()
     }
 }
