@@ -21,6 +21,12 @@ pub enum TargetModule {
 }
 
 impl TargetModule {
+    /// Every linear layer of a decoder.
+    pub fn all() -> Vec<Self> {
+        use TargetModule::{DownProj, GateProj, KProj, OProj, QProj, UpProj, VProj};
+        vec![QProj, KProj, VProj, OProj, GateProj, UpProj, DownProj]
+    }
+
     /// The name of its weights in a layer, and in PEFT's `target_modules`.
     pub fn name(self) -> &'static str {
         match self {
@@ -49,7 +55,8 @@ pub struct LoraConfig {
     /// Probability that a number of x does not reach A while training.
     #[serde(default)]
     pub dropout: f64,
-    /// The linear layers that have an adapter.
+    /// The linear layers that have an adapter; all of them where it is left out.
+    #[serde(default = "TargetModule::all")]
     pub target_modules: Vec<TargetModule>,
     /// Whether the scale is α/√r (rsLoRA, Kalajdzievski 2023) instead of α/r.
     #[serde(default)]

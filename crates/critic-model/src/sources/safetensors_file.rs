@@ -1,6 +1,7 @@
 use super::digest::HashingReader;
 use crate::error::ModelError;
 use crate::matrix::WeightFormat;
+use crate::reward_head::is_reward_head;
 use crate::weight::Weight;
 use critic_kernels::quantized;
 use critic_types::atomic_file;
@@ -20,7 +21,7 @@ const PART: usize = 1 << 16;
 
 /// Reads every array of a safetensors file into `weights`, in one pass, and returns the file's SHA-256.
 ///
-/// A matrix of f16 or bf16 stays in these; everything else is held in f32.
+/// A matrix of f16 or bf16 stays in these, but for reward heads; everything else is held in f32.
 /// Only one array is held twice, so the peak is the model and its largest array.
 ///
 /// # Errors
@@ -72,7 +73,7 @@ pub(crate) fn read_arrays_as(
         let Some(info) = metadata.info(&name) else { continue };
         let mut bytes = vec![0; info.data_offsets.1 - info.data_offsets.0];
         reader.read_exact(&mut bytes).map_err(io)?;
-        let weight = match halves(info, &bytes) {
+        let weight = match halves(&name, info, &bytes) {
             Some(blocks) => Weight::from_blocks(blocks),
             None => {
                 let values = to_f32(info.dtype, &bytes).ok_or_else(|| ModelError::DataType {
@@ -90,10 +91,13 @@ pub(crate) fn read_arrays_as(
     Ok(reader.finish())
 }
 
-/// A matrix of halves as it is; `None` for everything else, and where a number is not finite, which is for
-/// whoever computes with it.
-fn halves(info: &TensorInfo, bytes: &[u8]) -> Option<quantized::Weight> {
+/// A matrix of halves as it is; `None` for everything else, for reward heads, which are small, and where a
+/// number is not finite, which is for whoever computes with it.
+fn halves(name: &str, info: &TensorInfo, bytes: &[u8]) -> Option<quantized::Weight> {
     let &[n_out, n_in] = info.shape.as_slice() else { return None };
+    if is_reward_head(name) {
+        return None;
+    }
     let format = match info.dtype {
         Dtype::F16 => quantized::Format::F16,
         Dtype::BF16 => quantized::Format::Bf16,
@@ -231,9 +235,10 @@ mod tests {
             let header = format!(
                 r#"{{"norm":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,4]}},
                 "odd":{{"dtype":"{dtype}","shape":[1,3],"data_offsets":[4,10]}},
+                "score.weight":{{"dtype":"{dtype}","shape":[1,2],"data_offsets":[14,18]}},
                 "w":{{"dtype":"{dtype}","shape":[2,1],"data_offsets":[10,14]}}}}"#
             );
-            let data = [&bits[..2], &bits[..], &bits[..2]].concat().concat();
+            let data = [&bits[..2], &bits[..], &bits[..2], &bits[..2]].concat().concat();
             let file_ = tempfile::NamedTempFile::new().unwrap();
             atomic_file::write(file_.path(), &file(&header, &data)).unwrap();
             let mut weights = BTreeMap::new();
@@ -241,8 +246,9 @@ mod tests {
             assert_eq!(*weights["norm"].values(), numbers[..2]);
             assert_eq!(*weights["odd"].values(), numbers);
             assert_eq!(*weights["w"].values(), numbers[..2]);
-            let held = ["norm", "odd", "w"].map(|name| weights[name].blocks().is_some());
-            assert_eq!(held, [false, false, true]);
+            let names = ["norm", "odd", "score.weight", "w"];
+            let held = names.map(|name| weights[name].blocks().is_some());
+            assert_eq!(held, [false, false, false, true]);
         }
     }
 

@@ -62,6 +62,8 @@ fn low_rank_adapters_are_a_table_of_their_own() {
     let found = set(&[lora]).unwrap().settings.train.config().lora.unwrap();
     assert_eq!((found.rank, found.target_modules.len(), found.dropout), (8, 2, 0.0));
     assert!(set(&[]).unwrap().settings.train.config().lora.is_none());
+    let plain = set(&["train.lora={rank=8, alpha=16}"]).unwrap().settings.train.config();
+    assert_eq!(plain.lora.unwrap().target_modules.len(), 7);
     let none = set(&["train.lora={rank=0, alpha=16, target_modules=[\"q_proj\"]}"]);
     assert!(format!("{:#}", none.unwrap_err()).contains("lora.rank"));
 }
