@@ -5,6 +5,7 @@ mod contestant;
 mod correction;
 mod items;
 mod numbers;
+mod overview;
 mod readings;
 mod rereading;
 mod tables;
@@ -30,6 +31,7 @@ use critic_text::{PairwisePrompt, PromptSource, Prompts};
 use critic_types::{PreferencePair, SeedTree, atomic_file};
 use items::{BenchData, Part};
 use numbers::{Numbers, numbers};
+use overview::Overview;
 use readings::{Extra, Way, parse_counts, position_counts, readings};
 use rereading::{Rereading, complete, reread};
 use serde::Serialize;
@@ -43,6 +45,8 @@ const N_BINS: usize = 10;
 /// Everyone on one bench.
 #[derive(Debug, Serialize)]
 struct BenchResult {
+    /// Its name on the command line, or that of its file.
+    bench: String,
     /// What the data may be called.
     title: String,
     arithmetic: Arithmetic,
@@ -126,6 +130,9 @@ pub(crate) fn contest(args: &ContestArgs) -> Result<()> {
         results.push(result);
         atomic_file::write(&args.out.join("contest.json"), &serde_json::to_vec_pretty(&results)?)?;
         atomic_file::write(&args.out.join("contest.md"), tables::markdown(&results).as_bytes())?;
+    }
+    if let Some(overview) = Overview::of(&results) {
+        answer(overview.terminal());
     }
     say(format!("tables: {}", args.out.join("contest.md").display()));
     Ok(())
@@ -238,6 +245,7 @@ fn run(
         }
     }
     Ok(BenchResult {
+        bench: data.slug.clone(),
         title: data.origin.title().to_owned(),
         arithmetic: data.arithmetic,
         numbers: all,

@@ -1,12 +1,30 @@
 use super::BenchResult;
 use super::numbers::{Number, Numbers};
+use super::overview::Overview;
 use critic_eval::benches::CorrectionGain;
 
 /// The parts of a bench beside its first number that a terminal shows.
 const MAX_PARTS: usize = 4;
 
+/// Columns of a part in a terminal.
+const PART_WIDTH: usize = 14;
+
+/// A share in percent, or a dash.
+pub(super) fn in_percent(share: Option<f64>) -> String {
+    share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share))
+}
+
 fn percent(number: &Number) -> String {
-    number.value.map_or("–".to_owned(), |value| format!("{:.1}", 100.0 * value))
+    in_percent(number.value)
+}
+
+/// A name, or the end of one that is too long for a column: names of parts often begin alike.
+fn end_of(name: &str) -> String {
+    let n = name.chars().count();
+    if n <= PART_WIDTH {
+        return name.to_owned();
+    }
+    std::iter::once('…').chain(name.chars().skip(n - PART_WIDTH + 1)).collect()
 }
 
 fn interval(number: &Number) -> String {
@@ -25,8 +43,10 @@ pub(super) fn terminal(result: &BenchResult) -> String {
     let Some(some) = result.numbers.first() else { return result.title.clone() };
     let n_parts = some.parts.len().min(MAX_PARTS + 1);
     let mut out = format!("\n{}\n", result.title);
-    let head: Vec<String> =
-        some.parts[1..n_parts].iter().map(|part| format!("{:>14.14}", part.name)).collect();
+    let head: Vec<String> = some.parts[1..n_parts]
+        .iter()
+        .map(|part| format!("{:>PART_WIDTH$}", end_of(&part.name)))
+        .collect();
     let head = format!(
         "{:<width$}  {:>10.10}  {:>13}  {:>7} {:>7}  {}",
         "contestant",
@@ -43,7 +63,7 @@ pub(super) fn terminal(result: &BenchResult) -> String {
             .iter()
             .take(n_parts)
             .skip(1)
-            .map(|part| format!("{:>14}", percent(part)))
+            .map(|part| format!("{:>PART_WIDTH$}", percent(part)))
             .collect();
         let line = format!(
             "{:<width$}  {:>10}  {:>13}  {:>7} {:>7}  {}",
@@ -72,6 +92,7 @@ pub(super) fn markdown(results: &[BenchResult]) -> String {
     let mut out = String::from(
         "# Contest\n\nNumbers in percent; a missing number is counted and never imputed; a tie is wrong.\n",
     );
+    out += &Overview::of(results).map_or_else(String::new, |overview| overview.markdown());
     for result in results {
         out += &format!("\n## {}\n\n", cell(&result.title));
         let Some(some) = result.numbers.first() else { continue };
@@ -119,15 +140,12 @@ pub(super) fn markdown(results: &[BenchResult]) -> String {
             let CorrectionGain {
                 n_rows, n_missing, before, after, gain, n_mended, n_spoilt, ..
             } = found.overall;
-            let share = |share: Option<f64>| {
-                share.map_or("–".to_owned(), |share| format!("{:.1}", 100.0 * share))
-            };
             out += &format!(
                 "| {} | {} | {} | {} | {n_mended} | {n_spoilt} | {n_rows} | {n_missing} |\n",
                 cell(name),
-                share(before),
-                share(after),
-                share(gain)
+                in_percent(before),
+                in_percent(after),
+                in_percent(gain)
             );
         }
         for note in &result.notes {
@@ -174,6 +192,19 @@ fn calibration(result: &BenchResult) -> String {
 }
 
 /// Text that cannot leave its cell.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_begin_alike_are_told_apart() {
+        assert_eq!(end_of("chat"), "chat");
+        assert_eq!(end_of("LLMBar_Natural"), "LLMBar_Natural");
+        assert_eq!(end_of("LLMBar_Adversarial_GPTOut"), "…sarial_GPTOut");
+        assert_ne!(end_of("LLMBar_Adversarial_GPTOut"), end_of("LLMBar_Adversarial_Manual"));
+    }
 }
