@@ -390,9 +390,10 @@ pub(crate) struct ScoreArgs {
     /// Where the rewards go [default: standard output].
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Critiques per response whose rewards are averaged; 0 reads the reward without critique.
-    #[arg(long, short = 'm', default_value_t = 4)]
-    pub(crate) n_critiques: usize,
+    /// Critiques per response whose rewards are averaged; 0 reads the reward without critique [default: 4, or
+    /// 0 for a model that was trained without critiques].
+    #[arg(long, short = 'm')]
+    pub(crate) n_critiques: Option<usize>,
     #[command(flatten)]
     pub(crate) draws: DrawArgs,
     /// Any setting, when the target is a run (repeatable).
@@ -435,7 +436,8 @@ pub(crate) struct ContestArgs {
     /// Pairs that the bag-of-words control learns from; without, there is none.
     #[arg(long, value_name = "FILE")]
     pub(crate) control_data: Option<PathBuf>,
-    /// The most critiques of a response; powers of two below it are read from the same ones.
+    /// The most critiques of a response; powers of two below it are read from the same ones. Models that were
+    /// trained without critiques write none.
     #[arg(long, short = 'm', default_value_t = 0)]
     pub(crate) n_critiques: usize,
     /// Write critiques only where the rewards without are closer than this (log-odds), as one more way.

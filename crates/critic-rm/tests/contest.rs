@@ -176,7 +176,8 @@ fn models_judges_and_controls_meet_on_the_same_pairs_and_nothing_is_drawn_twice(
         .arg(root("examples/train.jsonl"))
         .arg("--eval")
         .arg(root("examples/eval.jsonl"))
-        .args(["--set", "methods=[\"scalar\"]", "--set", "data.train_limit=4"])
+        .args(["--set", "methods=[\"cloud\", \"scalar\"]", "--set", "data.train_limit=4"])
+        .args(["--set", "critique.n_candidates=1", "--set", "critique.max_new_tokens=8"])
         .current_dir(folder)
         .output()
         .unwrap();
@@ -191,7 +192,9 @@ fn models_judges_and_controls_meet_on_the_same_pairs_and_nothing_is_drawn_twice(
         "--limit",
         "5",
         "--model",
-        "ours=run/checkpoints/scalar",
+        "ours=run/checkpoints/cloud",
+        "--model",
+        "plain=run/checkpoints/scalar",
         "--judge",
         &judge,
         "--pairwise",
@@ -222,6 +225,7 @@ fn models_judges_and_controls_meet_on_the_same_pairs_and_nothing_is_drawn_twice(
         "ours m=1",
         "ours m=2",
         "ours gated (gated m=2 below 1000)",
+        "plain",
         "judge verdict m=0",
         "judge verdict m=2",
         "judge expected score m=1",
@@ -233,6 +237,8 @@ fn models_judges_and_controls_meet_on_the_same_pairs_and_nothing_is_drawn_twice(
     ] {
         assert!(names.contains(&name), "{name} is not in {names:?}");
     }
+    // A model that was trained without critiques is asked for none.
+    assert_eq!(names.iter().filter(|name| name.starts_with("plain")).count(), 1, "{names:?}");
     let accuracy = |name: &str| {
         let row = names.iter().position(|found| *found == name).unwrap();
         result["numbers"][row]["parts"][0]["value"].as_f64()

@@ -57,15 +57,19 @@ fn model() -> String {
                 "--eval",
                 eval.to_str().unwrap(),
                 "--set",
-                "methods=[\"scalar\"]",
+                "methods=[\"cloud\"]",
                 "--set",
                 "data.train_limit=4",
+                "--set",
+                "critique.n_candidates=1",
+                "--set",
+                "critique.max_new_tokens=8",
             ],
         );
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         folder
     });
-    format!("ours={}", folder.path().join("run/checkpoints/scalar").display())
+    format!("ours={}", folder.path().join("run/checkpoints/cloud").display())
 }
 
 fn names(result: &Value) -> Vec<&str> {

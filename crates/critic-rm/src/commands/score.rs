@@ -16,6 +16,9 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
+/// Critiques of a response where nothing else is asked for.
+const N_CRITIQUES: usize = 4;
+
 /// Answers under way at once, and so on; no limit changes a reward.
 const LIMITS: EngineLimits =
     EngineLimits { max_leaves: 64, prefill_tokens: 512, kv_tokens: 24_576 };
@@ -46,7 +49,11 @@ pub(crate) fn score(args: &ScoreArgs) -> Result<()> {
 
 fn score_file(args: &ScoreArgs) -> Result<()> {
     let folder = model_path(&args.model)?;
-    let n_critiques = args.n_critiques;
+    let n_critiques = match args.n_critiques {
+        Some(n) => n,
+        None if TrainedModel::reads_critiques(&folder)? => N_CRITIQUES,
+        None => 0,
+    };
     let sampling = args.draws.sampling()?;
     let set = read_responses(&args.target)?;
     let (rows, report) = (set.rows, set.report);
@@ -61,7 +68,7 @@ fn score_file(args: &ScoreArgs) -> Result<()> {
     let requests = requests(&rows, &settings);
     let cancel = Cancel::listen();
     let _screen = Screen::open(args.tui, &args.target.display().to_string(), &cancel)?;
-    let mut rewards = Rewards::open(args, &folder, &rows)?;
+    let mut rewards = Rewards::open(args, n_critiques, &folder, &rows)?;
     let n_done = rewards.done().len();
     let open: Vec<usize> =
         (0..requests.len()).filter(|&i| !rewards.done().contains_key(&requests[i].0)).collect();
@@ -157,7 +164,12 @@ enum Rewards {
 }
 
 impl Rewards {
-    fn open(args: &ScoreArgs, folder: &Path, rows: &[ResponseRow]) -> Result<Self> {
+    fn open(
+        args: &ScoreArgs,
+        n_critiques: usize,
+        folder: &Path,
+        rows: &[ResponseRow],
+    ) -> Result<Self> {
         let Some(output) = &args.output else { return Ok(Self::InMemory(BTreeMap::new())) };
         let mut hasher = ContentHasher::new("score-file");
         let weights = if folder.is_file() { folder } else { &folder.join("model.safetensors") };
@@ -165,8 +177,7 @@ impl Rewards {
         let trained = std::fs::read_to_string(folder.join("training.json")).unwrap_or_default();
         hasher.text(&folder.display().to_string()).text(&trained).bytes(&weights.to_le_bytes());
         hasher.text(&format!(
-            "{} {} {} {} {} {}",
-            args.n_critiques,
+            "{n_critiques} {} {} {} {} {}",
             args.draws.seed,
             args.draws.max_new_tokens,
             args.draws.temperature,

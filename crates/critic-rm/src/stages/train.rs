@@ -44,7 +44,19 @@ struct Manifest {
     /// Its reward head; absent for a critic without one, and where it was not noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     reward_head: Option<HeadRecord>,
+    /// Whether rewards are read after critiques too; noted only where they are not.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    reads_critiques: bool,
     records: Vec<StepRecord>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_true(flag: &bool) -> bool {
+    *flag
 }
 
 /// The reward head of a training, as it is noted.
@@ -92,6 +104,12 @@ impl TrainedModel {
     /// Its reward head, where that was noted.
     pub(super) fn head(&self) -> Result<Option<HeadRecord>> {
         Ok(read_manifest(&self.folder)?.and_then(|manifest| manifest.reward_head))
+    }
+
+    /// Whether the model in `folder` reads rewards after critiques too; of one that was trained elsewhere
+    /// that is taken to be so.
+    pub(crate) fn reads_critiques(folder: &Path) -> Result<bool> {
+        Ok(read_manifest(folder)?.is_none_or(|manifest| manifest.reads_critiques))
     }
 
     /// The prompts that the model in `folder` was trained with.
@@ -362,6 +380,7 @@ pub(super) fn train(
         prompts: session.prompts.digest(),
         base: start.identity.name.clone(),
         reward_head: head.as_ref().map(HeadRecord::of),
+        reads_critiques: method.reads_critiques(),
         records,
     };
     atomic_file::write(&manifest_path(&folder), &serde_json::to_vec_pretty(&manifest)?)?;

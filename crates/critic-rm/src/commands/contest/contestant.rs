@@ -30,8 +30,9 @@ const LIMITS: EngineLimits =
 /// Who puts numbers on responses by running a model.
 #[derive(Debug, Clone)]
 pub(super) enum Kind {
-    /// A reward model: m rewards after critiques, and the one without.
-    Reward { folder: PathBuf },
+    /// A reward model: m rewards after critiques, and the one without; where it does not read critiques, that
+    /// alone.
+    Reward { folder: PathBuf, reads_critiques: bool },
     /// A language model that is asked for critiques and judgements of each response alone.
     Judge { model: String },
     /// A language model that is asked which of two responses is better, in both orders.
@@ -111,6 +112,14 @@ pub(super) struct Conduct<'a> {
 }
 
 impl Entrant {
+    /// How many critiques it writes of a response where `n` are asked for.
+    pub(super) fn n_critiques(&self, n: usize) -> usize {
+        match self.kind {
+            Kind::Reward { reads_critiques: true, .. } | Kind::Judge { .. } => n,
+            _ => 0,
+        }
+    }
+
     /// Its samples of every response, those that stand in its journal apart, and their address; what fails
     /// is told, counted as missing, and tried again by the next call.
     pub(super) fn sample(
@@ -121,10 +130,16 @@ impl Entrant {
         let samples = conduct.folder.join("samples");
         std::fs::create_dir_all(&samples)
             .map_err(|error| Fault::store(anyhow!("{}: {error}", samples.display())))?;
+        let critiques = match self.kind {
+            Kind::Reward { reads_critiques: false, .. } => {
+                ScoreSettings { n_critiques: 0, ..conduct.critiques.clone() }
+            }
+            _ => conduct.critiques.clone(),
+        };
         let mut hasher = ContentHasher::new("contest samples");
         if !matches!(self.kind, Kind::Server(_)) {
             hasher.text(conduct.weights.name()).text(READINGS);
-            hasher.text(&format!("{:?}", conduct.critiques)).text(self.kind.name());
+            hasher.text(&format!("{critiques:?}")).text(self.kind.name());
             hasher.text(conduct.prompts.digest().as_str()).text(&conduct.pairwise.text());
         }
         let mut engines = self.engines(conduct, &mut hasher)?;
@@ -179,7 +194,7 @@ impl Entrant {
             }
             Engines::Local(engines) => match (&self.kind, &mut engines[..]) {
                 (Kind::Reward { .. }, [engine]) => {
-                    rewards(engine, data, &open, &conduct.critiques, &mut keep);
+                    rewards(engine, data, &open, &critiques, &mut keep);
                 }
                 (Kind::Judge { .. }, [engine]) => {
                     judgements(engine, data, &open, conduct, &mut keep);
@@ -222,7 +237,7 @@ impl Entrant {
         hasher: &mut ContentHasher,
     ) -> Result<Engines> {
         let names: Vec<&String> = match &self.kind {
-            Kind::Reward { folder } => {
+            Kind::Reward { folder, .. } => {
                 let model = load_path_as(folder, conduct.weights)?;
                 hasher.text(model.identity.digest.as_str()).text(model.renderer.digest().as_str());
                 let (prompts, weights) = (TrainedModel::prompts(folder)?, conduct.weights);
@@ -243,7 +258,7 @@ impl Entrant {
     /// The prompts that its critiques are asked for with.
     pub(super) fn prompts(&self, conduct: &Conduct<'_>) -> Result<Prompts> {
         match &self.kind {
-            Kind::Reward { folder } => TrainedModel::prompts(folder),
+            Kind::Reward { folder, .. } => TrainedModel::prompts(folder),
             _ => Ok(conduct.prompts.clone()),
         }
     }

@@ -16,7 +16,7 @@ use crate::commands::reward_servers::NamedServer;
 use crate::commands::score::model_path;
 use crate::exit::Fault;
 use crate::progress::{Cancel, answer, say};
-use crate::stages::critique_counts;
+use crate::stages::{TrainedModel, critique_counts};
 use anyhow::{Context, Result, anyhow};
 use contestant::{Conduct, Entrant, Kind, Sampled};
 use critic_data::{ReadOptions, read_pairs};
@@ -153,7 +153,6 @@ fn run(
     conduct: &Conduct<'_>,
     bootstrap: &Bootstrap,
 ) -> Result<BenchResult> {
-    let ms = critique_counts(args.n_critiques);
     let mut everyone: Vec<Contestant> = Vec::new();
     let mut all: Vec<Numbers> = Vec::new();
     let (mut critiques, mut corrections) = (BTreeMap::new(), BTreeMap::new());
@@ -168,7 +167,8 @@ fn run(
             continue;
         }
         let (mut sampled, samples) = entrant.sample(data, conduct)?;
-        let is_critic = args.n_critiques > 0 && writes_critiques(entrant);
+        let ms = critique_counts(entrant.n_critiques(args.n_critiques));
+        let is_critic = entrant.n_critiques(args.n_critiques) > 0;
         let is_of_critiques = data.arithmetic == Arithmetic::CriticBench;
         let mut verdicts = None;
         if is_critic {
@@ -275,10 +275,6 @@ fn have_pairs_in_common(one: &Contestant, other: &Contestant, data: &BenchData) 
     data.pairs.iter().any(|pair| has_both(one, pair) && has_both(other, pair))
 }
 
-fn writes_critiques(entrant: &Entrant) -> bool {
-    matches!(entrant.kind, Kind::Reward { .. } | Kind::Judge { .. })
-}
-
 /// What a judge's table does not show.
 fn told(entrant: &Entrant, sampled: &Sampled) -> Option<String> {
     let name = &entrant.name;
@@ -303,7 +299,9 @@ fn entrants(args: &ContestArgs) -> Result<Vec<Entrant>> {
     let mut entrants = Vec::new();
     for text in &args.model {
         let (name, folder) = named(text);
-        let kind = Kind::Reward { folder: model_path(Path::new(&folder))? };
+        let path = model_path(Path::new(&folder))?;
+        let reads_critiques = TrainedModel::reads_critiques(&path)?;
+        let kind = Kind::Reward { folder: path, reads_critiques };
         entrants.push(Entrant { name: name.unwrap_or_else(|| last(&folder)), kind });
     }
     for text in &args.judge {

@@ -51,7 +51,7 @@ pub(super) fn readings(
         contestants.push(Way { contestant, threshold });
     };
     match &entrant.kind {
-        Kind::Reward { .. } => {
+        Kind::Reward { reads_critiques: true, .. } => {
             for &m in ms {
                 push(&mut contestants, read(name, &samples, Readout::at(m))?, None);
             }
@@ -105,7 +105,7 @@ pub(super) fn readings(
             let predictions: Predictions = sampled.iter().filter_map(mean).collect();
             push(&mut contestants, Contestant::scalar(name, predictions), None);
         }
-        Kind::Implicit { .. } | Kind::Server(_) => {
+        Kind::Reward { .. } | Kind::Implicit { .. } | Kind::Server(_) => {
             let only = read(name, &samples, Readout::FastPath)?;
             push(&mut contestants, Contestant::scalar(name, only.predictions), None);
         }
