@@ -2,7 +2,7 @@ use crate::compare_all::prompt_key;
 use crate::{CONFIDENCE, Contestant, EvalError};
 use critic_stats::{
     Bootstrap, Clusters, Interval, PermutationTest, SeedEffect, SeedsAndItems, StatsError, TieRule,
-    clustered_bootstrap_interval, clustered_paired_bootstrap, holm, paired_permutation_test,
+    clustered_paired_bootstrap, clustered_share_interval, holm, paired_permutation_test,
     seed_effect, seeds_and_items,
 };
 use critic_types::PreferencePair;
@@ -196,8 +196,7 @@ impl<'a> Table<'a> {
             n_pairs: pairs.len(),
             accuracy: values.iter().sum::<f64>() / values.len() as f64,
             by_seed,
-            interval: clustered_bootstrap_interval(&means, &clusters, bootstrap)
-                .map_err(&failed)?,
+            interval: clustered_share_interval(&means, &clusters, bootstrap).map_err(&failed)?,
             seeds: has_seeds
                 .then(|| seed_effect(&values, CONFIDENCE).map_err(&failed))
                 .transpose()?,

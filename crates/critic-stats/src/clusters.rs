@@ -1,5 +1,5 @@
 use crate::error::{all_finite, same_length};
-use crate::{Bootstrap, Interval, StatsError, bootstrap_statistic};
+use crate::{Bootstrap, Interval, StatsError, bootstrap_statistic, wilson_interval};
 use std::collections::BTreeMap;
 
 /// Which items belong together, such as the pairs of one prompt: they are drawn together or not at all.
@@ -80,6 +80,40 @@ pub fn clustered_bootstrap_interval(
     clustered_ratio_interval(values, &vec![1.0; values.len()], clusters, bootstrap)
 }
 
+/// An interval of the mean of shares (numbers within 0 and 1), drawing whole clusters.
+///
+/// [`clustered_bootstrap_interval`]; where every cluster has the same mean, so that no draw differs from
+/// another and the bootstrap would be sure of itself, [`wilson_interval`] with the clusters as trials.
+///
+/// # Errors
+/// As [`clustered_bootstrap_interval`], and [`StatsError::Successes`] when the mean is no share.
+///
+/// # Examples
+/// ```
+/// use critic_stats::{Bootstrap, Clusters, clustered_share_interval};
+/// use critic_types::SeedTree;
+/// let bootstrap = Bootstrap::new(SeedTree::new(0));
+/// let two_of_two = clustered_share_interval(&[1.0, 1.0], &Clusters::singletons(2), &bootstrap)?;
+/// assert!(two_of_two.low < 0.35 && two_of_two.high == 1.0);
+/// # Ok::<(), critic_stats::StatsError>(())
+/// ```
+pub fn clustered_share_interval(
+    values: &[f64],
+    clusters: &Clusters,
+    bootstrap: &Bootstrap,
+) -> Result<Interval, StatsError> {
+    let drawn = clustered_bootstrap_interval(values, clusters, bootstrap)?;
+    let (sums, sizes) = (clusters.sums(values)?, clusters.sums(&vec![1.0; values.len()])?);
+    let mut shares = sums.iter().zip(sizes).map(|(sum, size)| sum / size);
+    match shares.next() {
+        Some(share) if shares.all(|other| other == share) => {
+            let n = clusters.n_clusters();
+            wilson_interval(share * n as f64, n, bootstrap.confidence)
+        }
+        _ => Ok(drawn),
+    }
+}
+
 /// The percentile bootstrap interval of Σ values / Σ weights over items, drawing whole clusters.
 pub(crate) fn clustered_ratio_interval(
     values: &[f64],
@@ -147,6 +181,18 @@ mod tests {
         let clusters = Clusters::by_key(["a", "f", "b", "c", "e", "d"]);
         assert_eq!(clusters, Clusters::singletons(6));
         assert_eq!(clustered_bootstrap_interval(&values, &clusters, &bootstrap()).unwrap(), alone);
+    }
+
+    #[test]
+    fn shares_that_are_all_alike_are_not_certain() {
+        let clusters = Clusters::by_key([0, 0, 1, 2]);
+        let interval =
+            |values: &[f64]| clustered_share_interval(values, &clusters, &bootstrap()).unwrap();
+        assert_eq!(interval(&[1.0; 4]), wilson_interval(3.0, 3, 0.95).unwrap());
+        assert_eq!(interval(&[0.0; 4]), wilson_interval(0.0, 3, 0.95).unwrap());
+        let mixed = [1.0, 0.0, 1.0, 0.0];
+        let drawn = clustered_bootstrap_interval(&mixed, &clusters, &bootstrap()).unwrap();
+        assert_eq!(interval(&mixed), drawn);
     }
 
     #[test]

@@ -28,7 +28,9 @@ mod variance;
 
 pub use agreement::{Agreement, TieRule, pairwise_accuracy};
 pub use bootstrap::{Bootstrap, bootstrap_interval, bootstrap_statistic};
-pub use clusters::{Clusters, clustered_bootstrap_interval, clustered_standard_error};
+pub use clusters::{
+    Clusters, clustered_bootstrap_interval, clustered_share_interval, clustered_standard_error,
+};
 pub use error::StatsError;
 pub use holm::holm;
 pub use interval::{Interval, wilson_interval};

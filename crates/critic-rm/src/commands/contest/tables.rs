@@ -18,13 +18,32 @@ fn percent(number: &Number) -> String {
     in_percent(number.value)
 }
 
-/// A name, or the end of one that is too long for a column: names of parts often begin alike.
-fn end_of(name: &str) -> String {
-    let n = name.chars().count();
-    if n <= PART_WIDTH {
-        return name.to_owned();
+/// Names that fit columns: where one is too long, all without what they begin and end with alike, and then
+/// the end of what still does not fit.
+fn told_apart(names: &[&str]) -> Vec<String> {
+    let names: Vec<Vec<char>> = names.iter().map(|name| name.chars().collect()).collect();
+    let alike = |of: &dyn Fn(&[char], usize) -> Option<char>| {
+        let shortest = names.iter().map(Vec::len).min().unwrap_or(0);
+        let same = |i: &usize| names.iter().all(|name| of(name, *i) == of(&names[0], *i));
+        (0..shortest.saturating_sub(1)).take_while(same).count()
+    };
+    let (mut start, mut end) = (0, 0);
+    if names.len() > 1 && names.iter().any(|name| name.len() > PART_WIDTH) {
+        start = alike(&|name, i| name.get(i).copied());
+        let end_at_most = names.iter().map(Vec::len).min().unwrap_or(0).saturating_sub(start + 1);
+        end = alike(&|name, i| name.iter().rev().nth(i).copied()).min(end_at_most);
     }
-    std::iter::once('…').chain(name.chars().skip(n - PART_WIDTH + 1)).collect()
+    let fitting = |name: &Vec<char>| {
+        let name = &name[start..name.len() - end];
+        match name.len() > PART_WIDTH {
+            false => name.iter().collect(),
+            true => {
+                let from = name.len() - PART_WIDTH + 1;
+                std::iter::once(&'…').chain(&name[from..]).collect()
+            }
+        }
+    };
+    names.iter().map(fitting).collect()
 }
 
 fn interval(number: &Number) -> String {
@@ -43,10 +62,9 @@ pub(super) fn terminal(result: &BenchResult) -> String {
     let Some(some) = result.numbers.first() else { return result.title.clone() };
     let n_parts = some.parts.len().min(MAX_PARTS + 1);
     let mut out = format!("\n{}\n", result.title);
-    let head: Vec<String> = some.parts[1..n_parts]
-        .iter()
-        .map(|part| format!("{:>PART_WIDTH$}", end_of(&part.name)))
-        .collect();
+    let names: Vec<&str> = some.parts[1..n_parts].iter().map(|part| part.name.as_str()).collect();
+    let head: Vec<String> =
+        told_apart(&names).iter().map(|name| format!("{name:>PART_WIDTH$}")).collect();
     let head = format!(
         "{:<width$}  {:>10.10}  {:>13}  {:>7} {:>7}  {}",
         "contestant",
@@ -202,9 +220,14 @@ mod tests {
 
     #[test]
     fn names_that_begin_alike_are_told_apart() {
-        assert_eq!(end_of("chat"), "chat");
-        assert_eq!(end_of("LLMBar_Natural"), "LLMBar_Natural");
-        assert_eq!(end_of("LLMBar_Adversarial_GPTOut"), "…sarial_GPTOut");
-        assert_ne!(end_of("LLMBar_Adversarial_GPTOut"), end_of("LLMBar_Adversarial_Manual"));
+        assert_eq!(told_apart(&["hep-cpp", "hep-go"]), ["hep-cpp", "hep-go"]);
+        let names = [
+            "LLMBar__Adversarial__GPTOut__dataset.json",
+            "LLMBar__Adversarial__Manual__dataset.json",
+            "LLMBar__Natural__dataset.json",
+        ];
+        assert_eq!(told_apart(&names), ["…arial__GPTOut", "…arial__Manual", "Natural"]);
+        assert_eq!(told_apart(&["a", "a-long-name-of-a-part"]), ["a", "…ame-of-a-part"]);
+        assert_eq!(told_apart(&[]), [""; 0]);
     }
 }
