@@ -1,6 +1,7 @@
 //! Everyone on every bench in one table, each by the number that the bench is known by.
 
 use super::BenchResult;
+use super::numbers::Numbers;
 use super::tables::{cell, in_percent};
 
 /// The first numbers of several benches.
@@ -13,9 +14,29 @@ pub(super) struct Overview {
 #[derive(Debug, PartialEq)]
 struct Row {
     contestant: String,
-    values: Vec<Option<f64>>,
-    /// Over the benches, each counted once; for who has a number on all of them.
+    values: Vec<Option<First>>,
+    /// Over the benches, each counted once; for who lacks no item of any.
     mean: Option<f64>,
+}
+
+/// The first number of a bench.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct First {
+    value: f64,
+    n_scored: usize,
+    n_items: usize,
+}
+
+impl First {
+    fn of(numbers: &Numbers) -> Option<Self> {
+        let Numbers { n_items, n_missing, .. } = *numbers;
+        let value = numbers.parts[0].value?;
+        Some(Self { value, n_scored: n_items - n_missing, n_items })
+    }
+
+    fn is_of_all(self) -> bool {
+        self.n_scored == self.n_items
+    }
 }
 
 impl Overview {
@@ -31,11 +52,14 @@ impl Overview {
             }
         }
         let row = |name: &&str| {
-            let value = |result: &BenchResult| {
-                result.numbers.iter().find(|numbers| numbers.contestant == *name)?.parts[0].value
+            let first = |result: &BenchResult| {
+                let mut all = result.numbers.iter();
+                First::of(all.find(|numbers| numbers.contestant == *name)?)
             };
-            let values: Vec<Option<f64>> = results.iter().map(value).collect();
-            let sum: Option<f64> = values.iter().copied().sum();
+            let values: Vec<Option<First>> = results.iter().map(first).collect();
+            let of_all =
+                |value: &Option<First>| Some(value.filter(|first| first.is_of_all())?.value);
+            let sum: Option<f64> = values.iter().map(of_all).sum();
             let mean = sum.map(|sum| sum / values.len() as f64);
             Row { contestant: (*name).to_owned(), values, mean }
         };
@@ -47,12 +71,19 @@ impl Overview {
     pub(super) fn markdown(&self) -> String {
         let head: Vec<String> = self.benches.iter().map(|name| cell(name)).collect();
         let mut out = format!(
-            "\n## All benches\n\nThe first number of each; the mean counts every bench once.\n\n| contestant | {} | mean |\n|{}\n",
+            "\n## All benches\n\nThe first number of each, with the items it is of where some are missing; the mean counts every bench once.\n\n| contestant | {} | mean |\n|{}\n",
             head.join(" | "),
             "---|".repeat(head.len() + 2)
         );
         for Row { contestant, values, mean } in &self.rows {
-            let values: Vec<String> = values.iter().copied().map(in_percent).collect();
+            let told = |first: &Option<First>| {
+                let number = in_percent(first.map(|first| first.value));
+                let missing = first.filter(|first| !first.is_of_all());
+                missing.map_or(number.clone(), |First { n_scored, n_items, .. }| {
+                    format!("{number} ({n_scored} of {n_items})")
+                })
+            };
+            let values: Vec<String> = values.iter().map(told).collect();
             out += &format!(
                 "| {} | {} | {} |\n",
                 cell(contestant),
@@ -63,27 +94,36 @@ impl Overview {
         out
     }
 
-    /// In percent, a line for each contestant; benches under their numbers where they do not fit a column.
+    /// In percent, a line for each contestant; the benches stand below under their numbers.
     pub(super) fn terminal(&self) -> String {
         let width = self.rows.iter().map(|row| row.contestant.chars().count()).max().unwrap_or(0);
         let width = width.max("contestant".len());
+        let mut has_missing = false;
         let mut out = String::from("\nAll benches, the first number of each\n");
-        let columns = self.benches.iter().enumerate().map(|(i, _)| format!("{:>6}", i + 1));
+        let columns = self.benches.iter().enumerate().map(|(i, _)| format!("{:>7}", i + 1));
         out += &format!("{:<width$}{}   mean", "contestant", columns.collect::<String>());
         for Row { contestant, values, mean } in &self.rows {
-            let values: String =
-                values.iter().map(|value| format!("{:>6}", in_percent(*value))).collect();
+            let told = |first: &Option<First>| {
+                let mark = if first.is_none_or(First::is_of_all) { "" } else { "*" };
+                format!("{:>7}", in_percent(first.map(|first| first.value)) + mark)
+            };
+            let values: String = values.iter().map(told).collect();
+            has_missing |= values.contains('*');
             out += &format!("\n{contestant:<width$}{values}{:>7}", in_percent(*mean));
         }
         let names: Vec<String> =
             self.benches.iter().enumerate().map(|(i, name)| format!("{} {name}", i + 1)).collect();
-        out + "\n" + &names.join(" · ")
+        out += &format!("\n{}", names.join(" · "));
+        if has_missing {
+            out += "\n* some items are missing";
+        }
+        out
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::numbers::{Number, Numbers};
+    use super::super::numbers::Number;
     use super::*;
     use critic_eval::benches::Arithmetic;
     use std::collections::BTreeMap;
@@ -93,7 +133,7 @@ mod tests {
             contestant: name.to_owned(),
             parts: vec![Number { name: "accuracy".to_owned(), value, interval: None, n: None }],
             n_items: 4,
-            n_missing: 0,
+            n_missing: usize::from(name == "judge"),
             detail: serde_json::Value::Null,
         });
         BenchResult {
@@ -118,14 +158,15 @@ mod tests {
         for line in [
             "| contestant | a\\|b | c | mean |",
             "| ours | 50.0 | 100.0 | 75.0 |",
-            "| judge | 25.0 | – | – |",
+            "| judge | 25.0 (3 of 4) | – | – |",
             "| length | – | 0.0 | – |",
         ] {
             assert!(page.contains(line), "{page}");
         }
         let lines = overview.terminal();
-        assert!(lines.contains("ours        50.0 100.0   75.0"), "{lines}");
-        assert!(lines.ends_with("1 a|b · 2 c"), "{lines}");
+        assert!(lines.contains("ours         50.0  100.0   75.0"), "{lines}");
+        assert!(lines.contains("judge       25.0*      –      –"), "{lines}");
+        assert!(lines.ends_with("1 a|b · 2 c\n* some items are missing"), "{lines}");
     }
 
     #[test]
