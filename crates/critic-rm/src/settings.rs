@@ -404,16 +404,26 @@ pub(crate) fn resolve_in_study(
     }
     unsaid.extend(origins);
     let origins = unsaid;
-    let settings =
-        Settings::deserialize(table.clone()).map_err(|error| Fault::config(explain(&error)))?;
+    let settings = serde_path_to_error::deserialize(table.clone())
+        .map_err(|error| Fault::config(explain(&error, &origins)))?;
     check(&settings)?;
     let mut values = Vec::new();
     flatten(&table, "", &origins, &mut values);
     Ok(Resolved { settings, values })
 }
 
-fn explain(error: &toml::de::Error) -> anyhow::Error {
-    anyhow::anyhow!("settings: {}; `critic-rm run --explain` lists every key", error.message())
+/// Which key is wrong, who gave it, and what it must be.
+fn explain(
+    error: &serde_path_to_error::Error<toml::de::Error>,
+    origins: &BTreeMap<String, String>,
+) -> anyhow::Error {
+    let key = error.path().to_string();
+    let origin = origins.get(&key).map_or_else(String::new, |origin| format!(" ({origin})"));
+    let place = if key == "." { String::new() } else { format!("{key}{origin}: ") };
+    anyhow::anyhow!(
+        "settings: {place}{}; `critic-rm run --explain` lists every key",
+        error.inner().message()
+    )
 }
 
 /// Ranges that serde does not know.

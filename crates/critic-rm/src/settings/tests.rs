@@ -57,6 +57,19 @@ fn a_device_that_the_build_lacks_is_refused_with_its_feature() {
 }
 
 #[test]
+fn a_wrong_value_is_named_with_its_key_and_with_who_gave_it() {
+    for (given, parts) in [
+        ("train.epochs=abc", ["train.epochs (--set): ", "invalid type: string"]),
+        ("train.max_pair_tokens=0", ["train.max_pair_tokens (--set): ", "nonzero"]),
+        ("train.lora={rank=8}", ["train.lora: ", "`alpha`"]),
+        ("trian.epochs=1", ["trian", "unknown field"]),
+    ] {
+        let message = format!("{:#}", set(&[given]).unwrap_err());
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+}
+
+#[test]
 fn low_rank_adapters_are_a_table_of_their_own() {
     let lora = "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\", \"v_proj\"]}";
     let found = set(&[lora]).unwrap().settings.train.config().lora.unwrap();
