@@ -160,12 +160,16 @@ fn the_export_holds_the_tokens_that_are_trained_on() {
 fn work_that_is_not_there_is_refused() {
     let work = work();
     for (args, words) in [
-        (["train", "--pairs", "99"], "the work has 4 pairs with critiques"),
-        (["train", "--critiques-per-response", "3"], "the work has 2 critiques of"),
-        (["generate", "--prompts", "11"], "the work has 10 responses"),
-        (["score", "--threads", "0"], "--threads is 0"),
+        (&["train", "--pairs", "99"][..], "the work has 4 pairs with critiques"),
+        (&["train", "--critiques-per-response", "3"], "the work has 2 critiques of"),
+        (&["generate", "--prompts", "11"], "the work has 10 responses"),
+        (&["score", "--threads", "0"], "--threads is 0"),
+        (
+            &["train", "--critiques-per-response", "0", "--set", "train.max_pair_tokens=9"],
+            "train.max_pair_tokens is 9: raise it",
+        ),
     ] {
-        let output = bench(&work, &args).output().unwrap();
+        let output = bench(&work, args).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert!(matches!(output.status.code(), Some(2 | 3)), "{stderr}");
         assert!(stderr.contains(words), "{stderr}");
