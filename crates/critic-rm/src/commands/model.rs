@@ -2,13 +2,12 @@ use super::score::model_path;
 use crate::cli::ModelExportArgs;
 use crate::exit::Fault;
 use crate::progress::{answer, is_plain, say};
-use crate::stages::{load_model, prompts_path};
+use crate::stages::{TrainedModel, copy_notes, load_model, prompts_path};
 use anyhow::{Result, anyhow};
 use critic_model::sources::{
     Cache, GgufFormat, LoadedModel, Progress, Source, catalogue, write_gguf, write_hf_folder,
 };
 use critic_model::{ModelError, RewardHead};
-use critic_types::atomic_file;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 
@@ -57,8 +56,7 @@ pub(crate) fn export(args: &ModelExportArgs) -> Result<()> {
         )));
     }
     let path = model_path(Path::new(&args.model)).unwrap_or_else(|_| PathBuf::from(&args.model));
-    let prompts = std::fs::read(prompts_path(&path)).ok();
-    if is_gguf && prompts.is_some() {
+    if is_gguf && prompts_path(&path).exists() {
         return Err(Fault::config(anyhow!(
             "{} was trained with prompts of its own (prompts.json), and a .gguf file has no place for them: rewards would be read after other critiques. Export a folder",
             path.display()
@@ -71,9 +69,7 @@ pub(crate) fn export(args: &ModelExportArgs) -> Result<()> {
     } else {
         let head = model.reward_head.as_ref();
         write_hf_folder(to, &model.config, &model.weights, head, &model.renderer)?;
-        if let Some(prompts) = prompts {
-            atomic_file::write(&prompts_path(to), &prompts)?;
-        }
+        copy_notes(&path, to)?;
     }
     let precision = if is_gguf { format.name() } else { "f32" };
     let head = match (&model.reward_head, is_gguf) {
@@ -85,6 +81,11 @@ pub(crate) fn export(args: &ModelExportArgs) -> Result<()> {
         ),
     };
     say(format!("wrote {} in {precision}; {head}", to.display()));
+    if is_gguf && !TrainedModel::reads_critiques(&path)? {
+        say(
+            "it was trained without critiques, which a .gguf file does not say: score it with -m 0",
+        );
+    }
     Ok(())
 }
 

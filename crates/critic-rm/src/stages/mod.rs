@@ -29,7 +29,7 @@ pub(crate) use given::GivenCritiques;
 pub(crate) use pairs::read_train;
 pub(crate) use report::write as write_report;
 pub(crate) use session::{Session, load_model, load_model_as};
-pub(crate) use train::{TrainedModel, prompts_path};
+pub(crate) use train::{TrainedModel, copy_notes, prompts_path};
 
 use anyhow::Result;
 use critic_eval::Contestant;

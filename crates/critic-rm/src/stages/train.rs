@@ -1,221 +1,34 @@
-use super::refine::Refined;
-use super::session::Session;
+use super::session::{Session, Split};
 use crate::exit::Fault;
 use crate::memory::{self, gigabytes};
 use crate::methods::Method;
 use crate::metrics::Metrics;
 use crate::progress::{Meter, News, say, tell};
-use anyhow::{Context, Result, anyhow};
-use critic_local::LocalEngine;
+use anyhow::{Result, anyhow};
+use critic_model::Weight;
 use critic_model::composed::TrainDevice;
 use critic_model::sources::{LoadedModel, write_hf_folder, write_peft_folder};
-use critic_model::{Decoder, HeadLayout, RewardHead, Weight, WeightFormat, known_reward_heads};
 use critic_stats::MarginUse;
-use critic_text::{PromptSources, Prompts};
-use critic_train::{
-    CritiqueText, Ended, HeldOut, StepRecord, TrainConfig, TrainPair, TrainableModel, Trainer,
-    build_pairs,
-};
-use critic_types::{ContentId, OracleCritique, PreferencePair, SeedTree, Side, atomic_file};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use critic_train::{Ended, HeldOut, StepRecord, TrainConfig, TrainableModel, Trainer};
+use critic_types::{ContentId, SeedTree, Side};
+use data::as_tokens;
+use manifest::{Manifest, keep_prompts};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
+
+mod data;
+mod manifest;
+mod trained_model;
+
+pub(super) use data::TrainingData;
+pub(super) use manifest::HeadRecord;
+pub(crate) use manifest::{copy_notes, prompts_path};
+pub(crate) use trained_model::TrainedModel;
 
 /// How long training goes on between two checkpoints.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(120);
-
-/// The newest layout of `training.json` that this build reads and writes.
-const FORMAT_VERSION: u32 = 1;
-
-/// A finished training, written last into its folder.
-#[derive(Debug, Serialize, Deserialize)]
-struct Manifest {
-    format_version: u32,
-    /// Address of model, data and settings.
-    key: ContentId,
-    /// Tokenizer, template and end of turn that the model was trained with.
-    renderer: ContentId,
-    /// Prompts that the model was trained with.
-    prompts: ContentId,
-    /// The model it started from.
-    base: String,
-    /// Its reward head; absent for a critic without one, and where it was not noted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reward_head: Option<HeadRecord>,
-    /// Whether rewards are read after critiques too; noted only where they are not.
-    #[serde(default = "yes", skip_serializing_if = "is_true")]
-    reads_critiques: bool,
-    records: Vec<StepRecord>,
-}
-
-fn yes() -> bool {
-    true
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
-fn is_true(flag: &bool) -> bool {
-    *flag
-}
-
-/// The reward head of a training, as it is noted.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct HeadRecord {
-    pub(super) kind: String,
-    d_model: usize,
-    /// Numbers of its hidden layer.
-    width: usize,
-}
-
-impl HeadRecord {
-    fn of(head: &RewardHead) -> Self {
-        let (kind, d_model, width) = (head.layout().kind.to_owned(), head.d_model(), head.width());
-        Self { kind, d_model, width }
-    }
-
-    /// Lines of Python that put it on a sequence classifier of transformers.
-    pub(super) fn in_pytorch(&self) -> String {
-        let layout = HeadLayout::of_kind(&self.kind);
-        layout.map_or_else(String::new, |layout| layout.in_pytorch(self.d_model, self.width))
-    }
-}
-
-impl std::fmt::Display for HeadRecord {
-    /// Its kind and the names of its tensors.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let names =
-            HeadLayout::of_kind(&self.kind).map(|layout| layout.names().collect::<Vec<_>>());
-        write!(f, "{}: {}", self.kind, names.unwrap_or_default().join(", "))
-    }
-}
-
-/// A reward model of this run.
-#[derive(Debug, Clone)]
-pub(crate) struct TrainedModel {
-    pub(crate) name: String,
-    pub(crate) folder: PathBuf,
-    pub(crate) key: ContentId,
-    /// Whether rewards are read after critiques too.
-    pub(crate) reads_critiques: bool,
-}
-
-impl TrainedModel {
-    /// Its reward head, where that was noted.
-    pub(super) fn head(&self) -> Result<Option<HeadRecord>> {
-        Ok(read_manifest(&self.folder)?.and_then(|manifest| manifest.reward_head))
-    }
-
-    /// Whether the model in `folder` reads rewards after critiques too; of one that was trained elsewhere
-    /// that is taken to be so.
-    pub(crate) fn reads_critiques(folder: &Path) -> Result<bool> {
-        Ok(read_manifest(folder)?.is_none_or(|manifest| manifest.reads_critiques))
-    }
-
-    /// The prompts that the model in `folder` was trained with.
-    pub(crate) fn prompts(folder: &Path) -> Result<Prompts> {
-        let path = prompts_path(folder);
-        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(Prompts::builtin()) };
-        let sources: PromptSources = serde_json::from_str(&text)
-            .with_context(|| format!("{} is torn: restore it", path.display()))
-            .map_err(Fault::store)?;
-        let prompts = Prompts::new(sources)?;
-        if prompts.shows_reference() {
-            return Err(Fault::model(anyhow!(
-                "{} was trained with a critique prompt that shows a reference answer, which only the pairs of its run have: score the run's own pairs",
-                folder.display()
-            )));
-        }
-        Ok(prompts)
-    }
-
-    /// The model in `folder` (or a `.gguf` file that holds a reward head), as it was read for `weights`, as a
-    /// scorer.
-    pub(crate) fn engine(
-        model: LoadedModel,
-        folder: &Path,
-        prompts: &Prompts,
-        limits: critic_local::EngineLimits,
-        weights: WeightFormat,
-    ) -> Result<LocalEngine> {
-        let head = model.reward_head.ok_or_else(|| {
-            Fault::model(anyhow!(
-                "{} has no reward head (one is read of {}): name a trained reward model",
-                folder.display(),
-                known_reward_heads()
-            ))
-        })?;
-        if let Some(manifest) = read_manifest(folder)? {
-            if manifest.renderer != model.renderer.digest() {
-                return Err(Fault::model(anyhow!(
-                    "the tokenizer or the chat template in {} is not the one the model was trained with: restore the folder's files",
-                    folder.display()
-                )));
-            }
-            if manifest.prompts != prompts.digest() {
-                return Err(Fault::model(anyhow!(
-                    "{} was trained with other critique prompts than this program has: train it again, or use the program that trained it",
-                    folder.display()
-                )));
-            }
-        }
-        let decoder = Decoder::new(&model.config, &model.weights, weights)?;
-        LocalEngine::new(decoder, Some(head), model.renderer, prompts.clone(), limits)
-            .map_err(|error| Fault::config(error.into()))
-    }
-}
-
-/// The pairs of a training with their critiques.
-#[derive(Debug, Default)]
-pub(crate) struct TrainingData {
-    pub(crate) pairs: Vec<(PreferencePair, Vec<CritiqueText>)>,
-    /// Addresses of what they depend on besides the model.
-    pub(crate) keys: Vec<ContentId>,
-}
-
-impl TrainingData {
-    /// The pairs of the run, with these critiques if there are any.
-    pub(crate) fn of_pairs(session: &Session, critiques: Option<&Refined>) -> Self {
-        let mut by_pair: HashMap<&str, Vec<CritiqueText>> = HashMap::new();
-        for critique in critiques.into_iter().flat_map(|refined| &refined.critiques) {
-            let text = CritiqueText { side: critique.side, text: critique.text.clone() };
-            by_pair.entry(&critique.pair_id).or_default().push(text);
-        }
-        let keeps_all =
-            critiques.is_none() || session.resolved.settings.train.keep_unfiltered_pairs;
-        let pairs = session
-            .train
-            .pairs
-            .iter()
-            .map(|pair| (pair.clone(), by_pair.remove(pair.id.as_str()).unwrap_or_default()))
-            .filter(|(_, critiques)| keeps_all || !critiques.is_empty())
-            .collect();
-        let mut keys = vec![session.train.content.clone()];
-        keys.extend(critiques.map(|refined| refined.key.clone()));
-        Self { pairs, keys }
-    }
-
-    /// Pairs with the critiques that came with them, those that have none included.
-    pub(super) fn with_own_critiques(
-        pairs: &[PreferencePair],
-        critiques: &[OracleCritique],
-    ) -> Vec<(PreferencePair, Vec<CritiqueText>)> {
-        let mut by_pair: HashMap<&str, Vec<CritiqueText>> = HashMap::new();
-        for critique in critiques {
-            let Some(side) = critique.side else { continue };
-            let text = CritiqueText { side, text: critique.text.clone() };
-            by_pair.entry(&critique.pair_id).or_default().push(text);
-        }
-        let with = |pair: &PreferencePair| {
-            (pair.clone(), by_pair.remove(pair.id.as_str()).unwrap_or_default())
-        };
-        pairs.iter().map(with).collect()
-    }
-
-    fn n_critiques(&self) -> usize {
-        self.pairs.iter().map(|(_, critiques)| critiques.len()).sum()
-    }
-}
 
 /// Stage 2: trains one model from the weights of `start`, or takes it up where it stands.
 pub(crate) fn run(
@@ -250,38 +63,7 @@ pub(super) fn train(
 ) -> Result<TrainedModel> {
     let (name, config) = (method.name.as_str(), &method.train);
     check_head(config, start)?;
-    let mut hasher = session.hasher("train", start);
-    hasher.text(name).text(&serde_json::to_string(config)?);
-    data.keys.iter().for_each(|key| {
-        hasher.text(key.as_str());
-    });
-    let max_pair_tokens = session.resolved.settings.train.max_pair_tokens.get();
-    hasher.bytes(&(data.pairs.len() as u64).to_le_bytes());
-    hasher.text("max_pair_tokens").bytes(&(max_pair_tokens as u64).to_le_bytes());
-    if config.preference.margin != MarginUse::Ignore {
-        data.pairs.iter().for_each(|(pair, _)| {
-            hasher.bytes(&pair.margin.map_or(u64::MAX, f64::to_bits).to_le_bytes());
-        });
-    }
-    let looked_at = if config.evaluation.every > 0 { session.dev.as_slice() } else { &[] };
-    for (name, set) in looked_at {
-        hasher.text(name).text(set.content.as_str());
-        set.critiques.iter().for_each(|critique| {
-            hasher.text(&critique.pair_id).text(&critique.text);
-            hasher.text(critique.side.map_or("", Side::as_str));
-        });
-    }
-    let looked_at: Vec<_> = looked_at
-        .iter()
-        .map(|(name, set)| {
-            (name.clone(), TrainingData::with_own_critiques(&set.pairs, &set.critiques))
-        })
-        .collect();
-    let own_seed = session.resolved.settings.train.seed;
-    if let Some(seed) = own_seed {
-        hasher.text("seed").bytes(&seed.to_le_bytes());
-    }
-    let key = hasher.finish();
+    let key = address(session, method, start, &data)?;
     let folder = session.folder.checkpoint(name, &key);
     let trained = TrainedModel {
         name: name.to_owned(),
@@ -289,7 +71,7 @@ pub(super) fn train(
         key: key.clone(),
         reads_critiques: method.reads_critiques(),
     };
-    if let Some(manifest) = read_manifest(&folder)?.filter(|manifest| manifest.key == key) {
+    if let Some(manifest) = Manifest::read(&folder)?.filter(|manifest| manifest.key == key) {
         let facts = facts(&manifest.records);
         tell(|| News::Trained { name: name.to_owned(), records: manifest.records.clone() });
         session.records.training.push((name.to_owned(), manifest.records));
@@ -297,19 +79,10 @@ pub(super) fn train(
         return Ok(trained);
     }
     let drawn = config.critiques_per_response;
+    let max_pair_tokens = session.resolved.settings.train.max_pair_tokens.get();
     let tokens = as_tokens(session, start, name, &data.pairs, drawn, max_pair_tokens)?;
-    let mut held_out = Vec::new();
-    for (name, all) in looked_at {
-        let what = format!("`{name}` of data.dev");
-        let pairs = as_tokens(session, start, &what, &all, 0, usize::MAX)?;
-        if pairs.is_empty() {
-            return Err(Fault::data(anyhow!(
-                "none of the {} pairs of {what} is left to look at: name others, or set train.evaluation.every to 0",
-                all.len()
-            )));
-        }
-        held_out.push(HeldOut { name, pairs });
-    }
+    let held_out = held_out(session, config, start)?;
+    let own_seed = session.resolved.settings.train.seed;
     let seed = own_seed.map_or_else(|| session.seed(), SeedTree::new).child("train");
     let progress_folder =
         session.folder.path().join("checkpoints").join(format!(".{name}-training"));
@@ -370,30 +143,79 @@ pub(super) fn train(
     // A critic keeps the head that it came with, which its training does not reach.
     let head = (heads == Heads::Both || start.reward_head.is_some()).then_some(head);
     write_hf_folder(&folder, &start.config, &weights, head.as_ref(), &start.renderer)?;
-    let seconds = records.iter().map(|record| record.seconds).sum();
-    let facts = facts(&records);
     keep_prompts(&folder, session.prompts.sources())?;
-    let manifest = Manifest {
-        format_version: FORMAT_VERSION,
-        key: key.clone(),
-        renderer: session.renderer.clone(),
-        prompts: session.prompts.digest(),
-        base: start.identity.name.clone(),
-        reward_head: head.as_ref().map(HeadRecord::of),
-        reads_critiques: method.reads_critiques(),
-        records,
-    };
-    atomic_file::write(&manifest_path(&folder), &serde_json::to_vec_pretty(&manifest)?)?;
+    let manifest = Manifest::of(&trained, session, base, head.as_ref(), records);
+    manifest.write(&folder)?;
     trainer.clear_checkpoints();
+    let (facts, seconds) = (facts(&manifest.records), seconds(&manifest.records));
     session.records.training.push((name.to_owned(), manifest.records));
-    session.finish(
-        &format!("train {name}"),
-        &key,
-        seconds,
-        first_step.is_some_and(|step| step > 0),
-        facts,
-    )?;
+    let went_on = first_step.is_some_and(|step| step > 0);
+    session.finish(&format!("train {name}"), &key, seconds, went_on, facts)?;
     Ok(trained)
+}
+
+/// The address of the model that `method` makes of `data`: the digest of everything that it depends on.
+fn address(
+    session: &Session,
+    method: &Method,
+    start: &LoadedModel,
+    data: &TrainingData,
+) -> Result<ContentId> {
+    let (settings, config) = (&session.resolved.settings.train, &method.train);
+    let mut hasher = session.hasher("train", start);
+    hasher.text(&method.name).text(&serde_json::to_string(config)?);
+    data.keys.iter().for_each(|key| {
+        hasher.text(key.as_str());
+    });
+    hasher.bytes(&(data.pairs.len() as u64).to_le_bytes());
+    let max_pair_tokens = settings.max_pair_tokens.get() as u64;
+    hasher.text("max_pair_tokens").bytes(&max_pair_tokens.to_le_bytes());
+    if config.preference.margin != MarginUse::Ignore {
+        data.pairs.iter().for_each(|(pair, _)| {
+            hasher.bytes(&pair.margin.map_or(u64::MAX, f64::to_bits).to_le_bytes());
+        });
+    }
+    for (name, set) in looked_at(session, config) {
+        hasher.text(name).text(set.content.as_str());
+        set.critiques.iter().for_each(|critique| {
+            hasher.text(&critique.pair_id).text(&critique.text);
+            hasher.text(critique.side.map_or("", Side::as_str));
+        });
+    }
+    if let Some(seed) = settings.seed {
+        hasher.text("seed").bytes(&seed.to_le_bytes());
+    }
+    Ok(hasher.finish())
+}
+
+/// The sets of pairs that training looks at now and then, by their names.
+fn looked_at<'a>(session: &'a Session, config: &TrainConfig) -> &'a [(String, Split)] {
+    if config.evaluation.every > 0 { &session.dev } else { &[] }
+}
+
+/// The same sets as tokens.
+fn held_out(
+    session: &mut Session,
+    config: &TrainConfig,
+    start: &LoadedModel,
+) -> Result<Vec<HeldOut>> {
+    let with_critiques = |(name, set): &(String, Split)| {
+        (name.clone(), TrainingData::with_own_critiques(&set.pairs, &set.critiques))
+    };
+    let sets: Vec<_> = looked_at(session, config).iter().map(with_critiques).collect();
+    let mut held_out = Vec::with_capacity(sets.len());
+    for (name, all) in sets {
+        let what = format!("`{name}` of data.dev");
+        let pairs = as_tokens(session, start, &what, &all, 0, usize::MAX)?;
+        if pairs.is_empty() {
+            return Err(Fault::data(anyhow!(
+                "none of the {} pairs of {what} is left to look at: name others, or set train.evaluation.every to 0",
+                all.len()
+            )));
+        }
+        held_out.push(HeldOut { name, pairs });
+    }
+    Ok(held_out)
 }
 
 /// Refuses to train another head than the one that the model has, if it has one.
@@ -445,48 +267,6 @@ fn kinds(weights: &BTreeMap<String, Weight>) -> String {
     told.join(", ")
 }
 
-/// Pairs as tokens; those that cannot be rendered or do not fit are told and left out.
-fn as_tokens(
-    session: &mut Session,
-    model: &LoadedModel,
-    name: &str,
-    pairs: &[(PreferencePair, Vec<CritiqueText>)],
-    critiques_per_response: usize,
-    max_pair_tokens: usize,
-) -> Result<Vec<TrainPair>> {
-    let pairs: Vec<(&PreferencePair, Vec<CritiqueText>)> =
-        pairs.iter().map(|(pair, critiques)| (pair, critiques.clone())).collect();
-    let context = model.config.context_length;
-    let mut tokens = Vec::with_capacity(pairs.len());
-    let mut left_out = Vec::new();
-    let built = build_pairs(
-        &pairs,
-        &model.renderer,
-        &session.prompts,
-        context,
-        critiques_per_response,
-        max_pair_tokens,
-    );
-    for built in built {
-        match built {
-            Ok(pair) => tokens.push(pair),
-            Err(error) if session.resolved.settings.data.strict => return Err(error.into()),
-            Err(error) => left_out.push(error.to_string()),
-        }
-    }
-    left_out.iter().take(3).for_each(|reason| say(format!("left out of {name}: {reason}")));
-    if !left_out.is_empty() {
-        let note = format!(
-            "{} of {} pairs were left out of {name}: too long or not renderable.",
-            left_out.len(),
-            pairs.len()
-        );
-        say(&note);
-        session.records.notes.push(note);
-    }
-    Ok(tokens)
-}
-
 /// Adds a step to the metrics, which are opened at the first one of this sitting.
 fn log(
     metrics: &mut Option<Metrics>,
@@ -501,52 +281,14 @@ fn log(
     metrics.insert(open).add(record)
 }
 
-fn manifest_path(folder: &Path) -> PathBuf {
-    folder.join("training.json")
-}
-
-/// Where a model says which prompts it was trained with, where they are not the built-in ones.
-pub(crate) fn prompts_path(folder: &Path) -> PathBuf {
-    folder.join("prompts.json")
-}
-
-/// Lets a model with prompts of its own say which.
-fn keep_prompts(folder: &Path, sources: &PromptSources) -> Result<()> {
-    let path = prompts_path(folder);
-    if *sources != PromptSources::builtin() {
-        atomic_file::write(&path, &serde_json::to_vec_pretty(sources)?)?;
-    } else if path.exists() {
-        // Of an earlier training into the same folder.
-        std::fs::remove_file(&path).map_err(|error| Fault::store(error.into()))?;
-    }
-    Ok(())
-}
-
-fn read_manifest(folder: &Path) -> Result<Option<Manifest>> {
-    let path = manifest_path(folder);
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
-    let manifest: Manifest = serde_json::from_str(&text)
-        .with_context(|| format!("{} is torn: delete its folder to train again", path.display()))
-        .map_err(Fault::store)?;
-    if manifest.format_version > FORMAT_VERSION {
-        return Err(Fault::store(anyhow!(
-            "{} has format version {}, newer than {FORMAT_VERSION}, the newest this build reads: use a newer critic-rm",
-            path.display(),
-            manifest.format_version
-        )));
-    }
-    Ok(Some(manifest))
-}
-
 fn facts(records: &[StepRecord]) -> Vec<(&'static str, String)> {
     let (n_tokens, n_unshared) =
         records.iter().fold((0, 0), |sum, r| (sum.0 + r.n_tokens, sum.1 + r.n_unshared_tokens));
-    let seconds: f64 = records.iter().map(|record| record.seconds).sum();
     let mut facts = vec![
         ("steps", records.len().to_string()),
         ("tokens", n_tokens.to_string()),
         ("tokens without sharing", n_unshared.to_string()),
-        ("tokens/s", format!("{:.0}", n_tokens as f64 / seconds.max(1e-9))),
+        ("tokens/s", format!("{:.0}", n_tokens as f64 / seconds(records).max(1e-9))),
     ];
     if let Some(last) = records.last() {
         facts.extend(
@@ -556,6 +298,11 @@ fn facts(records: &[StepRecord]) -> Vec<(&'static str, String)> {
             .extend(last.critique_loss.map(|loss| ("nats/token at the end", format!("{loss:.3}"))));
     }
     facts
+}
+
+/// How long the steps took, those of earlier sittings included.
+fn seconds(records: &[StepRecord]) -> f64 {
+    records.iter().map(|record| record.seconds).sum()
 }
 
 /// A step in a few words.

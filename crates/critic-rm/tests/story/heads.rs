@@ -87,9 +87,12 @@ fn a_head_of_two_layers_is_trained_described_exported_and_scored_with() {
         export.arg(&trained).arg(&exported);
         let format: &[&str] = if name == "exported" { &[] } else { &["--format", "f32"] };
         export.args(format);
-        succeeds(export);
+        let said = String::from_utf8(succeeds(export).stderr).unwrap();
+        assert_eq!(said.contains("without critiques"), name == "exported.gguf", "{said}");
         assert_near(&rewards(&exported), &expected);
     }
+    let copied = std::fs::read_to_string(folder.path().join("exported/training.json")).unwrap();
+    assert_eq!(copied, read("training.json"));
     // Left alone, the setting draws the linear head; a width of nothing is refused.
     succeeds(run("run", &out, &["--set", "methods=[\"scalar\"]"]));
     assert!(arrays(&trained.join("model.safetensors")).contains_key("score.weight"));
