@@ -1,11 +1,10 @@
+use super::answers::Answers;
 use super::critic::{Critic, CriticEngine};
-use super::outage::Outage;
 use super::session::Session;
-use crate::progress::{Meter, News, say, tell};
+use crate::progress::{News, say, tell};
 use anyhow::Result;
 use critic_method::{CritiqueSettings, generate, response_id};
 use critic_types::{Candidate, ContentId, PreferencePair, Side};
-use std::ops::ControlFlow;
 
 /// Candidates that were written for some pairs, and how.
 #[derive(Debug)]
@@ -38,11 +37,9 @@ pub(super) fn write(
     let (mut n_failed, mut seconds, mut taken) = (0, 0.0, Vec::new());
     if n_done < total {
         let mut engine = CriticEngine::new(session, critic, key)?;
-        let progress = engine.progress();
-        let mut meter = Meter::new(doing, total as u64, n_done as u64);
+        let mut answers = Answers::new(session, &engine, doing, total, n_done);
         session.store.clear_failures("critique", key)?;
-        let (store, cancel) = (&mut session.store, session.cancel.clone());
-        let (mut stored, mut outage) = (Ok(()), Outage::default());
+        let store = &mut session.store;
         generate(
             pairs,
             &mut engine,
@@ -50,35 +47,20 @@ pub(super) fn write(
             settings,
             &is_done,
             &mut |place, side, result| {
-                let put = match result {
+                answers.take(result, |answer| match answer {
                     Ok(candidates) => {
-                        outage.answered();
                         tell(|| News::wrote(&pairs[place], side, &candidates));
                         store.put_candidates(key, &pairs[place], &candidates).map(drop)
                     }
-                    Err(error) if outage.failed(&error.kind) => Ok(()),
                     Err(error) => {
                         n_failed += 1;
                         let response = response_id(&pairs[place].id, side);
                         store.put_failure("critique", key, &response, &error.kind.to_string())
                     }
-                };
-                meter.advance(progress.say());
-                stored = put;
-                if stored.is_err() || cancel.is_set() || outage.is_hopeless() {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
+                })
             },
         )?;
-        seconds = meter.finish();
-        stored?;
-        if session.cancel.is_set() {
-            return Err(session.interrupted());
-        }
-        outage.settle(session)?;
-        drop(progress);
+        seconds = answers.finish(session)?;
         taken = engine.finish()?;
     }
     for (item, reason) in session.store.failures("critique", key)?.into_iter().take(3) {

@@ -1,7 +1,7 @@
+use super::answers::Answers;
 use super::critic::{Critic, CriticEngine};
-use super::outage::Outage;
 use super::session::Session;
-use crate::progress::{Meter, say};
+use crate::progress::say;
 use anyhow::Result;
 use critic_engine::{ChoiceRequest, Generator, RequestControl, log_odds};
 use critic_text::Ending;
@@ -10,7 +10,6 @@ use critic_types::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ops::ControlFlow;
 
 /// What becomes of critiques that come with the training pairs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,42 +94,22 @@ pub(super) fn candidates(
     }
     if !open.is_empty() {
         let mut engine = CriticEngine::new(session, critic, &key)?;
-        let progress = engine.progress();
         let n_done = n_wanted - open.len();
-        let mut meter = Meter::new("judging given critiques", n_wanted as u64, n_done as u64);
-        let (store, cancel) = (&mut session.store, session.cancel.clone());
-        let (mut kept, mut outage) = (Ok(()), Outage::default());
+        let doing = "judging given critiques";
+        let mut answers = Answers::new(session, &engine, doing, n_wanted, n_done);
+        let store = &mut session.store;
         engine.choose(&questions, &mut |i, result| {
             let (place, candidate) = &open[i];
-            match result {
-                Ok(log_probs) => {
-                    outage.answered();
-                    let mut candidate = candidate.clone();
-                    candidate.scores.verdict = log_odds(&log_probs);
-                    kept = store.put_candidates(&key, &pairs[*place], &[candidate]).map(drop);
+            answers.take(result, |answer| {
+                let mut candidate = candidate.clone();
+                match answer {
+                    Ok(log_probs) => candidate.scores.verdict = log_odds(&log_probs),
+                    Err(error) => say(format!("no verdict on {}: {error}", questions[i].id)),
                 }
-                Err(error) if outage.failed(&error.kind) => {}
-                Err(error) => {
-                    say(format!("no verdict on {}: {error}", questions[i].id));
-                    kept = store
-                        .put_candidates(&key, &pairs[*place], std::slice::from_ref(candidate))
-                        .map(drop);
-                }
-            }
-            meter.advance(progress.say());
-            if kept.is_err() || cancel.is_set() || outage.is_hopeless() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+                store.put_candidates(&key, &pairs[*place], &[candidate]).map(drop)
+            })
         });
-        meter.finish();
-        kept?;
-        if session.cancel.is_set() {
-            return Err(session.interrupted());
-        }
-        outage.settle(session)?;
-        drop(progress);
+        answers.finish(session)?;
         engine.finish()?;
     }
     Ok(session.store.candidates(&key, &pairs)?)

@@ -1,5 +1,6 @@
 //! The stages of a run. Each takes up what is stored, does the rest, and stores every result as it comes.
 
+mod answers;
 mod candidates;
 mod critic;
 mod critique;
@@ -11,7 +12,6 @@ mod given;
 mod histograms;
 mod meta_judge;
 mod model_card;
-mod outage;
 mod pairs;
 mod plan;
 mod refine;

@@ -1,15 +1,14 @@
+use super::answers::Answers;
 use super::critic::CriticEngine;
 use super::filter::Survivors;
 use super::meta_judge;
-use super::outage::Outage;
 use super::rounds::Round;
 use super::session::Session;
-use crate::progress::{Meter, News, say, tell};
+use crate::progress::{News, say, tell};
 use anyhow::Result;
 use critic_method::{MetaJudge, RefineSettings, Refinement, refine, response_id};
 use critic_types::{Candidate, ContentId, Side};
 use std::collections::{BTreeSet, HashSet};
-use std::ops::ControlFlow;
 
 /// The critiques that training sees.
 #[derive(Debug)]
@@ -43,17 +42,14 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
     let (mut seconds, mut taken, mut n_not_refined) = (0.0, Vec::new(), 0);
     if n_done < wanted.len() && session.store.stage(&round.name("refine"), &key)?.is_none() {
         let mut engine = CriticEngine::new(session, &round.critic, &key)?;
-        let progress = engine.progress();
         let verb = match settings.refinement {
             Refinement::Rank { .. } => "ranking critiques",
             Refinement::Summarize { .. } => "summarizing critiques",
             Refinement::None => "taking critiques over",
         };
-        let mut meter = Meter::new(verb, wanted.len() as u64, n_done as u64);
-        let (store, pairs, cancel) =
-            (&mut session.store, &session.train.pairs, session.cancel.clone());
+        let mut answers = Answers::new(session, &engine, verb, wanted.len(), n_done);
+        let (store, pairs) = (&mut session.store, &session.train.pairs);
         let is_done = |pair: &str, side: Side| done.contains(&(pair.to_owned(), side));
-        let (mut stored, mut outage) = (Ok(()), Outage::default());
         let mut failures = Vec::new();
         refine(
             pairs,
@@ -63,40 +59,23 @@ pub(crate) fn run(session: &mut Session, round: &Round, survivors: &Survivors) -
             &settings,
             &is_done,
             &mut |place, side, result| {
-                match result {
+                answers.take(result, |answer| match answer {
                     Ok(refined) => {
-                        outage.answered();
                         if matches!(settings.refinement, Refinement::Summarize { .. }) {
                             tell(|| News::wrote(&pairs[place], side, &refined.critiques));
                         }
-                        stored = meta_judge::put(store, &key, &pairs[place].id, side, &refined)
-                            .and_then(|()| {
-                                store.put_critiques(&key, &pairs[place], &refined.critiques)
-                            })
-                            .map(drop);
+                        meta_judge::put(store, &key, &pairs[place].id, side, &refined)?;
+                        store.put_critiques(&key, &pairs[place], &refined.critiques).map(drop)
                     }
-                    Err(error) if outage.failed(&error.kind) => {}
-                    Err(error) => failures.push(format!(
-                        "{}: {}",
-                        response_id(&pairs[place].id, side),
-                        error.kind
-                    )),
-                }
-                meter.advance(progress.say());
-                if stored.is_err() || cancel.is_set() || outage.is_hopeless() {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
+                    Err(error) => {
+                        let response = response_id(&pairs[place].id, side);
+                        failures.push(format!("{response}: {}", error.kind));
+                        Ok(())
+                    }
+                })
             },
         )?;
-        seconds = meter.finish();
-        stored?;
-        if session.cancel.is_set() {
-            return Err(session.interrupted());
-        }
-        outage.settle(session)?;
-        drop(progress);
+        seconds = answers.finish(session)?;
         taken = engine.finish()?;
         n_not_refined = failures.len();
         for failure in failures.iter().take(3) {

@@ -1,14 +1,13 @@
+use super::answers::Answers;
 use super::critic::CriticEngine;
-use super::outage::Outage;
 use super::rounds::Round;
 use super::session::Session;
-use crate::progress::{Meter, say};
+use crate::progress::say;
 use anyhow::Result;
 use critic_eval::Accuracy;
 use critic_method::{response_id, response_verdicts};
 use critic_stats::TieRule;
 use critic_types::{ContentId, Side};
-use std::ops::ControlFlow;
 
 /// What one sitting took to ask.
 #[derive(Debug, Default)]
@@ -34,45 +33,29 @@ pub(super) fn ask(session: &mut Session, round: &Round) -> Result<Asked> {
         return Ok(Asked::default());
     }
     let mut engine = CriticEngine::new(session, &round.critic, &key)?;
-    let progress = engine.progress();
-    let mut meter = Meter::new("judging without critique", total as u64, done.len() as u64);
-    let (store, cancel) = (&mut session.store, session.cancel.clone());
-    let (mut stored, mut outage, mut failures) = (Ok(()), Outage::default(), Vec::new());
+    let doing = "judging without critique";
+    let mut answers = Answers::new(session, &engine, doing, total, done.len());
+    let (store, mut failures) = (&mut session.store, Vec::new());
     response_verdicts(
         &pairs,
         &mut engine,
         &session.prompts,
         &|pair, side| done.contains_key(&(pair.to_owned(), side)),
         &mut |place, side, answer| {
-            match answer {
+            answers.take(answer, |answer| match answer {
                 Ok(verdict) => {
-                    outage.answered();
-                    let put = store.put_response_verdict(&key, &pairs[place], side, verdict);
-                    stored = put.map(drop);
+                    store.put_response_verdict(&key, &pairs[place], side, verdict).map(drop)
                 }
-                Err(error) if outage.failed(&error.kind) => {}
-                Err(error) => failures.push(format!(
-                    "{}: {}",
-                    response_id(&pairs[place].id, side),
-                    error.kind
-                )),
-            }
-            meter.advance(progress.say());
-            if stored.is_err() || cancel.is_set() || outage.is_hopeless() {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
+                Err(error) => {
+                    let response = response_id(&pairs[place].id, side);
+                    failures.push(format!("{response}: {}", error.kind));
+                    Ok(())
+                }
+            })
         },
     )?;
-    let seconds = meter.finish();
-    stored?;
-    if session.cancel.is_set() {
-        return Err(session.interrupted());
-    }
-    outage.settle(session)?;
-    let taken = progress.say();
-    drop(progress);
+    let taken = answers.taken();
+    let seconds = answers.finish(session)?;
     engine.finish()?;
     for failure in failures.iter().take(3) {
         say(format!("not judged without critique: {failure}"));
