@@ -130,12 +130,8 @@ impl Entrant {
         let samples = conduct.folder.join("samples");
         std::fs::create_dir_all(&samples)
             .map_err(|error| Fault::store(anyhow!("{}: {error}", samples.display())))?;
-        let critiques = match self.kind {
-            Kind::Reward { reads_critiques: false, .. } => {
-                ScoreSettings { n_critiques: 0, ..conduct.critiques.clone() }
-            }
-            _ => conduct.critiques.clone(),
-        };
+        let n_critiques = self.n_critiques(conduct.critiques.n_critiques);
+        let critiques = ScoreSettings { n_critiques, ..conduct.critiques.clone() };
         let mut hasher = ContentHasher::new("contest samples");
         if !matches!(self.kind, Kind::Server(_)) {
             hasher.text(conduct.weights.name()).text(READINGS);
@@ -188,10 +184,7 @@ impl Entrant {
             }
         };
         match &mut engines {
-            Engines::Server(server) => {
-                let alone = ScoreSettings { n_critiques: 0, ..conduct.critiques.clone() };
-                rewards(server, data, &open, &alone, &mut keep);
-            }
+            Engines::Server(server) => rewards(server, data, &open, &critiques, &mut keep),
             Engines::Local(engines) => match (&self.kind, &mut engines[..]) {
                 (Kind::Reward { .. }, [engine]) => {
                     rewards(engine, data, &open, &critiques, &mut keep);
