@@ -12,6 +12,7 @@ mod best_of_n;
 mod critic_bench;
 mod cross_eval;
 mod judge_bench;
+mod mean;
 mod origin;
 mod pairs;
 mod ppe;
@@ -34,6 +35,7 @@ pub use judge_bench::{
     Decision, JudgeBenchRow, JudgeBenchScore, OneGameScore, TiedRewards, TwoGamesScore,
     decision_of_rewards, judge_bench_one_game, judge_bench_two_games,
 };
+pub use mean::mean_of_benches;
 pub use origin::DataOrigin;
 pub use pairs::{PairBenchScore, SubsetResult, pair_bench};
 pub use ppe::{

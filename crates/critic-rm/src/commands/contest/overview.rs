@@ -2,7 +2,8 @@
 
 use super::BenchResult;
 use super::numbers::Numbers;
-use super::tables::{cell, in_percent};
+use super::tables::{between, cell, in_percent};
+use critic_eval::benches::mean_of_benches;
 
 /// The first numbers of several benches.
 #[derive(Debug, PartialEq)]
@@ -17,12 +18,15 @@ struct Row {
     values: Vec<Option<First>>,
     /// Over the benches, each counted once; for who lacks no item of any.
     mean: Option<f64>,
+    /// Of the mean, at 95 %; where every bench has one.
+    interval: Option<(f64, f64)>,
 }
 
 /// The first number of a bench.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct First {
     value: f64,
+    interval: Option<(f64, f64)>,
     n_scored: usize,
     n_items: usize,
 }
@@ -30,8 +34,9 @@ struct First {
 impl First {
     fn of(numbers: &Numbers) -> Option<Self> {
         let Numbers { n_items, n_missing, .. } = *numbers;
-        let value = numbers.parts[0].value?;
-        Some(Self { value, n_scored: n_items - n_missing, n_items })
+        let number = &numbers.parts[0];
+        let (value, interval) = (number.value?, number.interval);
+        Some(Self { value, interval, n_scored: n_items - n_missing, n_items })
     }
 
     fn is_of_all(self) -> bool {
@@ -57,11 +62,19 @@ impl Overview {
                 First::of(all.find(|numbers| numbers.contestant == *name)?)
             };
             let values: Vec<Option<First>> = results.iter().map(first).collect();
-            let of_all =
-                |value: &Option<First>| Some(value.filter(|first| first.is_of_all())?.value);
-            let sum: Option<f64> = values.iter().map(of_all).sum();
-            let mean = sum.map(|sum| sum / values.len() as f64);
-            Row { contestant: (*name).to_owned(), values, mean }
+            let whole: Vec<First> =
+                values.iter().flatten().copied().filter(|first| first.is_of_all()).collect();
+            let is_whole = whole.len() == values.len();
+            let mean = whole.iter().map(|first| first.value).sum::<f64>() / values.len() as f64;
+            let numbers: Option<Vec<_>> =
+                whole.iter().map(|first| Some((first.value, first.interval?))).collect();
+            let interval = numbers.and_then(|numbers| Some(mean_of_benches(&numbers)?.1));
+            Row {
+                contestant: (*name).to_owned(),
+                values,
+                mean: is_whole.then_some(mean),
+                interval: interval.filter(|_| is_whole),
+            }
         };
         let rows = names.iter().map(row).collect();
         Some(Self { benches: results.iter().map(|result| result.bench.clone()).collect(), rows })
@@ -71,11 +84,11 @@ impl Overview {
     pub(super) fn markdown(&self) -> String {
         let head: Vec<String> = self.benches.iter().map(|name| cell(name)).collect();
         let mut out = format!(
-            "\n## All benches\n\nThe first number of each, with the items it is of where some are missing; the mean counts every bench once.\n\n| contestant | {} | mean |\n|{}\n",
+            "\n## All benches\n\nThe first number of each, with the items it is of where some are missing; the mean counts every bench once, and its interval holds where they share no prompts.\n\n| contestant | {} | mean | 95 % interval |\n|{}\n",
             head.join(" | "),
-            "---|".repeat(head.len() + 2)
+            "---|".repeat(head.len() + 3)
         );
-        for Row { contestant, values, mean } in &self.rows {
+        for Row { contestant, values, mean, interval } in &self.rows {
             let told = |first: &Option<First>| {
                 let number = in_percent(first.map(|first| first.value));
                 let missing = first.filter(|first| !first.is_of_all());
@@ -85,10 +98,11 @@ impl Overview {
             };
             let values: Vec<String> = values.iter().map(told).collect();
             out += &format!(
-                "| {} | {} | {} |\n",
+                "| {} | {} | {} | {} |\n",
                 cell(contestant),
                 values.join(" | "),
-                in_percent(*mean)
+                in_percent(*mean),
+                between(*interval)
             );
         }
         out
@@ -101,15 +115,25 @@ impl Overview {
         let mut has_missing = false;
         let mut out = String::from("\nAll benches, the first number of each\n");
         let columns = self.benches.iter().enumerate().map(|(i, _)| format!("{:>7}", i + 1));
-        out += &format!("{:<width$}{}   mean", "contestant", columns.collect::<String>());
-        for Row { contestant, values, mean } in &self.rows {
+        out += &format!(
+            "{:<width$}{}   mean  95 % interval",
+            "contestant",
+            columns.collect::<String>()
+        );
+        for Row { contestant, values, mean, interval } in &self.rows {
             let told = |first: &Option<First>| {
                 let mark = if first.is_none_or(First::is_of_all) { "" } else { "*" };
                 format!("{:>7}", in_percent(first.map(|first| first.value)) + mark)
             };
             let values: String = values.iter().map(told).collect();
             has_missing |= values.contains('*');
-            out += &format!("\n{contestant:<width$}{values}{:>7}", in_percent(*mean));
+            let line = format!(
+                "{contestant:<width$}{values}{:>7}  {:>13}",
+                in_percent(*mean),
+                between(*interval)
+            );
+            out.push('\n');
+            out += line.trim_end();
         }
         let names: Vec<String> =
             self.benches.iter().enumerate().map(|(i, name)| format!("{} {name}", i + 1)).collect();
@@ -131,7 +155,12 @@ mod tests {
     fn result(bench: &str, numbers: &[(&str, Option<f64>)]) -> BenchResult {
         let numbers = numbers.iter().map(|&(name, value)| Numbers {
             contestant: name.to_owned(),
-            parts: vec![Number { name: "accuracy".to_owned(), value, interval: None, n: None }],
+            parts: vec![Number {
+                name: "accuracy".to_owned(),
+                value,
+                interval: value.map(|value| (value - 0.1, value)).filter(|_| name == "ours"),
+                n: None,
+            }],
             n_items: 4,
             n_missing: usize::from(name == "judge"),
             detail: serde_json::Value::Null,
@@ -156,15 +185,15 @@ mod tests {
         let overview = Overview::of(&[one, two]).unwrap();
         let page = overview.markdown();
         for line in [
-            "| contestant | a\\|b | c | mean |",
-            "| ours | 50.0 | 100.0 | 75.0 |",
-            "| judge | 25.0 (3 of 4) | – | – |",
-            "| length | – | 0.0 | – |",
+            "| contestant | a\\|b | c | mean | 95 % interval |",
+            "| ours | 50.0 | 100.0 | 75.0 | 67.9 – 75.0 |",
+            "| judge | 25.0 (3 of 4) | – | – |  |",
+            "| length | – | 0.0 | – |  |",
         ] {
             assert!(page.contains(line), "{page}");
         }
         let lines = overview.terminal();
-        assert!(lines.contains("ours         50.0  100.0   75.0"), "{lines}");
+        assert!(lines.contains("ours         50.0  100.0   75.0    67.9 – 75.0"), "{lines}");
         assert!(lines.contains("judge       25.0*      –      –"), "{lines}");
         assert!(lines.ends_with("1 a|b · 2 c\n* some items are missing"), "{lines}");
     }

@@ -46,9 +46,9 @@ fn told_apart(names: &[&str]) -> Vec<String> {
     names.iter().map(fitting).collect()
 }
 
-fn interval(number: &Number) -> String {
-    number
-        .interval
+/// An interval in percent, or nothing.
+pub(super) fn between(interval: Option<(f64, f64)>) -> String {
+    interval
         .map_or(String::new(), |(low, high)| format!("{:.1} – {:.1}", 100.0 * low, 100.0 * high))
 }
 
@@ -87,7 +87,7 @@ pub(super) fn terminal(result: &BenchResult) -> String {
             "{:<width$}  {:>10}  {:>13}  {:>7} {:>7}  {}",
             row.contestant,
             percent(first(row)),
-            interval(first(row)),
+            between(first(row).interval),
             row.n_items,
             row.n_missing,
             parts.join(" ")
@@ -121,7 +121,7 @@ pub(super) fn markdown(results: &[BenchResult]) -> String {
         some.parts[1..].iter().for_each(|part| out += &format!(" {} |", cell(&part.name)));
         out += &format!("\n|{}\n", "---|".repeat(some.parts.len() + 4));
         for row in &result.numbers {
-            let (number, between) = (percent(first(row)), interval(first(row)));
+            let (number, between) = (percent(first(row)), between(first(row).interval));
             out += &format!(
                 "| {} | {number} | {between} | {} | {} |",
                 cell(&row.contestant),
