@@ -473,9 +473,15 @@ fn check(settings: &Settings) -> Result<()> {
             "critique.label_conditioned is set and refine.kind is summarize: a summary would not say that its sources knew the label; use rank or none"
         )));
     }
-    if settings.critique.n_candidates == 0 {
+    if settings.critique.n_candidates == 0 && settings.data.critiques == GivenCritiques::Ignore {
         return Err(config(anyhow::anyhow!(
-            "critique.n_candidates is 0; at least one candidate is needed"
+            "critique.n_candidates is 0; at least one candidate is needed, or critiques that come with the pairs (data.critiques = \"keep\" or \"filter\")"
+        )));
+    }
+    if settings.critique.n_candidates == 0 && settings.rounds.n > 1 {
+        return Err(config(anyhow::anyhow!(
+            "critique.n_candidates is 0 and rounds.n is {}: every round would learn from the same critiques",
+            settings.rounds.n
         )));
     }
     Ok(())

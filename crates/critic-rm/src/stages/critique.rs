@@ -56,9 +56,39 @@ pub(super) fn stored(session: &Session, round: &Round) -> Result<Vec<Candidate>>
     Ok(session.store.candidates(&address(session, round)?, &session.train.pairs)?)
 }
 
-/// Stage 1a: N candidate critiques of every response, by the round's critic.
+/// Stage 1a: N candidate critiques of every response, by the round's critic, and those that came with the
+/// pairs where `data.critiques` asks for them, which may be all there are.
 pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     let key = address(session, round)?;
+    let n_candidates = session.resolved.settings.critique.n_candidates;
+    session.records.funnel("pairs", session.train.pairs.len(), None);
+    let mut critiques = match n_candidates {
+        0 => Vec::new(),
+        _ => write(session, round, &key)?,
+    };
+    let use_of_given = session.resolved.settings.data.critiques;
+    let mut kept = Vec::new();
+    if use_of_given != GivenCritiques::Ignore {
+        let given = given::candidates(session, &round.critic, &key, n_candidates)?;
+        let n_pairs = given.iter().map(|one| one.pair_id.as_str()).collect::<HashSet<_>>().len();
+        session.records.funnel("critiques that came with the pairs", n_pairs, Some(given.len()));
+        match use_of_given {
+            GivenCritiques::Keep => kept = given,
+            GivenCritiques::Filter | GivenCritiques::Ignore => critiques.extend(given),
+        }
+    }
+    if critiques.is_empty() && kept.is_empty() {
+        return Err(Fault::data(anyhow!(
+            "no critique came with any of the {} pairs: name pairs that bring some (`critic-rm data inspect` counts them), or set critique.n_candidates",
+            session.train.pairs.len()
+        )));
+    }
+    let key = with_added(key, &[&critiques[..], &kept].concat(), n_candidates)?;
+    Ok(Candidates { key, critiques, kept })
+}
+
+/// Lets the round's critic write its candidates.
+fn write(session: &mut Session, round: &Round, key: &ContentId) -> Result<Vec<Candidate>> {
     let chosen = &session.resolved.settings.critique;
     let settings = CritiqueSettings {
         n_candidates: chosen.n_candidates,
@@ -68,8 +98,8 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     };
     let pairs = session.train.pairs.clone();
     let written =
-        candidates::write(session, &round.critic, &pairs, &settings, &key, "writing critiques")?;
-    let Written { candidates: mut critiques, n_done, n_failed, seconds, taken } = written;
+        candidates::write(session, &round.critic, &pairs, &settings, key, "writing critiques")?;
+    let Written { candidates: critiques, n_done, n_failed, seconds, taken } = written;
     if critiques.is_empty() {
         return Err(Fault::data(anyhow!(
             "no critique could be written for any of the {} pairs",
@@ -88,7 +118,6 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
     let n_parsed = critiques.iter().filter(|critique| critique.scores.parsed.is_some()).count();
     let answered: HashSet<&str> = critiques.iter().map(|one| one.pair_id.as_str()).collect();
     let n_answered = answered.len();
-    session.records.funnel("pairs", session.train.pairs.len(), None);
     session.records.funnel("candidates", n_answered, Some(critiques.len()));
     if let Some(record) = session.records.rounds.last_mut() {
         record.histograms = histograms::of_candidates(&critiques, session.prompts.scale())?;
@@ -126,18 +155,6 @@ pub(crate) fn run(session: &mut Session, round: &Round) -> Result<Candidates> {
         facts.push(("for verdicts without critique", asked.taken));
     }
     let seconds = seconds + asked.seconds;
-    session.finish(&round.name("critique"), &key, seconds, n_done > 0, facts)?;
-    let use_of_given = session.resolved.settings.data.critiques;
-    let mut kept = Vec::new();
-    if use_of_given != GivenCritiques::Ignore {
-        let given = given::candidates(session, &round.critic, &key, settings.n_candidates)?;
-        let n_pairs = given.iter().map(|one| one.pair_id.as_str()).collect::<HashSet<_>>().len();
-        session.records.funnel("critiques that came with the pairs", n_pairs, Some(given.len()));
-        match use_of_given {
-            GivenCritiques::Keep => kept = given,
-            GivenCritiques::Filter | GivenCritiques::Ignore => critiques.extend(given),
-        }
-    }
-    let key = with_added(key, &[&critiques[..], &kept].concat(), settings.n_candidates)?;
-    Ok(Candidates { key, critiques, kept })
+    session.finish(&round.name("critique"), key, seconds, n_done > 0, facts)?;
+    Ok(critiques)
 }

@@ -39,3 +39,30 @@ fn given_critiques_go_through_the_filter_or_around_it_and_are_judged_once() {
     let report = std::fs::read_to_string(out.join("report.md")).unwrap();
     assert!(report.contains("critiques that came with the pairs"), "{report}");
 }
+
+#[test]
+fn given_critiques_may_be_all_there_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = synthesized(folder.path());
+    let out = folder.path().join("run");
+    let with = |data: &Path, given: &str| {
+        let mut command = run("run", &out, &[]);
+        command.arg("--data").arg(data).args(["--set", "data.train_limit=8"]);
+        command.args(["--set", "critique.n_candidates=0", "--set", "refine={kind=\"none\"}"]);
+        command.args(["--set", &format!("data.critiques={given}")]);
+        command
+    };
+    fails(with(&data, "ignore"), 2, &["critique.n_candidates is 0", "data.critiques"]);
+    let mut again = with(&data, "keep");
+    again.args(["--set", "rounds.n=2"]);
+    fails(again, 2, &["critique.n_candidates is 0", "rounds.n is 2"]);
+    fails(with(&root("examples/train.jsonl"), "keep"), 3, &["no critique came with", "inspect"]);
+
+    succeeds(with(&data, "keep"));
+    assert!(critiques(&out, Table::Candidates, "sampled").is_empty());
+    assert_eq!(critiques(&out, Table::Critiques, "constructed").len(), 16);
+    let said = String::from_utf8(succeeds(with(&data, "filter")).stderr).unwrap();
+    assert!(!said.contains("judging given critiques"), "{said}");
+    let report = std::fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(report.contains("critiques that came with the pairs"), "{report}");
+}
