@@ -16,7 +16,7 @@ pub struct StudyRun {
     pub configuration: String,
     /// The seed.
     pub seed: u64,
-    /// Who was measured in it.
+    /// Who was measured in it, readings of the main method first.
     pub contestants: Vec<Contestant>,
     /// On what.
     pub pairs: Vec<PreferencePair>,
@@ -45,27 +45,30 @@ pub struct StudyRow {
     pub effects: Option<SeedsAndItems>,
     /// Against the first configuration; absent there, by domain, and where that one has no such contestant.
     pub against_first: Option<StudyDifference>,
+    /// Against the main contestant of its own configuration; absent there and by domain.
+    pub against_main: Option<StudyDifference>,
 }
 
-/// What a configuration adds to the first one.
+/// What someone adds to another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StudyDifference {
     /// Pairs that both have scored with every seed.
     pub n_pairs: usize,
-    /// Its mean accuracy less that of the first configuration, −1–1.
+    /// Its mean accuracy less that of the other, −1–1.
     pub difference: f64,
     /// For other pairs and these seeds: a bootstrap that draws whole prompts.
     pub interval: Interval,
     /// Swaps the two on whole prompts.
     pub permutation: PermutationTest,
-    /// The permutation test's p-value after Holm's correction over all differences of the study.
+    /// The permutation test's p-value after Holm's correction over all differences of its kind.
     pub holm_p: f64,
 }
 
 /// Sets the configurations of a study beside each other.
 ///
 /// A pair is worth the mean of its credits over the seeds. Rows stand in the order of the runs, for all
-/// pairs first and then by domain where there are several.
+/// pairs first and then by domain where there are several. The main contestant of a configuration is the
+/// last one of the family that is named first: the main method at its most critiques.
 ///
 /// # Errors
 /// [`EvalError::NotFinite`]; [`EvalError::Statistic`] when a number is not defined, which no input with at
@@ -94,24 +97,36 @@ pub fn study(
     for domain in std::iter::once(None).chain(domains.into_iter().map(Some)) {
         for table in &tables {
             let Some(mut row) = table.row(domain, bootstrap)? else { continue };
-            if domain.is_none() && table.key.0 != first {
-                let reference = tables.iter().find(|other| other.key == (first, table.key.1));
-                row.against_first = match reference {
-                    Some(reference) => table.against(reference, bootstrap)?,
+            if domain.is_none() {
+                let against = |key: (&str, &str)| {
+                    let other = tables.iter().find(|other| other.key == key && key != table.key);
+                    other.map_or(Ok(None), |other| table.against(other, bootstrap))
+                };
+                let (configuration, contestant) = table.key;
+                row.against_first = against((first, contestant))?;
+                row.against_main = match main(runs, configuration) {
+                    Some(main) => against((configuration, main))?,
                     None => None,
                 };
             }
             rows.push(row);
         }
     }
-    correct(&mut rows)?;
+    correct(rows.iter_mut().filter_map(|row| row.against_first.as_mut()).collect())?;
+    correct(rows.iter_mut().filter_map(|row| row.against_main.as_mut()).collect())?;
     Ok(rows)
 }
 
-/// Holm's correction over all differences.
-fn correct(rows: &mut [StudyRow]) -> Result<(), EvalError> {
-    let mut differences: Vec<&mut StudyDifference> =
-        rows.iter_mut().filter_map(|row| row.against_first.as_mut()).collect();
+/// The main contestant of a configuration.
+fn main<'a>(runs: &'a [StudyRun], configuration: &str) -> Option<&'a str> {
+    let run = runs.iter().find(|run| run.configuration == configuration)?;
+    let family = &run.contestants.first()?.family;
+    let last = run.contestants.iter().rev().find(|one| one.family == *family)?;
+    Some(&last.name)
+}
+
+/// Holm's correction over all differences of a kind.
+fn correct(mut differences: Vec<&mut StudyDifference>) -> Result<(), EvalError> {
     if differences.is_empty() {
         return Ok(());
     }
@@ -204,26 +219,29 @@ impl<'a> Table<'a> {
                 .then(|| seeds_and_items(&table).map_err(&failed))
                 .transpose()?,
             against_first: None,
+            against_main: None,
         }))
     }
 
     fn against(
         &self,
-        first: &Table<'_>,
+        other: &Table<'_>,
         bootstrap: &Bootstrap,
     ) -> Result<Option<StudyDifference>, EvalError> {
         let theirs: BTreeSet<&str> =
-            first.scored(None).iter().map(|pair| pair.id.as_str()).collect();
+            other.scored(None).iter().map(|pair| pair.id.as_str()).collect();
         let mut pairs = self.scored(None);
         pairs.retain(|pair| theirs.contains(pair.id.as_str()));
         if pairs.is_empty() {
             return Ok(None);
         }
-        let name = format!("{} of {} − {}", self.key.1, self.key.0, first.key.0);
+        let [ours, theirs] =
+            [self, other].map(|table| format!("{} of {}", table.key.1, table.key.0));
+        let name = format!("{ours} − {theirs}");
         let failed = statistic(&name);
         let means =
             |table: &Table<'_>| pairs.iter().map(|pair| table.mean(pair)).collect::<Vec<f64>>();
-        let (ours, theirs) = (means(self), means(first));
+        let (ours, theirs) = (means(self), means(other));
         let clusters = clusters(&pairs);
         let found =
             clustered_paired_bootstrap(&ours, &theirs, &clusters, bootstrap).map_err(&failed)?;
@@ -297,6 +315,29 @@ mod tests {
         assert_eq!(found.holm_p, found.permutation.p);
         let even = rows.iter().find(|row| row.domain.as_deref() == Some("even")).unwrap();
         assert_eq!((even.n_pairs, even.by_seed[&1]), (5, 0.4));
+    }
+
+    #[test]
+    fn everyone_is_set_against_the_main_contestant_of_the_configuration() {
+        let seeds = [0, 1].map(|seed| {
+            let mut one = run("a", seed, &[false; 10]);
+            one.contestants[0] =
+                Contestant { family: "main".to_owned(), ..one.contestants[0].clone() };
+            let more = run("a", seed, &[true; 10]).contestants.remove(0);
+            let (name, family) = ("model m=2".to_owned(), "main".to_owned());
+            one.contestants.push(Contestant { name, family, ..more.clone() });
+            one.contestants.push(Contestant { name: "other".to_owned(), ..more });
+            one
+        });
+        let rows = study(&seeds, TieRule::Wrong, &bootstrap()).unwrap();
+        let found = |name: &str| rows.iter().find(|row| row.contestant == name).unwrap();
+        assert_eq!(found("model m=2").against_main, None);
+        assert_eq!(found("other").against_main.as_ref().unwrap().difference, 0.0);
+        let below = found("model").against_main.as_ref().unwrap();
+        assert!((below.difference + 1.0).abs() < 1e-12);
+        // Holm's correction is over the two of this kind.
+        assert!((below.holm_p - 2.0 * below.permutation.p).abs() < 1e-12);
+        assert!(rows.iter().all(|row| row.against_first.is_none()));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::page::{Card, FigureGroup, Page, Part};
 use crate::plots::{SharePoint, share_figure};
 use crate::table::{Align, Cell, Table};
 use crate::tables::Section;
-use critic_eval::StudyRow;
+use critic_eval::{StudyDifference, StudyRow};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -111,7 +111,11 @@ impl StudyReport {
 
     fn sections(&self) -> [Section; 3] {
         [
-            Section::new("result", "Result", [self.accuracies(), self.differences()]),
+            Section::new(
+                "result",
+                "Result",
+                [self.accuracies(), self.within(), self.differences()],
+            ),
             Section::new("domains", "By domain", [self.domains()]),
             Section::new("runs", "The runs", [self.of_runs(), self.failed()]),
         ]
@@ -194,12 +198,33 @@ impl StudyReport {
         table.if_any()
     }
 
+    /// A row a contestant that is not its configuration's main one.
+    fn within(&self) -> Option<Table> {
+        let titles = (
+            "within",
+            "Against the main contestant of the same configuration, the first method at its most critiques",
+        );
+        self.against(titles, |row| row.against_main.as_ref())
+    }
+
     fn differences(&self) -> Option<Table> {
-        let mut table = Table::new(
-            "differences",
-            "Against the first configuration: difference of accuracy in percentage points with its bootstrap \
+        let titles = ("differences", "Against the first configuration");
+        self.against(titles, |row| row.against_first.as_ref())
+    }
+
+    fn against(
+        &self,
+        (name, title): (&'static str, &str),
+        of: impl Fn(&StudyRow) -> Option<&StudyDifference>,
+    ) -> Option<Table> {
+        let title = format!(
+            "{title}: difference of accuracy in percentage points with its bootstrap \
              interval over prompts, permutation test over prompts, and the same after Holm's correction for \
-             looking several times",
+             looking several times"
+        );
+        let mut table = Table::new(
+            name,
+            title,
             &[
                 "configuration",
                 "contestant",
@@ -211,7 +236,7 @@ impl StudyReport {
             ],
         );
         for row in self.of_all_pairs() {
-            let Some(found) = &row.against_first else { continue };
+            let Some(found) = of(row) else { continue };
             table.row([
                 row.configuration.as_str().into(),
                 row.contestant.as_str().into(),
@@ -286,7 +311,6 @@ impl StudyReport {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use critic_eval::StudyDifference;
     use critic_stats::{Interval, PermutationTest};
 
     fn interval(low: f64, high: f64) -> Interval {
@@ -304,17 +328,27 @@ mod tests {
             interval: interval(accuracy - 0.1, accuracy + 0.1),
             seeds: None,
             effects: None,
-            against_first: difference.map(|difference| StudyDifference {
-                n_pairs: 40,
-                difference,
-                interval: interval(difference - 0.1, difference + 0.1),
-                permutation: PermutationTest { p: 0.03, exact: true, n_assignments: 8 },
-                holm_p: 0.06,
-            }),
+            against_first: difference.map(difference_of),
+            against_main: None,
+        }
+    }
+
+    fn difference_of(difference: f64) -> StudyDifference {
+        StudyDifference {
+            n_pairs: 40,
+            difference,
+            interval: interval(difference - 0.1, difference + 0.1),
+            permutation: PermutationTest { p: 0.03, exact: true, n_assignments: 8 },
+            holm_p: 0.06,
         }
     }
 
     fn report() -> StudyReport {
+        let scalar = StudyRow {
+            contestant: "scalar".to_owned(),
+            against_main: Some(difference_of(0.125)),
+            ..row("constant", 0.675, None)
+        };
         let mut of_domain = row("<b>paper</b>", 0.7, None);
         of_domain.domain = Some("math".to_owned());
         let run = StudyRunRecord {
@@ -329,6 +363,7 @@ mod tests {
             rows: vec![
                 row("<b>paper</b>", 0.6, None),
                 row("constant", 0.55, Some(-0.05)),
+                scalar,
                 of_domain,
             ],
             runs: vec![run],
@@ -360,6 +395,7 @@ mod tests {
         let files = report.csv_files().unwrap();
         let named = |name: &str| &files.iter().find(|(found, _)| found == name).unwrap().1;
         assert!(named("differences.csv").contains("constant,critic-rm m=4,40,-0.05"));
+        assert!(named("within.csv").contains("constant,scalar,40,0.125"));
         assert!(named("domains.csv").contains("math"));
         let again: StudyReport = serde_json::from_str(&report.to_json().unwrap()).unwrap();
         assert_eq!(again, report);

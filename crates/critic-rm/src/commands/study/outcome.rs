@@ -34,14 +34,22 @@ pub(super) fn terminal(report: &StudyReport) -> String {
     };
     let (wide, narrow) = (width(|row| &row.configuration), width(|row| &row.contestant));
     let mut out = format!("\n{}\n", report.title);
+    // One configuration has no other to be set against, but several contestants.
+    let is_one = rows().all(|row| row.against_first.is_none());
+    let main = rows().find(|row| row.against_main.is_none()).map(|row| row.contestant.as_str());
+    let against = match main {
+        Some(main) if is_one => format!("against {main}"),
+        _ => "against the first".to_owned(),
+    };
     let _ = writeln!(
         out,
-        "{:<wide$}  {:<narrow$}  {:>8}  {:>13}  {:>5}  {:>5}  against the first",
+        "{:<wide$}  {:<narrow$}  {:>8}  {:>13}  {:>5}  {:>5}  {against}",
         "configuration", "contestant", "accuracy", "95 % interval", "seeds", "sd"
     );
     for row in rows() {
         let percent = |x: f64| 100.0 * x;
-        let against = row.against_first.as_ref().map_or(String::new(), |found| {
+        let found = if is_one { &row.against_main } else { &row.against_first };
+        let against = found.as_ref().map_or(String::new(), |found| {
             let (p, holm) = (found.permutation.p, found.holm_p);
             format!("{:+.1} (p {p:.3}, Holm {holm:.3})", percent(found.difference))
         });
