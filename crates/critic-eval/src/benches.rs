@@ -35,7 +35,7 @@ pub use judge_bench::{
     Decision, JudgeBenchRow, JudgeBenchScore, OneGameScore, TiedRewards, TwoGamesScore,
     decision_of_rewards, judge_bench_one_game, judge_bench_two_games,
 };
-pub use mean::mean_of_benches;
+pub use mean::interval_of_mean;
 pub use origin::DataOrigin;
 pub use pairs::{PairBenchScore, SubsetResult, pair_bench};
 pub use ppe::{

@@ -272,6 +272,14 @@ fn models_judges_and_controls_meet_on_the_same_pairs_and_nothing_is_drawn_twice(
         assert_eq!(after.len(), before.len() + 2);
         assert!(before.iter().all(|line| after.contains(line)));
     }
+    // Another m asks only those again that write critiques.
+    let one: Vec<&str> = args.iter().map(|&arg| if arg == "2" { "1" } else { arg }).collect();
+    results(folder, &one);
+    for (name, n_files) in [("ours", 2), ("judge", 2), ("plain", 1), ("two", 1), ("dpo", 1)] {
+        let of_name =
+            |(file, _): &&(PathBuf, _)| file.display().to_string().contains(&format!("--{name}--"));
+        assert_eq!(lines().iter().filter(of_name).count(), n_files, "{name}");
+    }
     // A sample that is lost is drawn again, and is the same.
     let file = &before[0].0;
     let whole = std::fs::read(file).unwrap();

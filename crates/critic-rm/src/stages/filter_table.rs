@@ -12,6 +12,11 @@ use critic_stats::wilson_interval;
 /// Prints what every rule and threshold would keep of the stored critiques of the first round, so that a
 /// scale and a rule can be chosen by evidence.
 pub(crate) fn compare_filters(session: &mut Session) -> Result<()> {
+    if session.resolved.settings.critique.n_candidates == 0 {
+        return Err(Fault::config(anyhow!(
+            "critique.n_candidates is 0: only what the critic wrote is compared, not critiques that came with the pairs; set it to 1 or more"
+        )));
+    }
     let missing = Fault::data(anyhow!(
         "no critiques of these settings are stored: write them first with `critic-rm critique {}`",
         session.folder.path().display()

@@ -59,6 +59,9 @@ fn given_critiques_may_be_all_there_are() {
     fails(with(&root("examples/train.jsonl"), "keep"), 3, &["no critique came with", "inspect"]);
 
     succeeds(with(&data, "keep"));
+    let mut compared = critic_rm(&["filter"]);
+    compared.arg(&out).arg("--dry-run");
+    fails(compared, 2, &["critique.n_candidates is 0", "set it to"]);
     assert!(critiques(&out, Table::Candidates, "sampled").is_empty());
     assert_eq!(critiques(&out, Table::Critiques, "constructed").len(), 16);
     let said = String::from_utf8(succeeds(with(&data, "filter")).stderr).unwrap();

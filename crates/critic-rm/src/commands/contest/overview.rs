@@ -3,7 +3,7 @@
 use super::BenchResult;
 use super::numbers::Numbers;
 use super::tables::{between, cell, in_percent};
-use critic_eval::benches::mean_of_benches;
+use critic_eval::benches::interval_of_mean;
 
 /// The first numbers of several benches.
 #[derive(Debug, PartialEq)]
@@ -62,19 +62,16 @@ impl Overview {
                 First::of(all.find(|numbers| numbers.contestant == *name)?)
             };
             let values: Vec<Option<First>> = results.iter().map(first).collect();
-            let whole: Vec<First> =
-                values.iter().flatten().copied().filter(|first| first.is_of_all()).collect();
-            let is_whole = whole.len() == values.len();
-            let mean = whole.iter().map(|first| first.value).sum::<f64>() / values.len() as f64;
-            let numbers: Option<Vec<_>> =
-                whole.iter().map(|first| Some((first.value, first.interval?))).collect();
-            let interval = numbers.and_then(|numbers| Some(mean_of_benches(&numbers)?.1));
-            Row {
-                contestant: (*name).to_owned(),
-                values,
-                mean: is_whole.then_some(mean),
-                interval: interval.filter(|_| is_whole),
-            }
+            let of_all = |value: &Option<First>| value.filter(|first| first.is_of_all());
+            let whole: Option<Vec<First>> = values.iter().map(of_all).collect();
+            let mean = whole.as_ref().map(|whole| {
+                whole.iter().map(|first| first.value).sum::<f64>() / whole.len() as f64
+            });
+            let interval = whole.and_then(|whole| {
+                let numbers = whole.iter().map(|first| Some((first.value, first.interval?)));
+                interval_of_mean(&numbers.collect::<Option<Vec<_>>>()?)
+            });
+            Row { contestant: (*name).to_owned(), values, mean, interval }
         };
         let rows = names.iter().map(row).collect();
         Some(Self { benches: results.iter().map(|result| result.bench.clone()).collect(), rows })

@@ -35,7 +35,8 @@ pub(super) fn terminal(report: &StudyReport) -> String {
     let (wide, narrow) = (width(|row| &row.configuration), width(|row| &row.contestant));
     let mut out = format!("\n{}\n", report.title);
     // One configuration has no other to be set against, but several contestants.
-    let is_one = rows().all(|row| row.against_first.is_none());
+    let first = rows().next().map(|row| &row.configuration);
+    let is_one = rows().all(|row| Some(&row.configuration) == first);
     let main = rows().find(|row| row.against_main.is_none()).map(|row| row.contestant.as_str());
     let against = match main {
         Some(main) if is_one => format!("against {main}"),

@@ -145,7 +145,11 @@ pub(super) fn keep_prompts(folder: &Path, sources: &PromptSources) -> Result<()>
 /// Lets the copy of a model's weights in `to` say what the model in `from` says.
 pub(crate) fn copy_notes(from: &Path, to: &Path) -> Result<()> {
     for path in [prompts_path, manifest_path] {
-        if let Ok(bytes) = std::fs::read(path(from)) {
+        let notes = path(from);
+        if notes.is_file() {
+            let bytes = std::fs::read(&notes)
+                .with_context(|| format!("{} cannot be read", notes.display()))
+                .map_err(Fault::store)?;
             atomic_file::write(&path(to), &bytes)?;
         }
     }
