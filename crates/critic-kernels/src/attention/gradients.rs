@@ -2,9 +2,9 @@
 
 use super::AttentionShape;
 use super::backward::{Saved, SeenTile};
-use super::forward::{gather, scores};
+use super::forward::gather;
 use super::plan::{KEYS, Piece, Tile, key_rows};
-use crate::simd::{Factors, Kernel, Simd, accumulate, dot, exp};
+use crate::simd::{Factors, Kernel, Simd, accumulate, dot, exp, row_products};
 use crate::softcap::softcap_and_slopes;
 
 /// One key head of a tile of queries.
@@ -47,11 +47,12 @@ impl Kernel for HeadTile<'_> {
         let mut grad_k = vec![0.0; seen_tile.n_slots * d];
         let mut grad_v = vec![0.0; seen_tile.n_slots * d];
         let (mut probabilities, mut grad_scores) = (Vec::new(), Vec::new());
+        let mut columns = Columns::default();
         for block in 0..tile.n_blocks() {
             for piece in tile.pieces_seeing(block) {
                 let keys = piece.keys(block);
                 let k = key_rows(saved.k, keys, shape, kv_head);
-                let v = key_rows(saved.v, keys, shape, kv_head);
+                columns.take(keys, &k, &key_rows(saved.v, keys, shape, kv_head), d);
                 probabilities.clear();
                 grad_scores.clear();
                 let first = piece.first_seeing(block) * group;
@@ -60,13 +61,13 @@ impl Kernel for HeadTile<'_> {
                 while row < end {
                     let (p, g, left) = (&mut probabilities, &mut grad_scores, end - row);
                     row += if S::WIDE_TILE && left >= 6 {
-                        step::<S, 6>(simd, piece, group, block, row, &k, &v, &mut rows, p, g)
+                        step::<S, 6>(simd, piece, group, block, row, &k, &columns, &mut rows, p, g)
                     } else if left >= 3 {
-                        step::<S, 3>(simd, piece, group, block, row, &k, &v, &mut rows, p, g)
+                        step::<S, 3>(simd, piece, group, block, row, &k, &columns, &mut rows, p, g)
                     } else if left == 2 {
-                        step::<S, 2>(simd, piece, group, block, row, &k, &v, &mut rows, p, g)
+                        step::<S, 2>(simd, piece, group, block, row, &k, &columns, &mut rows, p, g)
                     } else {
-                        step::<S, 1>(simd, piece, group, block, row, &k, &v, &mut rows, p, g)
+                        step::<S, 1>(simd, piece, group, block, row, &k, &columns, &mut rows, p, g)
                     };
                 }
                 let met = (piece.offset * group + first) * d..(piece.offset * group + end) * d;
@@ -81,6 +82,34 @@ impl Kernel for HeadTile<'_> {
             *x *= shape.scale;
         }
         Gradients { q: rows.grad_q, k: grad_k, v: grad_v }
+    }
+}
+
+/// The keys and values of a block by their numbers, `[head_dim, KEYS]`: sums of products lie side by side.
+#[derive(Default)]
+struct Columns {
+    keys: Vec<usize>,
+    k: Vec<[f32; KEYS]>,
+    v: Vec<[f32; KEYS]>,
+}
+
+impl Columns {
+    /// Those of `keys`, where they are others than before.
+    #[inline(always)]
+    fn take(&mut self, keys: &[usize], k: &[&[f32]; KEYS], v: &[&[f32]; KEYS], head_dim: usize) {
+        if self.keys == keys {
+            return;
+        }
+        self.keys.clear();
+        self.keys.extend_from_slice(keys);
+        for (columns, rows) in [(&mut self.k, k), (&mut self.v, v)] {
+            columns.resize(head_dim, [0.0; KEYS]);
+            for (i, column) in columns.iter_mut().enumerate() {
+                for (x, row) in column.iter_mut().zip(&rows[..keys.len()]) {
+                    *x = row[i];
+                }
+            }
+        }
     }
 }
 
@@ -121,7 +150,7 @@ fn step<S: Simd, const R: usize>(
     block: usize,
     row: usize,
     k: &[&[f32]; KEYS],
-    v: &[&[f32]; KEYS],
+    columns: &Columns,
     rows: &mut Rows,
     probabilities: &mut Vec<[f32; KEYS]>,
     grad_scores: &mut Vec<[f32; KEYS]>,
@@ -137,8 +166,8 @@ fn step<S: Simd, const R: usize>(
         q[r] = &rows.q[offsets[r]..][..d];
         grad_out[r] = &rows.grad_out[offsets[r]..][..d];
     }
-    let mut p = scores(simd, q, k, most);
-    let mut grad = scores(simd, grad_out, v, most);
+    let mut p = row_products(simd, q, &columns.k, most);
+    let mut grad = row_products(simd, grad_out, &columns.v, most);
     for r in 0..R {
         let (log_sum_exp, mean) = (rows.log_sum_exp[first + r], rows.mean[first + r]);
         let mut slopes = [0.0; KEYS];

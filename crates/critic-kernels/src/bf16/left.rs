@@ -4,10 +4,6 @@ use std::ops::Range;
 
 use crate::simd::Dots;
 
-/// Pairs of the summed dimension of a block, at most: a right panel of so many stays in the
-/// first-level cache while the rows of a block pass by.
-pub(super) const DEPTH: usize = 144;
-
 /// Where the left operand `[m, k]` is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Left<'a> {
@@ -17,46 +13,54 @@ pub(crate) enum Left<'a> {
     Columns(&'a [f32]),
 }
 
-/// Packs `rows` by the pairs `depth`, in groups of `R` rows; rows beyond the last are zeros.
+/// Packs `rows` by the pairs `depth`, `step` pairs of all rows after the other; in groups of `R` rows, those
+/// beyond the last zeros.
 ///
-/// [`Left::Rows`]: a row after the other, room for [`DEPTH`] pairs each. [`Left::Columns`]: groups
-/// of `R · DEPTH` pairs, in them `R` rows' pairs side by side.
+/// [`Left::Rows`]: a row's pairs of a step side by side. [`Left::Columns`]: the pairs of a group's rows side
+/// by side.
 #[inline(always)]
 pub(super) fn pack<D: Dots, const R: usize>(
     left: Left<'_>,
     [m, k]: [usize; 2],
     rows: Range<usize>,
     depth: Range<usize>,
+    step: usize,
     pairs: &mut [D::Left],
 ) {
-    let terms = 2 * depth.start..k.min(2 * depth.end);
+    let n_rows = rows.len().next_multiple_of(R);
     match left {
         Left::Rows(x) => {
-            let (packed, beyond) = pairs.split_at_mut(rows.len() * DEPTH);
-            for (row, pairs) in rows.zip(packed.chunks_exact_mut(DEPTH)) {
-                let (whole, rest) = x[row * k..][terms.clone()].as_chunks::<2>();
-                for (to, x) in pairs.iter_mut().zip(whole) {
-                    *to = D::left(x[0], x[1]);
-                }
-                if let [last] = rest {
-                    pairs[whole.len()] = D::left(*last, 0.0);
+            for at in 0..n_rows {
+                let row = rows.start + at;
+                let x = if row < rows.end { &x[row * k..][..k] } else { &[] };
+                for (first, pairs) in depth.clone().step_by(step).zip(pairs.chunks_mut(n_rows * step)) {
+                    let len = step.min(depth.end - first);
+                    let pairs = &mut pairs[at * len..][..len];
+                    let x = x.get(2 * first..).unwrap_or(&[]);
+                    let (whole, rest) = x[..x.len().min(2 * len)].as_chunks::<2>();
+                    for (to, x) in pairs.iter_mut().zip(whole) {
+                        *to = D::left(x[0], x[1]);
+                    }
+                    if whole.len() < len {
+                        pairs[whole.len()..].fill(D::left(rest.first().copied().unwrap_or(0.0), 0.0));
+                    }
                 }
             }
-            beyond.fill(D::left(0.0, 0.0));
         }
         Left::Columns(x) => {
-            for (group, pairs) in pairs.chunks_exact_mut(R * DEPTH).enumerate() {
-                let first = rows.start + group * R;
-                let columns = first..rows.end.min(first + R);
-                let steps = &mut pairs.as_chunks_mut::<R>().0[..depth.len()];
-                for (step, pairs) in steps.iter_mut().enumerate() {
-                    let term = terms.start + 2 * step;
-                    let former = &x[term * m..][columns.clone()];
-                    let latter =
-                        if term + 1 < k { &x[(term + 1) * m..][columns.clone()] } else { &[] };
-                    let (former, latter) = (filled::<R>(former), filled::<R>(latter));
-                    for r in 0..R {
-                        pairs[r] = D::left(former[r], latter[r]);
+            for (first, pairs) in depth.clone().step_by(step).zip(pairs.chunks_mut(n_rows * step)) {
+                let len = step.min(depth.end - first);
+                for at in 0..len {
+                    let term = 2 * (first + at);
+                    let former = &x[term * m..][rows.clone()];
+                    let latter = if term + 1 < k { &x[(term + 1) * m..][rows.clone()] } else { &[] };
+                    for (group, pairs) in pairs.chunks_exact_mut(R * len).enumerate() {
+                        let pairs = &mut pairs[at * R..][..R];
+                        let former = filled::<R>(former.get(group * R..).unwrap_or(&[]));
+                        let latter = filled::<R>(latter.get(group * R..).unwrap_or(&[]));
+                        for r in 0..R {
+                            pairs[r] = D::left(former[r], latter[r]);
+                        }
                     }
                 }
             }

@@ -9,12 +9,14 @@
 //! instruction takes operands below 2⁻¹²⁶ for zero and flushes sums below it to zero (Intel SDM,
 //! `VDPBF16PS`); the widened path does neither.
 
+mod halves;
 mod left;
 mod panels;
 mod product;
 #[cfg(test)]
 mod tests;
 
+pub use halves::{round, widen};
 pub(crate) use left::Left;
 pub(crate) use panels::Source;
 pub(crate) use product::{product, with_panels};

@@ -1,4 +1,5 @@
-//! The right operand: panels of columns, a pair of rows after the other.
+//! The right operand: pieces of some depth, in them panels of columns, in them a pair of rows after the
+//! other. A block of the result reads its part of a piece from one end to the other.
 
 use std::ops::Range;
 
@@ -10,6 +11,15 @@ use crate::simd::{Kernel, Simd, dispatch_on, pair};
 
 /// Pairs of a column that are rounded at a time.
 const PAIRS: usize = 16;
+/// Pairs of the summed dimension in a piece, at most: a panel of so many stays in the first-level cache
+/// while the rows of a block pass by.
+pub(super) const DEPTH: usize = 144;
+
+/// Pairs of the summed dimension in a piece; the last has the rest.
+pub(super) fn piece_depth(k: usize) -> usize {
+    let n_pairs = k.div_ceil(2);
+    n_pairs.div_ceil(n_pairs.div_ceil(DEPTH).max(1)).max(1)
+}
 
 /// Where the right operand `[k, n]` is.
 #[derive(Debug, Clone, Copy)]
@@ -47,16 +57,23 @@ pub(super) fn pack(isa: Isa, [k, n]: [usize; 2], source: Source<'_>, words: &mut
     if words.is_empty() {
         return;
     }
-    words.par_chunks_mut(k.div_ceil(2) * width).enumerate().for_each(|(panel, words)| {
-        let columns = panel * width..n.min((panel + 1) * width);
-        dispatch_on(isa, Pack { k, n, source, columns, words });
+    let (depth, n_panels) = (piece_depth(k), n.div_ceil(width));
+    let pieces = words.par_chunks_mut(n_panels * depth * width).enumerate();
+    pieces.for_each(|(piece, words)| {
+        let rows = 2 * piece * depth..k.min(2 * (piece + 1) * depth);
+        let panels = words.par_chunks_mut(rows.len().div_ceil(2) * width).enumerate();
+        panels.for_each(|(panel, words)| {
+            let columns = panel * width..n.min((panel + 1) * width);
+            dispatch_on(isa, Pack { sizes: [k, n], source, rows: rows.clone(), columns, words });
+        });
     });
 }
 
+/// A panel of a piece.
 struct Pack<'a> {
-    k: usize,
-    n: usize,
+    sizes: [usize; 2],
     source: Source<'a>,
+    rows: Range<usize>,
     columns: Range<usize>,
     words: &'a mut [u32],
 }
@@ -66,16 +83,16 @@ impl Kernel for Pack<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, _: S) {
-        let Self { k, n, source, columns, words } = self;
+        let Self { sizes: [k, n], source, rows, columns, words } = self;
         if columns.len() < S::PANEL {
             words.fill(0);
         }
         match source {
             Source::Rows(x) => {
-                for (pair_row, words) in words.chunks_exact_mut(S::PANEL).enumerate() {
-                    let former = &x[2 * pair_row * n..][columns.clone()];
-                    if 2 * pair_row + 1 < k {
-                        let latter = &x[(2 * pair_row + 1) * n..][columns.clone()];
+                for (row, words) in rows.step_by(2).zip(words.chunks_exact_mut(S::PANEL)) {
+                    let former = &x[row * n..][columns.clone()];
+                    if row + 1 < k {
+                        let latter = &x[(row + 1) * n..][columns.clone()];
                         for ((to, former), latter) in words.iter_mut().zip(former).zip(latter) {
                             *to = pair(*former, *latter);
                         }
@@ -87,8 +104,9 @@ impl Kernel for Pack<'_> {
                 }
             }
             Source::Columns(x) => {
-                for (block, words) in words.chunks_mut(PAIRS * S::PANEL).enumerate() {
-                    let rows = 2 * PAIRS * block..k.min(2 * PAIRS * (block + 1));
+                let blocks = rows.clone().step_by(2 * PAIRS).zip(words.chunks_mut(PAIRS * S::PANEL));
+                for (first, words) in blocks {
+                    let rows = first..rows.end.min(first + 2 * PAIRS);
                     for (at, column) in columns.clone().enumerate() {
                         let mut pairs = [0; PAIRS];
                         let (whole, rest) = x[column * k..][rows.clone()].as_chunks::<2>();

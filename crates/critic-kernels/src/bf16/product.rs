@@ -6,20 +6,25 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::left::{self, DEPTH, Left};
-use super::panels::{self, Source, panel_width};
+use super::left::{self, Left};
+use super::panels::{self, DEPTH, Source, panel_width, piece_depth};
 use crate::isa::Isa;
 use crate::linear::Update;
 use crate::simd::{DotKernel, Dots, Simd, dispatch_dots};
 
-/// Rows of a block of the result; a multiple of every tile's.
-const ROWS: usize = 96;
-/// Panels of a block of the result, at most.
-const PANELS: usize = 16;
-/// Panels of a block of the result, at least, where there are so many.
-const FEW_PANELS: usize = 2;
-/// Blocks a thread, at least, where there are so many.
-const BLOCKS_PER_THREAD: usize = 4;
+/// Rows of a block of the result, at most and, where there are so many, at least.
+const ROWS: [usize; 2] = [384, 48];
+/// What the rows of a block are a multiple of, as every tile's rows divide it.
+const ROWS_STEP: usize = 24;
+/// Panels of a block of the result, at most and, where there are so many, at least.
+const PANELS: [usize; 2] = [16, 2];
+/// Pairs of the left operand that are packed at a time, at most: a part of the second-level cache.
+const PACKED: usize = ROWS[0] * DEPTH;
+/// Blocks a thread: many, so that a thread which starts late leaves some to the others, or few of a large
+/// product, so that a panel which comes from memory meets more rows.
+const BLOCKS_PER_THREAD: [usize; 2] = [8, 2];
+/// Steps of panels, rows times panels times depth, that a thread has of a large product.
+const LARGE: usize = 1 << 25;
 
 thread_local! {
     /// A block of the left operand.
@@ -52,21 +57,33 @@ pub(crate) fn product(
     if out.is_empty() || k == 0 {
         return;
     }
-    let (row_blocks, n_panels) = (m.div_ceil(ROWS), n.div_ceil(width));
-    let enough = BLOCKS_PER_THREAD * rayon::current_num_threads();
-    let mut panels = PANELS;
-    while panels > FEW_PANELS && row_blocks * n_panels.div_ceil(panels) < enough {
-        panels /= 2;
-    }
+    let n_panels = n.div_ceil(width);
+    let (rows, panels) = block_sizes(m, n_panels, k);
+    let row_blocks = m.div_ceil(rows);
     let out = Output { start: out.as_mut_ptr(), sizes: [m, n] };
     (0..row_blocks * n_panels.div_ceil(panels)).into_par_iter().for_each(|block| {
-        let (row, panel) = (block % row_blocks * ROWS, block / row_blocks * panels);
-        let (rows, panels) = (row..m.min(row + ROWS), panel..n_panels.min(panel + panels));
+        let (row, panel) = (block % row_blocks * rows, block / row_blocks * panels);
+        let (rows, panels) = (row..m.min(row + rows), panel..n_panels.min(panel + panels));
         // SAFETY: blocks share no number, and `out` outlives them all.
         let out =
             unsafe { out.block(rows.clone(), panels.start * width..n.min(panels.end * width)) };
         dispatch_dots(isa, Block { sizes, left, right, out, rows, panels, update });
     });
+}
+
+/// Rows and panels of a block: as many panels as may be, since blocks of fewer pack the same rows again.
+fn block_sizes(m: usize, n_panels: usize, k: usize) -> (usize, usize) {
+    let threads = rayon::current_num_threads();
+    let [many, few] = BLOCKS_PER_THREAD.map(|blocks| blocks * threads);
+    let enough = if m * n_panels * k / threads > LARGE { few } else { many };
+    let panel_blocks = n_panels.div_ceil(PANELS[0]);
+    let row_blocks = enough.div_ceil(panel_blocks).max(m.div_ceil(ROWS[0]));
+    let rows = m.div_ceil(row_blocks).max(ROWS[1]).next_multiple_of(ROWS_STEP);
+    let mut panels = n_panels.div_ceil(panel_blocks);
+    while panels > PANELS[1] && m.div_ceil(rows) * n_panels.div_ceil(panels) < few {
+        panels = panels.div_ceil(2);
+    }
+    (rows, panels)
 }
 
 /// Calls `body` with the panels of a right operand `[k, n]`, packed for this call.
@@ -156,31 +173,35 @@ impl DotKernel for Block<'_> {
 /// All tiles of a block, `R` rows by `C` vectors each.
 #[inline(always)]
 fn block<D: Dots, const R: usize, const C: usize>(dots: D, mut block: Block<'_>) {
-    let [m, k, _] = block.sizes;
+    let [m, k, n] = block.sizes;
     let (panel_width, simd) = (D::Simd::PANEL, dots.simd());
     let n_pairs = k.div_ceil(2);
-    let step = n_pairs.div_ceil(n_pairs.div_ceil(DEPTH));
+    let (step, n_panels) = (piece_depth(k), n.div_ceil(panel_width));
     let groups = block.rows.len().div_ceil(R);
+    let packed = PACKED / (groups * R) / step * step;
     let mut words = LEFT.take();
-    words.resize(ROWS * DEPTH * D::LEFT_WORDS, 0);
-    let left = &mut D::lefts_mut(&mut words)[..groups * R * DEPTH];
-    for start in (0..n_pairs).step_by(step) {
-        let depth = start..n_pairs.min(start + step);
-        left::pack::<D, R>(block.left, [m, k], block.rows.clone(), depth.clone(), left);
-        let write = start == 0 && block.update == Update::Write;
-        for panel in block.panels.clone() {
-            let right = &block.right[(panel * n_pairs + start) * panel_width..];
-            let right = D::Simd::words(&right[..depth.len() * panel_width]).as_chunks::<C>().0;
-            let column = (panel - block.panels.start) * panel_width;
-            for (group, left) in left.chunks_exact(R * DEPTH).enumerate() {
-                let sums = match block.left {
-                    Left::Rows(_) => tile_by_rows::<D, R, C>(dots, left, right),
-                    Left::Columns(_) => tile_by_columns::<D, R, C>(dots, left, right),
-                };
-                let rows = R.min(block.rows.len() - group * R);
-                for r in 0..rows {
-                    let to = block.out.row(group * R + r, column, panel_width);
-                    put::<D::Simd, C>(simd, &sums[r], to, write);
+    words.resize(PACKED * D::LEFT_WORDS, 0);
+    for start in (0..n_pairs).step_by(packed) {
+        let packed = start..n_pairs.min(start + packed);
+        let left = &mut D::lefts_mut(&mut words)[..groups * R * packed.len()];
+        left::pack::<D, R>(block.left, [m, k], block.rows.clone(), packed.clone(), step, left);
+        for (start, left) in packed.clone().step_by(step).zip(left.chunks(groups * R * step)) {
+            let depth = start..packed.end.min(start + step);
+            let write = start == 0 && block.update == Update::Write;
+            for panel in block.panels.clone() {
+                let right = &block.right[(start * n_panels + panel * depth.len()) * panel_width..];
+                let right = D::Simd::words(&right[..depth.len() * panel_width]).as_chunks::<C>().0;
+                let column = (panel - block.panels.start) * panel_width;
+                for (group, left) in left.chunks_exact(R * depth.len()).enumerate() {
+                    let sums = match block.left {
+                        Left::Rows(_) => tile_by_rows::<D, R, C>(dots, left, right),
+                        Left::Columns(_) => tile_by_columns::<D, R, C>(dots, left, right),
+                    };
+                    let rows = R.min(block.rows.len() - group * R);
+                    for r in 0..rows {
+                        let to = block.out.row(group * R + r, column, panel_width);
+                        put::<D::Simd, C>(simd, &sums[r], to, write);
+                    }
                 }
             }
         }
@@ -202,7 +223,7 @@ fn tile_by_rows<D: Dots, const R: usize, const C: usize>(
 ) -> Sums<D, R, C> {
     let mut rows = [&left[..0]; R];
     for r in 0..R {
-        rows[r] = &left[r * DEPTH..][..right.len()];
+        rows[r] = &left[r * right.len()..][..right.len()];
     }
     let mut sums = [[dots.simd().splat(0.0); C]; R];
     for (step, right) in right.iter().enumerate() {

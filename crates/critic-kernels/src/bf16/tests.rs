@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::left::DEPTH;
+use super::panels::DEPTH;
 use super::*;
 use crate::linear::{Update, Weight, backward_input, backward_weight, forward};
 use crate::simd::round;

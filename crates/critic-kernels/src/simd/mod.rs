@@ -16,11 +16,9 @@ mod math;
 mod portable;
 mod tile;
 
-#[cfg(test)]
-pub(crate) use dots::round;
-pub(crate) use dots::{DotKernel, Dots, dispatch_dots, pair};
+pub(crate) use dots::{DotKernel, Dots, dispatch_dots, pair, round};
 pub(crate) use math::{exp, max, sum, tanh};
-pub(crate) use tile::{COLUMNS, Factors, accumulate, dot, dot_tile};
+pub(crate) use tile::{COLUMNS, Factors, accumulate, dot, dot_tile, row_products};
 
 use crate::isa::{self, Isa};
 

@@ -70,6 +70,61 @@ pub(crate) fn dot_tile<S: Simd, const R: usize>(
     products
 }
 
+/// `Σₛ a[r][s] · b[s]` for `R` rows, one step after the other, in the first `n` columns; the others have no
+/// meaning. `N` is a multiple of [`COLUMNS`] blocks.
+#[inline(always)]
+pub(crate) fn row_products<S: Simd, const R: usize, const N: usize>(
+    simd: S,
+    a: [&[f32]; R],
+    b: &[[f32; N]],
+    n: usize,
+) -> [[f32; N]; R] {
+    let mut products = [[0.0; N]; R];
+    let a = a.map(|a| &a[..b.len()]);
+    let blocks = n.div_ceil(N / S::blocks(&products[0]).0.len());
+    let mut block = 0;
+    while block < blocks {
+        block += match blocks - block {
+            1 => products_strip::<S, R, N, 1>(simd, a, b, &mut products, block),
+            2 => products_strip::<S, R, N, 2>(simd, a, b, &mut products, block),
+            _ => products_strip::<S, R, N, COLUMNS>(simd, a, b, &mut products, block),
+        };
+    }
+    products
+}
+
+/// [`row_products`] for `C` blocks of the columns; gives `C`.
+#[inline(always)]
+fn products_strip<S: Simd, const R: usize, const N: usize, const C: usize>(
+    simd: S,
+    a: [&[f32]; R],
+    b: &[[f32; N]],
+    products: &mut [[f32; N]; R],
+    block: usize,
+) -> usize {
+    let mut sums = [[simd.splat(0.0); C]; R];
+    for (step, b) in b.iter().enumerate() {
+        let b = &S::blocks(b).0[block..block + C];
+        let mut wide = [simd.splat(0.0); R];
+        for r in 0..R {
+            wide[r] = simd.splat(a[r][step]);
+        }
+        for c in 0..C {
+            let term = simd.load(&b[c]);
+            for r in 0..R {
+                sums[r][c] = simd.mul_add(wide[r], term, sums[r][c]);
+            }
+        }
+    }
+    for r in 0..R {
+        let to = &mut S::blocks_mut(&mut products[r]).0[block..block + C];
+        for c in 0..C {
+            simd.store(sums[r][c], &mut to[c]);
+        }
+    }
+    C
+}
+
 /// Where a row of a sum takes its factors from.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Factors<'a, const N: usize> {

@@ -1,11 +1,8 @@
 use super::room::Room;
+use crate::error::ModelError;
+use critic_kernels::bf16::{round, widen};
 use half::bf16;
-use half::slice::HalfFloatSliceExt;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-
-/// Numbers that a task rounds or widens.
-const CHUNK: usize = 1 << 15;
 
 /// What the forward pass keeps of every layer for the backward pass.
 ///
@@ -126,7 +123,7 @@ impl Kept {
     }
 
     /// Keeps what stands in [`at_work`](Self::at_work).
-    pub(super) fn keep(&mut self, layer_idx: usize) {
+    pub(super) fn keep(&mut self, layer_idx: usize) -> Result<(), ModelError> {
         match self {
             Self::F32(_) => {}
             Self::Bf16 { at_work, layers } => {
@@ -134,8 +131,7 @@ impl Kept {
                 log_sum_exp.clone_from(&at_work.log_sum_exp);
                 for (kept, part) in parts.iter_mut().zip(at_work.parts()) {
                     kept.fit(part.len());
-                    let chunks = kept.par_chunks_mut(CHUNK).zip(part.par_chunks(CHUNK));
-                    chunks.for_each(|(to, from)| to.convert_from_f32_slice(from));
+                    round(part, kept)?;
                 }
             }
             Self::Recompute { at_work, inputs } => {
@@ -143,20 +139,23 @@ impl Kept {
                 inputs[layer_idx].copy_from_slice(&at_work.input);
             }
         }
+        Ok(())
     }
 
     /// The activations of a layer for its backward pass, and whether all but its input must be computed
     /// again.
-    pub(super) fn recall(&mut self, layer_idx: usize) -> (&mut LayerActivations, bool) {
-        match self {
+    pub(super) fn recall(
+        &mut self,
+        layer_idx: usize,
+    ) -> Result<(&mut LayerActivations, bool), ModelError> {
+        Ok(match self {
             Self::F32(layers) => (&mut layers[layer_idx], false),
             Self::Bf16 { at_work, layers } => {
                 let Rounded { parts, log_sum_exp } = &layers[layer_idx];
                 at_work.log_sum_exp.clone_from(log_sum_exp);
                 for (kept, part) in parts.iter().zip(at_work.parts()) {
                     part.fit(kept.len());
-                    let chunks = part.par_chunks_mut(CHUNK).zip(kept.par_chunks(CHUNK));
-                    chunks.for_each(|(to, from)| from.convert_to_f32_slice(to));
+                    widen(kept, part)?;
                 }
                 (at_work, false)
             }
@@ -164,6 +163,6 @@ impl Kept {
                 at_work.input.clone_from(&inputs[layer_idx]);
                 (at_work, true)
             }
-        }
+        })
     }
 }

@@ -113,13 +113,12 @@ impl Layer<'_> {
         Ok(())
     }
 
-    /// From the stream that enters, in `kept.input`, to the feed-forward numbers before their gate.
-    ///
-    /// `stream` is overwritten with the stream after the attention.
+    /// From the stream that enters, in `stream` and `kept.input`, to the feed-forward numbers before their
+    /// gate; `stream` is then the one after the attention.
     pub(super) fn forward_kept(
         &self,
         kept: &mut LayerActivations,
-        stream: &mut Vec<f32>,
+        stream: &mut [f32],
         scratch: &mut Scratch,
     ) -> Result<(), ModelError> {
         let Self { parameters, ids, layer_idx, batch, .. } = *self;
@@ -150,10 +149,10 @@ impl Layer<'_> {
             &mut kept.attended,
             &mut kept.log_sum_exp,
         )?;
-        stream.clone_from(&kept.input);
         let LayerActivations { attended, attention_out, .. } = kept;
         self.join(ids.o, ids.attention_post_norm, attended, attention_out, stream, normed_out)?;
-        kept.middle.clone_from(stream);
+        kept.middle.fit(stream.len());
+        kept.middle.copy_from_slice(stream);
         self.norm(ids.feed_forward_norm, &kept.middle, normed)?;
         self.project(ids.gate, normed, &mut kept.gate)?;
         self.project(ids.up, normed, &mut kept.up)

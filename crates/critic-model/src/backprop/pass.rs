@@ -73,7 +73,7 @@ impl Pass {
             kept.input.clone_from(&self.stream);
             layer.forward_kept(kept, &mut self.stream, &mut self.scratch)?;
             layer.forward_rest(kept, &mut self.stream, &mut self.scratch)?;
-            self.kept.keep(layer_idx);
+            self.kept.keep(layer_idx)?;
         }
         self.read.clear();
         for &row in batch.read {
@@ -120,8 +120,9 @@ impl Pass {
         }
         for (layer_idx, ids) in parameters.layers.iter().enumerate().rev() {
             let layer = Layer { parameters, ids, layer_idx, batch, adapters: &self.adapters };
-            let (kept, again) = self.kept.recall(layer_idx);
+            let (kept, again) = self.kept.recall(layer_idx)?;
             if again {
+                self.stream.clone_from(&kept.input);
                 layer.forward_kept(kept, &mut self.stream, &mut self.scratch)?;
                 if ids.feed_forward_post_norm.is_some() {
                     layer.forward_rest(kept, &mut self.stream, &mut self.scratch)?;

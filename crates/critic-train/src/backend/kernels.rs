@@ -42,7 +42,10 @@ impl Backend for Kernels {
         dropout_key: Option<u64>,
     ) -> Result<LossSums, TrainError> {
         let Self { model, joint_loss, gradients, .. } = self;
-        joint_loss.add_dropped(&model.parameters, forest, weights, dropout_key, gradients)
+        // Inside the pool a small operation does not wait for a thread to wake up.
+        rayon::scope(|_| {
+            joint_loss.add_dropped(&model.parameters, forest, weights, dropout_key, gradients)
+        })
     }
 
     fn without_gradient(&self) -> Result<Vec<(String, &'static str)>, TrainError> {
@@ -69,7 +72,9 @@ impl Backend for Kernels {
         step: usize,
     ) -> Result<f64, TrainError> {
         let Self { model, optimizer, gradients, .. } = self;
-        optimizer.step(&mut model.parameters, gradients, config, rate_share, step)
+        rayon::scope(|_| {
+            optimizer.step(&mut model.parameters, gradients, config, rate_share, step)
+        })
     }
 
     fn weights(&self) -> Result<Vec<WeightState<'_>>, TrainError> {
