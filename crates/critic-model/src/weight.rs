@@ -2,9 +2,13 @@ use crate::error::ModelError;
 use candle_core::Tensor;
 use critic_kernels::linear::{self, Update};
 use critic_kernels::{KernelError, quantized};
+use rayon::prelude::*;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Rows of blocks that a task multiplies out.
+const ROWS_AT_ONCE: usize = 64;
 
 /// The numbers of a parameter with their shape, row-major. Clones share the numbers.
 ///
@@ -164,10 +168,15 @@ impl Numbers {
         match self {
             Self::F32(values) => values.clone(),
             Self::Blocks(blocks) => {
-                let mut values = vec![0.0; blocks.n_out() * blocks.n_in()];
-                blocks
-                    .dequantize(0..blocks.n_out(), &mut values)
-                    .expect("all rows of the weight, and room for them");
+                let (n_out, n_in) = (blocks.n_out(), blocks.n_in());
+                let mut values = vec![0.0; n_out * n_in];
+                let parts = values.par_chunks_mut((ROWS_AT_ONCE * n_in).max(1)).enumerate();
+                parts.for_each(|(part, values)| {
+                    let first = part * ROWS_AT_ONCE;
+                    blocks
+                        .dequantize(first..n_out.min(first + ROWS_AT_ONCE), values)
+                        .expect("rows of the weight, and room for them");
+                });
                 values
             }
             Self::Merged { base, a, b } => {

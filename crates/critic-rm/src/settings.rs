@@ -162,7 +162,7 @@ impl EngineSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum PrecisionSetting {
-    /// bf16 where the processor multiplies it, else f32.
+    /// bf16 where the processor multiplies it and the decoder is trained, else f32.
     Auto,
     /// f32 everywhere.
     F32,
@@ -250,10 +250,13 @@ impl TrainSettings {
         }
     }
 
-    /// Other devices than the CPU have f32 alone.
+    /// Other devices than the CPU have f32 alone; a frozen decoder in bf16 is held a second time.
     fn precision(&self) -> Precision {
+        let is_frozen = self.lora.is_some();
         match self.precision {
-            PrecisionSetting::Auto if self.device != TrainDevice::Cpu => Precision::F32,
+            PrecisionSetting::Auto if is_frozen || self.device != TrainDevice::Cpu => {
+                Precision::F32
+            }
             precision => precision.resolved(),
         }
     }

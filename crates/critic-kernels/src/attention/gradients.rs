@@ -4,7 +4,7 @@ use super::AttentionShape;
 use super::backward::{Saved, SeenTile};
 use super::forward::gather;
 use super::plan::{KEYS, Piece, Tile, key_rows};
-use crate::simd::{Factors, Kernel, Simd, accumulate, dot, exp, row_products};
+use crate::simd::{Factors, Kernel, Simd, accumulate, exp, row_products};
 use crate::softcap::softcap_and_slopes;
 
 /// One key head of a tile of queries.
@@ -132,7 +132,9 @@ impl Rows {
         let grad_out = gather(saved.grad_out, tile, group * d, n_kv_heads, kv_head);
         let mut mean = Vec::with_capacity(tile.n_queries * group);
         for (out, grad_out) in out.chunks_exact(d).zip(grad_out.chunks_exact(d)) {
-            mean.push(dot(simd, out, grad_out));
+            // In the order of `row_products`: the gradient of a lone key's score is zero to the bit.
+            let terms = out.iter().zip(grad_out);
+            mean.push(terms.fold(0.0, |sum, (x, grad)| simd.mul_add_number(*grad, *x, sum)));
         }
         let log_sum_exp = gather(saved.log_sum_exp, tile, group, n_kv_heads, kv_head);
         let (softcap, grad_q) = (shape.softcap, vec![0.0; q.len()]);

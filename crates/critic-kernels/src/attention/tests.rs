@@ -232,6 +232,15 @@ fn a_lone_token_sees_itself() {
 }
 
 #[test]
+fn the_score_of_a_lone_key_has_a_gradient_of_exactly_zero() {
+    for head_dim in [1, 7, 24, 64] {
+        let forest = Forest::new(shape(2, 3, head_dim), &[(None, 1), (None, 1)]);
+        let [grad_q, grad_k, _] = forest.backward(&numbers(forest.q.len(), 9));
+        assert!(grad_q.iter().chain(&grad_k).all(|&grad| grad == 0.0));
+    }
+}
+
+#[test]
 fn more_heads_than_a_piece_has_rows_are_served() {
     Forest::new(shape(1, 100, 4), &[(None, 5), (Some(0), 3)]).check();
 }

@@ -33,7 +33,9 @@ pub(super) fn pack<D: Dots, const R: usize>(
             for at in 0..n_rows {
                 let row = rows.start + at;
                 let x = if row < rows.end { &x[row * k..][..k] } else { &[] };
-                for (first, pairs) in depth.clone().step_by(step).zip(pairs.chunks_mut(n_rows * step)) {
+                for (first, pairs) in
+                    depth.clone().step_by(step).zip(pairs.chunks_mut(n_rows * step))
+                {
                     let len = step.min(depth.end - first);
                     let pairs = &mut pairs[at * len..][..len];
                     let x = x.get(2 * first..).unwrap_or(&[]);
@@ -42,7 +44,8 @@ pub(super) fn pack<D: Dots, const R: usize>(
                         *to = D::left(x[0], x[1]);
                     }
                     if whole.len() < len {
-                        pairs[whole.len()..].fill(D::left(rest.first().copied().unwrap_or(0.0), 0.0));
+                        pairs[whole.len()..]
+                            .fill(D::left(rest.first().copied().unwrap_or(0.0), 0.0));
                     }
                 }
             }
@@ -53,7 +56,8 @@ pub(super) fn pack<D: Dots, const R: usize>(
                 for at in 0..len {
                     let term = 2 * (first + at);
                     let former = &x[term * m..][rows.clone()];
-                    let latter = if term + 1 < k { &x[(term + 1) * m..][rows.clone()] } else { &[] };
+                    let latter =
+                        if term + 1 < k { &x[(term + 1) * m..][rows.clone()] } else { &[] };
                     for (group, pairs) in pairs.chunks_exact_mut(R * len).enumerate() {
                         let pairs = &mut pairs[at * R..][..R];
                         let former = filled::<R>(former.get(group * R..).unwrap_or(&[]));

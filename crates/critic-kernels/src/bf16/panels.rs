@@ -104,7 +104,8 @@ impl Kernel for Pack<'_> {
                 }
             }
             Source::Columns(x) => {
-                let blocks = rows.clone().step_by(2 * PAIRS).zip(words.chunks_mut(PAIRS * S::PANEL));
+                let blocks =
+                    rows.clone().step_by(2 * PAIRS).zip(words.chunks_mut(PAIRS * S::PANEL));
                 for (first, words) in blocks {
                     let rows = first..rows.end.min(first + 2 * PAIRS);
                     for (at, column) in columns.clone().enumerate() {

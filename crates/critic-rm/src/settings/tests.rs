@@ -49,6 +49,15 @@ fn a_device_is_checked_before_anything_runs() {
     assert_eq!(train.config().precision, Precision::F32);
 }
 
+#[test]
+fn left_alone_the_processor_decides_on_the_precision_unless_the_decoder_is_frozen() {
+    let precision = |given: &[&str]| set(given).unwrap().settings.train.config().precision;
+    let lora = "train.lora={rank=8, alpha=16, target_modules=[\"q_proj\"]}";
+    assert_eq!(precision(&[]), Precision::auto());
+    assert_eq!(precision(&[lora]), Precision::F32);
+    assert_eq!(precision(&[lora, "train.precision=bf16"]), Precision::Bf16);
+}
+
 #[cfg(not(feature = "metal"))]
 #[test]
 fn a_device_that_the_build_lacks_is_refused_with_its_feature() {

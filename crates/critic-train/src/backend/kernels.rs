@@ -72,9 +72,7 @@ impl Backend for Kernels {
         step: usize,
     ) -> Result<f64, TrainError> {
         let Self { model, optimizer, gradients, .. } = self;
-        rayon::scope(|_| {
-            optimizer.step(&mut model.parameters, gradients, config, rate_share, step)
-        })
+        rayon::scope(|_| optimizer.step(&mut model.parameters, gradients, config, rate_share, step))
     }
 
     fn weights(&self) -> Result<Vec<WeightState<'_>>, TrainError> {
