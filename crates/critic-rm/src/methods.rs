@@ -1,8 +1,9 @@
 //! Ways to train a reward model, as data: the one trainer under other settings and on other critiques.
 
 use crate::exit::Fault;
-use crate::settings::{TrainSettings, merge_tables};
+use crate::settings::{PrecisionSetting, TrainSettings, merge_tables};
 use anyhow::{Context, Result, anyhow};
+use critic_kernels::Precision;
 use critic_train::{CritiqueWeight, TrainConfig};
 use serde::Deserialize;
 use std::path::Path;
@@ -35,6 +36,8 @@ pub(crate) struct Method {
     pub(crate) name: String,
     pub(crate) critiques: CritiqueSource,
     pub(crate) train: TrainConfig,
+    /// Whether the precision of its training is the processor's choice.
+    pub(crate) leaves_precision: bool,
 }
 
 /// A method's file.
@@ -97,7 +100,8 @@ impl Method {
             .map_err(Fault::config)?;
         let train = settings.config();
         train.validate().map_err(|error| Fault::config(error.into()))?;
-        let method = Self { name, critiques: file.critiques, train };
+        let leaves_precision = settings.precision == PrecisionSetting::Auto;
+        let method = Self { name, critiques: file.critiques, train, leaves_precision };
         method.check().map_err(Fault::config)?;
         Ok(method)
     }
@@ -119,6 +123,13 @@ impl Method {
         Ok(())
     }
 
+    /// The settings that a trained model's address is made of. A precision that is left to the processor
+    /// changes no result but by rounding, so a run may go on elsewhere.
+    pub(crate) fn addressed(&self) -> TrainConfig {
+        let precision = if self.leaves_precision { Precision::F32 } else { self.train.precision };
+        TrainConfig { precision, ..self.train.clone() }
+    }
+
     /// Whether rewards are read after critiques too.
     pub(crate) fn reads_critiques(&self) -> bool {
         self.critiques != CritiqueSource::None
@@ -131,6 +142,17 @@ mod tests {
     use crate::settings::{Overrides, resolve};
     use critic_train::JointForm;
     use std::io::Write;
+
+    #[test]
+    fn the_address_of_a_model_does_not_depend_on_the_processor_that_chose_the_precision() {
+        let mut left = Method::resolve("critic-rm", &settings("train.precision=auto")).unwrap();
+        let chosen = Method::resolve("critic-rm", &settings("train.precision=bf16")).unwrap();
+        for precision in [Precision::F32, Precision::Bf16] {
+            left.train.precision = precision;
+            assert_eq!(left.addressed().precision, Precision::F32);
+        }
+        assert_eq!(chosen.addressed(), chosen.train);
+    }
 
     fn settings(assignment: &str) -> TrainSettings {
         let overrides = Overrides { flags: vec![], set: vec![assignment.to_owned()] };

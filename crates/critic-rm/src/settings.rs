@@ -191,7 +191,7 @@ pub(crate) struct TrainSettings {
     pub(crate) max_pair_tokens: NonZeroUsize,
     /// Where the model is trained; changes no result but by rounding, so a run may go on elsewhere.
     pub(crate) device: TrainDevice,
-    precision: PrecisionSetting,
+    pub(crate) precision: PrecisionSetting,
     activations: Activations,
     learning_rate: LearningRate,
     reward_head_learning_rate: f64,

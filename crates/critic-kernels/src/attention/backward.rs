@@ -54,13 +54,19 @@ pub(super) fn run(
                 dispatch(HeadTile { shape, group, seen_tile, kv_head, saved })
             })
             .collect();
-        for (task, gradients) in gradients.iter().enumerate() {
-            let (tile, kv_head) = (&wave[task / n_kv_heads].tile, task % n_kv_heads);
-            let start = (tile.first_query - wave[0].tile.first_query) * shape.n_heads * d;
-            scatter(&gradients.q, &mut grad_q[start..], group * d, n_kv_heads, kv_head);
+        let mut tiles_grad_q = Vec::with_capacity(wave.len());
+        for seen_tile in wave {
+            let len = seen_tile.tile.n_queries * shape.n_heads * d;
+            let (tile_grad_q, after) = grad_q.split_at_mut(len);
+            tiles_grad_q.push(tile_grad_q);
+            grad_q = after;
         }
-        let n_queries: usize = wave.iter().map(|seen| seen.tile.n_queries).sum();
-        grad_q = &mut grad_q[n_queries * shape.n_heads * d..];
+        let by_tile = tiles_grad_q.into_par_iter().zip(gradients.par_chunks(n_kv_heads));
+        by_tile.for_each(|(grad_q, heads)| {
+            for (kv_head, gradients) in heads.iter().enumerate() {
+                scatter(&gradients.q, grad_q, group * d, n_kv_heads, kv_head);
+            }
+        });
         let key_rows =
             grad_k.par_chunks_mut(n_kv_heads * d).zip(grad_v.par_chunks_mut(n_kv_heads * d));
         key_rows.enumerate().for_each(|(key, (grad_k, grad_v))| {

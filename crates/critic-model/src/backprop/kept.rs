@@ -2,6 +2,7 @@ use super::room::Room;
 use crate::error::ModelError;
 use critic_kernels::bf16::{round, widen};
 use half::bf16;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 /// What the forward pass keeps of every layer for the backward pass.
@@ -129,10 +130,10 @@ impl Kept {
             Self::Bf16 { at_work, layers } => {
                 let Rounded { parts, log_sum_exp } = &mut layers[layer_idx];
                 log_sum_exp.clone_from(&at_work.log_sum_exp);
-                for (kept, part) in parts.iter_mut().zip(at_work.parts()) {
+                parts.par_iter_mut().zip(at_work.parts()).try_for_each(|(kept, part)| {
                     kept.fit(part.len());
-                    round(part, kept)?;
-                }
+                    round(part, kept)
+                })?;
             }
             Self::Recompute { at_work, inputs } => {
                 inputs[layer_idx].fit(at_work.input.len());
@@ -153,10 +154,10 @@ impl Kept {
             Self::Bf16 { at_work, layers } => {
                 let Rounded { parts, log_sum_exp } = &layers[layer_idx];
                 at_work.log_sum_exp.clone_from(log_sum_exp);
-                for (kept, part) in parts.iter().zip(at_work.parts()) {
+                parts.par_iter().zip(at_work.parts()).try_for_each(|(kept, part)| {
                     part.fit(kept.len());
-                    widen(kept, part)?;
-                }
+                    widen(kept, part)
+                })?;
                 (at_work, false)
             }
             Self::Recompute { at_work, inputs } => {

@@ -5,6 +5,7 @@ use crate::methods::Method;
 use crate::metrics::Metrics;
 use crate::progress::{Meter, News, say, tell};
 use anyhow::{Result, anyhow};
+use critic_kernels::Precision;
 use critic_model::Weight;
 use critic_model::composed::TrainDevice;
 use critic_model::sources::{LoadedModel, write_hf_folder, write_peft_folder};
@@ -97,7 +98,7 @@ pub(super) fn train(
         }
         None => trainer,
     };
-    check_memory(session, name, &trainer, start)?;
+    check_memory(session, method, &trainer, start)?;
     let mut meter: Option<Meter> = None;
     let mut first_step = None;
     let cancel = session.cancel.clone();
@@ -144,7 +145,7 @@ pub(super) fn train(
     let head = (heads == Heads::Both || start.reward_head.is_some()).then_some(head);
     write_hf_folder(&folder, &start.config, &weights, head.as_ref(), &start.renderer)?;
     keep_prompts(&folder, session.prompts.sources())?;
-    let manifest = Manifest::of(&trained, session, base, head.as_ref(), records);
+    let manifest = Manifest::of(&trained, session, base, config.precision, head.as_ref(), records);
     manifest.write(&folder)?;
     trainer.clear_checkpoints();
     let (facts, seconds) = (facts(&manifest.records), seconds(&manifest.records));
@@ -161,7 +162,7 @@ fn address(
     start: &LoadedModel,
     data: &TrainingData,
 ) -> Result<ContentId> {
-    let (settings, config) = (&session.resolved.settings.train, &method.train);
+    let (settings, config) = (&session.resolved.settings.train, &method.addressed());
     let mut hasher = session.hasher("train", start);
     hasher.text(&method.name).text(&serde_json::to_string(config)?);
     data.keys.iter().for_each(|key| {
@@ -228,7 +229,7 @@ pub(super) fn check_head(config: &TrainConfig, start: &LoadedModel) -> Result<()
 /// Says what the training will hold in memory, and refuses one that the machine cannot hold.
 fn check_memory(
     session: &Session,
-    name: &str,
+    method: &Method,
     trainer: &Trainer<'_>,
     start: &LoadedModel,
 ) -> Result<()> {
@@ -240,7 +241,12 @@ fn check_memory(
     let found = trainer.memory(&start.config, bytes, head)?;
     let available = memory::available();
     say(format!(
-        "training {name} holds about {} of memory: {}weights {}, gradients {}, moments {}, activations {}, logits {}{}",
+        "training {} in {} holds about {} of memory: {}weights {}, gradients {}, moments {}, activations {}, logits {}{}",
+        method.name,
+        match method.train.precision {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        },
         gigabytes(found.total()),
         match found.base {
             0 => String::new(),
@@ -253,7 +259,7 @@ fn check_memory(
         gigabytes(found.logits),
         available.map_or_else(String::new, |bytes| format!("; {} are free", gigabytes(bytes))),
     ));
-    memory::refuse_too_large(name, &found, available, settings)
+    memory::refuse_too_large(&method.name, &found, available, settings)
 }
 
 /// How many matrices are held in each kind of numbers, by the kind's name in GGUF.

@@ -4,6 +4,7 @@ use super::train::{Heads, TrainingData, train};
 use crate::exit::Fault;
 use crate::methods::{CritiqueSource, Method, WARMUP};
 use crate::progress::say;
+use crate::settings::PrecisionSetting;
 use anyhow::{Result, anyhow};
 use critic_data::{ReadOptions, read_pairs};
 use critic_model::sources::{LoadedModel, load_folder};
@@ -61,6 +62,7 @@ pub(crate) fn run(session: &mut Session) -> Result<Rc<LoadedModel>> {
         name: WARMUP.to_owned(),
         critiques: CritiqueSource::Candidates,
         train: session.resolved.settings.train.warmup(&settings),
+        leaves_precision: session.resolved.settings.train.precision == PrecisionSetting::Auto,
     };
     let data = TrainingData { pairs, keys: vec![hasher.finish()] };
     let trained = train(session, &method, &base, data, Heads::Language)?;

@@ -15,7 +15,7 @@ use critic_train::{Ended, StepRecord, TrainConfig, TrainPair, TrainableModel, Tr
 use critic_types::{ContentHasher, SeedTree};
 use serde::Serialize;
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use toml::Value;
 
 /// The losses of a step, before its update.
@@ -37,9 +37,9 @@ pub(super) struct Training {
     critiques_per_response: usize,
     pairs_per_step: usize,
     n_steps: usize,
-    /// One step on the first pairs, on a model of its own; not in `seconds`.
+    /// An epoch before the one that is measured, in which memory is first touched; loading is not in it.
     warm_up_seconds: f64,
-    /// All steps of the epoch, AdamW included, without loading the model.
+    /// All steps of the epoch, AdamW included.
     seconds: f64,
     /// Tokens that were computed.
     computed_tokens: usize,
@@ -59,21 +59,24 @@ pub(super) struct Training {
     peak_memory_bytes: Option<u64>,
     /// What a run says before it trains.
     estimated_memory_bytes: u64,
+    /// Of the steps of the epoch before, the first of which has the model as it was loaded.
     losses: Vec<Losses>,
 }
 
-/// One epoch over the work.
+/// The second of two epochs over the work.
 pub(super) fn measure(args: &TrainArgs) -> Result<Training> {
     let bench = TrainBench::new(args)?;
     let config = bench.config(args.pairs_per_step)?;
-    let first = &bench.pairs[..args.pairs_per_step.min(bench.pairs.len())];
-    let warm_up = bench.train(&config, first)?;
+    let config = TrainConfig { epochs: 2, ..config };
     let peak_before = peak_flops(config.precision)?;
     let run = bench.train(&config, &bench.pairs)?;
     let peak = peak_flops(config.precision)?.max(peak_before);
 
+    let (before, measured) = run.records.split_at(run.records.len() / 2);
+    let seconds = |records: &[StepRecord]| records.iter().map(|record| record.seconds).sum::<f64>();
+    let (warm_up_seconds, seconds) = (seconds(before), seconds(measured));
     let counts = Counts::of(&bench.pairs)?;
-    let sum = |count: &dyn Fn(&StepRecord) -> usize| run.records.iter().map(count).sum::<usize>();
+    let sum = |count: &dyn Fn(&StepRecord) -> usize| measured.iter().map(count).sum::<usize>();
     let computed_tokens = sum(&|record| record.n_tokens);
     let model_flops = training_flops(&bench.decoder, counts);
     Ok(Training {
@@ -83,20 +86,20 @@ pub(super) fn measure(args: &TrainArgs) -> Result<Training> {
         n_pairs: bench.pairs.len(),
         critiques_per_response: args.critiques_per_response,
         pairs_per_step: args.pairs_per_step,
-        n_steps: run.records.len(),
-        warm_up_seconds: warm_up.seconds,
-        seconds: run.seconds,
+        n_steps: measured.len(),
+        warm_up_seconds,
+        seconds,
         computed_tokens,
         distinct_tokens: counts.n_tokens,
         unshared_tokens: sum(&|record| record.n_unshared_tokens),
-        tokens_per_second: computed_tokens as f64 / run.seconds,
-        distinct_tokens_per_second: counts.n_tokens as f64 / run.seconds,
+        tokens_per_second: computed_tokens as f64 / seconds,
+        distinct_tokens_per_second: counts.n_tokens as f64 / seconds,
         model_flops,
         peak_flops_per_second: peak,
-        flop_utilisation: model_flops / run.seconds / peak,
+        flop_utilisation: model_flops / seconds / peak,
         peak_memory_bytes: memory::peak_bytes(),
         estimated_memory_bytes: run.estimated_memory,
-        losses: run.records.iter().map(losses).collect(),
+        losses: before.iter().map(losses).collect(),
     })
 }
 
@@ -120,8 +123,6 @@ pub(super) struct TrainBench {
 /// The steps of a run.
 pub(super) struct TrainRun {
     pub(super) records: Vec<StepRecord>,
-    /// From the loaded model to the last update.
-    seconds: f64,
     estimated_memory: u64,
 }
 
@@ -155,25 +156,20 @@ impl TrainBench {
         let seed = SeedTree::new(self.settings.seed).child("train");
         let key = ContentHasher::new("bench").finish();
         let trainer = Trainer::new(config, pairs, seed, key, folder.path(), Duration::MAX)?;
-        let mut started = None;
+        let mut estimated_memory = 0;
         // The weights are read here, so that nothing else holds them while they are trained.
         let start = || {
             let model = self.fetched.load()?;
-            let estimated = trainer
+            estimated_memory = trainer
                 .memory(&model.config, model.decoder_bytes(), model.reward_head.as_ref())?
                 .total();
             let head = config.reward_head.draw(model.config.d_model, &seed);
-            let model = TrainableModel::new(&model.config, model.weights, head, config.precision)?;
-            started = Some((Instant::now(), estimated));
-            Ok(model)
+            TrainableModel::new(&model.config, model.weights, head, config.precision)
         };
         let ended = trainer.run(start, &mut |_| ControlFlow::Continue(()))?;
-        match (ended, started) {
-            (Ended::Finished { records, .. }, Some((started, estimated_memory))) => {
-                let seconds = started.elapsed().as_secs_f64();
-                Ok(TrainRun { records, seconds, estimated_memory })
-            }
-            _ => Err(anyhow!("the training ended before its last step")),
+        match ended {
+            Ended::Finished { records, .. } => Ok(TrainRun { records, estimated_memory }),
+            Ended::Interrupted { .. } => Err(anyhow!("the training ended before its last step")),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::super::session::Session;
 use super::trained_model::TrainedModel;
 use crate::exit::Fault;
 use anyhow::{Context, Result, anyhow};
+use critic_kernels::Precision;
 use critic_model::{HeadLayout, RewardHead};
 use critic_text::PromptSources;
 use critic_train::StepRecord;
@@ -29,6 +30,9 @@ pub(super) struct Manifest {
     /// Its reward head; absent for a critic without one, and where it was not noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reward_head: Option<HeadRecord>,
+    /// What the operands of its training's products were rounded to; absent where it was not noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    precision: Option<Precision>,
     /// Whether rewards are read after critiques too; noted only where they are not.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub(super) reads_critiques: bool,
@@ -50,6 +54,7 @@ impl Manifest {
         trained: &TrainedModel,
         session: &Session,
         base: &str,
+        precision: Precision,
         head: Option<&RewardHead>,
         records: Vec<StepRecord>,
     ) -> Self {
@@ -60,6 +65,7 @@ impl Manifest {
             prompts: session.prompts.digest(),
             base: base.to_owned(),
             reward_head: head.map(HeadRecord::of),
+            precision: Some(precision),
             reads_critiques: trained.reads_critiques,
             records,
         }
