@@ -115,7 +115,6 @@ class Trainer:
         joint = preference if critique is None else 0.5 * preference + 0.5 * critique
         return {"joint": joint, "critique": critique, "preference": preference}, sums[2]
 
-
     def warm_up(self, comparisons, size):
         """A step that leaves nothing behind but the optimizer's memory; its seconds."""
         start = time.perf_counter()

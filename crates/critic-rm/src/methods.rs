@@ -3,7 +3,6 @@
 use crate::exit::Fault;
 use crate::settings::{PrecisionSetting, TrainSettings, merge_tables};
 use anyhow::{Context, Result, anyhow};
-use critic_kernels::Precision;
 use critic_train::{CritiqueWeight, TrainConfig};
 use serde::Deserialize;
 use std::path::Path;
@@ -123,11 +122,14 @@ impl Method {
         Ok(())
     }
 
-    /// The settings that a trained model's address is made of. A precision that is left to the processor
-    /// changes no result but by rounding, so a run may go on elsewhere.
-    pub(crate) fn addressed(&self) -> TrainConfig {
-        let precision = if self.leaves_precision { Precision::F32 } else { self.train.precision };
-        TrainConfig { precision, ..self.train.clone() }
+    /// The settings that a trained model's address is made of, as JSON. A precision that is left to the
+    /// processor is there as `auto`: it changes no result but by rounding, so a run may go on elsewhere.
+    pub(crate) fn addressed(&self) -> Result<String> {
+        let mut settings = serde_json::to_value(&self.train)?;
+        if self.leaves_precision {
+            settings["precision"] = "auto".into();
+        }
+        Ok(settings.to_string())
     }
 
     /// Whether rewards are read after critiques too.
@@ -140,18 +142,22 @@ impl Method {
 mod tests {
     use super::*;
     use crate::settings::{Overrides, resolve};
+    use critic_kernels::Precision;
     use critic_train::JointForm;
     use std::io::Write;
 
     #[test]
     fn the_address_of_a_model_does_not_depend_on_the_processor_that_chose_the_precision() {
         let mut left = Method::resolve("critic-rm", &settings("train.precision=auto")).unwrap();
-        let chosen = Method::resolve("critic-rm", &settings("train.precision=bf16")).unwrap();
-        for precision in [Precision::F32, Precision::Bf16] {
+        let here = left.addressed().unwrap();
+        for (name, precision) in [("f32", Precision::F32), ("bf16", Precision::Bf16)] {
             left.train.precision = precision;
-            assert_eq!(left.addressed().precision, Precision::F32);
+            assert_eq!(left.addressed().unwrap(), here);
+            let chosen = settings(&format!("train.precision={name}"));
+            let chosen = Method::resolve("critic-rm", &chosen).unwrap();
+            assert_ne!(chosen.addressed().unwrap(), here);
+            assert_eq!(chosen.addressed().unwrap(), serde_json::to_string(&chosen.train).unwrap());
         }
-        assert_eq!(chosen.addressed(), chosen.train);
     }
 
     fn settings(assignment: &str) -> TrainSettings {

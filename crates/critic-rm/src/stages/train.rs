@@ -162,9 +162,9 @@ fn address(
     start: &LoadedModel,
     data: &TrainingData,
 ) -> Result<ContentId> {
-    let (settings, config) = (&session.resolved.settings.train, &method.addressed());
+    let (settings, config) = (&session.resolved.settings.train, &method.train);
     let mut hasher = session.hasher("train", start);
-    hasher.text(&method.name).text(&serde_json::to_string(config)?);
+    hasher.text(&method.name).text(&method.addressed()?);
     data.keys.iter().for_each(|key| {
         hasher.text(key.as_str());
     });

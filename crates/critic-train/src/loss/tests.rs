@@ -291,6 +291,9 @@ proptest! {
     ) {
         let architecture = if is_qwen { Architecture::Qwen2 } else { Architecture::Llama };
         let config = DecoderConfig { variant, ..tiny_config(architecture, tied) };
+        // A norm of what products give makes much of their rounding where it is small.
+        let has_such_norms = config.variant.post_norms || config.variant.qk_norm;
+        let tolerance = if has_such_norms { 1e-3 } else { 1e-4 };
         let parameters = if with_lora { adapted(&config, 0.5) } else { tiny_parameters(&config) };
         let forest = TrainingForest::build(&pairs).unwrap();
         let n_pairs = forest.comparisons.iter().filter(|pair| !pair.is_empty()).count();
@@ -307,7 +310,7 @@ proptest! {
                 let (Some(found), Some(expected)) = (ours.get(id), theirs.get(id)) else { continue };
                 let scale = expected.iter().fold(0f32, |max, g| max.max(g.abs()));
                 for (found, expected) in found.iter().zip(expected) {
-                    prop_assert!((found - expected).abs() <= 1e-3 * scale + 1e-7, "{}: {} is not {}", parameters.name(id), found, expected);
+                    prop_assert!((found - expected).abs() <= tolerance * scale + 1e-7, "{}: {} is not {}", parameters.name(id), found, expected);
                 }
             }
         }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// What is measured.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum BenchCommand {
-    /// Full fine-tuning steps, AdamW included, over the work once.
+    /// Full fine-tuning steps, AdamW included, over the work; the last of two epochs counts.
     Train(TrainArgs),
     /// Critiques of the work's responses, n of each.
     Generate(GenerateArgs),

@@ -5,7 +5,6 @@ use super::train::TrainBench;
 use crate::exit::Fault;
 use anyhow::{Result, anyhow};
 use critic_kernels::Precision;
-use critic_train::TrainConfig;
 use serde::Serialize;
 
 /// The cost of a step on so many pairs.
@@ -40,7 +39,7 @@ pub(super) fn measure(args: &TrainArgs) -> Result<Scaling> {
                 bench.pairs.len()
             )));
         }
-        let config = TrainConfig { epochs: 2, ..bench.config(n_pairs)? };
+        let config = bench.config(n_pairs)?;
         let run = bench.train(&config, &bench.pairs[..n_pairs])?;
         if let Some(record) = run.records.last() {
             points.push(Point {
