@@ -129,14 +129,19 @@ fn completions(engine: &mut dyn Generator, requests: &[GenerateRequest]) -> Vec<
 #[test]
 #[ignore = "needs llama.cpp's server and the real model: cargo test --release -- --ignored"]
 fn texts_and_readings_are_those_of_the_local_engine() {
+    // Weights in halves: beside 8-bit ones both sides round activations to 8 bits, each in its own way, and
+    // the server's readings of one text then move by 0.2 with what it happens to take into a batch.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("f16.gguf");
+    write_gguf(&path, &model(), GgufFormat::F16).unwrap();
     let port = free_port();
-    let _server = Server::start(port);
+    let _server = Server::of(&path, port);
     let findings = examine(&settings(port)).unwrap();
     for what in ["answers", "likeliest", "continuation"] {
         let found = findings.iter().find(|finding| finding.what == what).unwrap();
         assert!(found.is_well, "{findings:?}");
     }
-    let (model, prompts) = (model(), Prompts::builtin());
+    let (model, prompts) = (load_gguf(&path).unwrap(), Prompts::builtin());
     let decoder = Decoder::new(&model.config, &model.weights, WeightFormat::Source).unwrap();
     let limits = EngineLimits { max_leaves: 8, prefill_tokens: 256, kv_tokens: 8192 };
     let renderer = model.renderer.clone();
@@ -156,14 +161,14 @@ fn texts_and_readings_are_those_of_the_local_engine() {
             assert_eq!(found.probes[0].len(), 10);
             let odds = [found, expected].map(|c| log_odds(&c.probes[1]));
             println!("{api:?} {odds:?} {:?}", [&found.text, &expected.text]);
-            // Both sides round activations to 8 bits, each in its own way, so greedy texts can part.
+            // The server rounds activations, keys and values to halves, so greedy texts can part.
             if found.text == expected.text {
                 n_same += 1;
-                assert!((odds[0].unwrap() - odds[1].unwrap()).abs() < 0.3, "{odds:?}");
+                assert!((odds[0].unwrap() - odds[1].unwrap()).abs() < 0.1, "{odds:?}");
                 assert!(found.n_tokens.abs_diff(expected.n_tokens) <= 1);
             }
         }
-        assert!(n_same >= 2, "{n_same} of {} texts are the same", found.len());
+        assert!(n_same >= 3, "{n_same} of {} texts are the same", found.len());
     }
 }
 
