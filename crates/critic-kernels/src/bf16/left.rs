@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use crate::simd::Dots;
 
+/// Terms of [`Left::Columns`] that are asked for before they are packed.
+const AHEAD: usize = 8;
+
 /// Where the left operand `[m, k]` is.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Left<'a> {
@@ -32,6 +35,10 @@ pub(super) fn pack<D: Dots, const R: usize>(
         Left::Rows(x) => {
             for at in 0..n_rows {
                 let row = rows.start + at;
+                if row + 1 < rows.end {
+                    let next = &x[(row + 1) * k..][..k];
+                    D::prefetch(&next[2 * depth.start..k.min(2 * depth.end)]);
+                }
                 let x = if row < rows.end { &x[row * k..][..k] } else { &[] };
                 for (first, pairs) in
                     depth.clone().step_by(step).zip(pairs.chunks_mut(n_rows * step))
@@ -55,6 +62,9 @@ pub(super) fn pack<D: Dots, const R: usize>(
                 let len = step.min(depth.end - first);
                 for at in 0..len {
                     let term = 2 * (first + at);
+                    for ahead in term + AHEAD..k.min(term + AHEAD + 2) {
+                        D::prefetch(&x[ahead * m..][rows.clone()]);
+                    }
                     let former = &x[term * m..][rows.clone()];
                     let latter =
                         if term + 1 < k { &x[(term + 1) * m..][rows.clone()] } else { &[] };

@@ -193,11 +193,16 @@ fn block<D: Dots, const R: usize, const C: usize>(dots: D, mut block: Block<'_>)
                 let right = D::Simd::words(&right[..depth.len() * panel_width]).as_chunks::<C>().0;
                 let column = (panel - block.panels.start) * panel_width;
                 for (group, left) in left.chunks_exact(R * depth.len()).enumerate() {
+                    let rows = R.min(block.rows.len() - group * R);
+                    if start == 0 && !write {
+                        for r in 0..rows {
+                            D::prefetch(block.out.row(group * R + r, column, panel_width));
+                        }
+                    }
                     let sums = match block.left {
                         Left::Rows(_) => tile_by_rows::<D, R, C>(dots, left, right),
                         Left::Columns(_) => tile_by_columns::<D, R, C>(dots, left, right),
                     };
-                    let rows = R.min(block.rows.len() - group * R);
                     for r in 0..rows {
                         let to = block.out.row(group * R + r, column, panel_width);
                         put::<D::Simd, C>(simd, &sums[r], to, write);

@@ -8,6 +8,9 @@ use super::Simd;
 use super::avx512::Avx512;
 use super::dots::{DotKernel, Dots, pair};
 
+/// Numbers in a line of the cache.
+const LINE: usize = 16;
+
 /// Proof that the processor has AVX512_BF16 beside what [`Avx512`] proves: [`Avx512Bf16::new`] is
 /// the only way to a value.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +53,14 @@ impl Dots for Avx512Bf16 {
     #[inline(always)]
     fn left(former: f32, latter: f32) -> u32 {
         pair(former, latter)
+    }
+
+    #[inline(always)]
+    fn prefetch(numbers: &[f32]) {
+        for line in numbers.chunks(LINE) {
+            // SAFETY: a prefetch reads nothing and faults nowhere.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
+        }
     }
 
     #[inline(always)]

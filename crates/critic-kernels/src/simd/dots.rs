@@ -20,6 +20,9 @@ pub(crate) trait Dots: Copy {
     fn lefts_mut(words: &mut [u32]) -> &mut [Self::Left];
     /// A pair of the left operand, rounded to bfloat16.
     fn left(former: f32, latter: f32) -> Self::Left;
+    /// Asks for the numbers to be brought into the first-level cache.
+    #[inline(always)]
+    fn prefetch(_: &[f32]) {}
     /// `sums[r][c] += left[r] · right[c]`, the latter's term first.
     fn add<const R: usize, const C: usize>(
         self,
