@@ -9,6 +9,7 @@
 //! instruction takes operands below 2⁻¹²⁶ for zero and flushes sums below it to zero (Intel SDM,
 //! `VDPBF16PS`); the widened path does neither.
 
+mod block;
 mod halves;
 mod left;
 mod panels;
@@ -19,7 +20,7 @@ mod tests;
 pub use halves::{round, widen};
 pub(crate) use left::Left;
 pub(crate) use panels::Source;
-pub(crate) use product::{product, with_panels};
+pub(crate) use product::{Product, products, with_panels};
 
 use crate::error::{KernelError, area, check_length};
 use crate::isa::{self, Isa};

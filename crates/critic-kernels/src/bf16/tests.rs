@@ -46,8 +46,8 @@ fn run(
     let left = if transpose[0] { Left::Columns(&a[1..]) } else { Left::Rows(&a[1..]) };
     let right = if transpose[1] { Source::Columns(&b[1..]) } else { Source::Rows(&b[1..]) };
     out.insert(0, f32::NAN);
-    with_panels(isa, [k, n], right, |right| {
-        product(isa, sizes, left, right, &mut out[1..], update);
+    with_panels(isa, &[([k, n], right)], |panels| {
+        products([Product { isa, sizes, left, right: panels[0], out: &mut out[1..], update }]);
     });
     assert_eq!(out.len(), 1 + m * n);
     out.split_off(1)

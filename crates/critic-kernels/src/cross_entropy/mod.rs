@@ -11,7 +11,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::error::{KernelError, area, check_length};
-use crate::linear::{self, Update, Weight};
+use crate::linear::{self, Backward, Update, Weight};
 use crate::simd::dispatch;
 use crate::softcap;
 use softmax::{Gradient, LogSumExp};
@@ -127,11 +127,17 @@ pub fn forward_backward(
         }
         scratch.write_nll(nll);
         let chunk = [scratch.rows.len(), d_model, vocab_size];
-        let (logits, to) = (&scratch.logits, &mut scratch.grad_hidden);
-        linear::backward_input(chunk, logits, lm_head, to, Update::Write)?;
-        if let Some(grad) = grad_lm_head.as_deref_mut() {
-            linear::backward_weight(lm_head.precision(), chunk, logits, &scratch.hidden, grad)?;
-        }
+        let Scratch { logits: grad_y, hidden: x, grad_hidden: grad_x, .. } = &mut *scratch;
+        let (sizes, precision, update) = (chunk, lm_head.precision(), Update::Write);
+        let of_head = grad_lm_head.as_deref_mut().map(|grad_weight| Backward::Weight {
+            precision,
+            sizes,
+            grad_y,
+            x,
+            grad_weight,
+        });
+        let of_hidden = Backward::Input { sizes, grad_y, weight: lm_head, grad_x, update };
+        linear::backward([of_hidden].into_iter().chain(of_head))?;
         scratch.scatter(d_model, grad_hidden);
     }
     Ok(nll.iter().copied().map(f64::from).sum())

@@ -32,6 +32,53 @@ fn the_three_products_write_and_add() {
     assert_close(&grad_weight, &twice(&expected), 1e-5);
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn products_side_by_side_have_the_bits_that_each_has_by_itself(
+        m in 1usize..200,
+        k in 1usize..120,
+        outs in prop::collection::vec((1usize..300, any::<bool>()), 1..5),
+        threads in 1usize..4,
+    ) {
+        let x = numbers(m * k, 1);
+        let layers: Vec<_> = outs.iter().map(|&(n, rounds)| {
+            let weight = numbers(n * k, n as u64);
+            let mut packed = PackedWeight::new(n, k);
+            packed.pack(&weight).unwrap();
+            (n, rounds, numbers(m * n, 3), weight, packed)
+        }).collect();
+        let room = || -> Vec<_> {
+            layers.iter().map(|(n, ..)| (vec![f32::NAN; m * k], numbers(n * k, 4))).collect()
+        };
+        let (mut together, mut alone) = (room(), room());
+        let products = layers.iter().zip(&mut together).flat_map(|(layer, to)| {
+            let (n, rounds, grad_y, weight, packed) = layer;
+            let weight = if *rounds { Weight::Bf16(packed) } else { Weight::F32(weight) };
+            let (sizes, precision, update) = ([m, k, *n], weight.precision(), Update::Write);
+            let (grad_x, grad_weight) = (&mut to.0, &mut to.1);
+            [
+                Backward::Input { sizes, grad_y, weight, grad_x, update },
+                Backward::Weight { precision, sizes, grad_y, x: &x, grad_weight },
+            ]
+        });
+        with_threads(threads, || backward(products)).unwrap();
+        for ((n, rounds, grad_y, weight, packed), to) in layers.iter().zip(&mut alone) {
+            let weight = if *rounds { Weight::Bf16(packed) } else { Weight::F32(weight) };
+            let sizes = [m, k, *n];
+            with_threads(threads, || {
+                backward_input(sizes, grad_y, weight, &mut to.0, Update::Write).unwrap();
+                backward_weight(weight.precision(), sizes, grad_y, &x, &mut to.1).unwrap();
+            });
+        }
+        for (together, alone) in together.iter().zip(&alone) {
+            prop_assert_eq!(bits(&together.0), bits(&alone.0));
+            prop_assert_eq!(bits(&together.1), bits(&alone.1));
+        }
+    }
+}
+
 #[test]
 fn wrong_lengths_are_errors_that_name_the_operand() {
     let error =

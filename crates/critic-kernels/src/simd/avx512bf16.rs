@@ -8,8 +8,8 @@ use super::Simd;
 use super::avx512::Avx512;
 use super::dots::{DotKernel, Dots, pair};
 
-/// Numbers in a line of the cache.
-const LINE: usize = 16;
+/// Bytes of a line of the cache.
+const LINE: usize = 64;
 
 /// Proof that the processor has AVX512_BF16 beside what [`Avx512`] proves: [`Avx512Bf16::new`] is
 /// the only way to a value.
@@ -56,8 +56,8 @@ impl Dots for Avx512Bf16 {
     }
 
     #[inline(always)]
-    fn prefetch(numbers: &[f32]) {
-        for line in numbers.chunks(LINE) {
+    fn prefetch<T>(numbers: &[T]) {
+        for line in numbers.chunks(LINE / size_of::<T>()) {
             // SAFETY: a prefetch reads nothing and faults nowhere.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
         }

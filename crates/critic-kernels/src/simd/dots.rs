@@ -22,7 +22,7 @@ pub(crate) trait Dots: Copy {
     fn left(former: f32, latter: f32) -> Self::Left;
     /// Asks for the numbers to be brought into the first-level cache.
     #[inline(always)]
-    fn prefetch(_: &[f32]) {}
+    fn prefetch<T>(_: &[T]) {}
     /// `sums[r][c] += left[r] · right[c]`, the latter's term first.
     fn add<const R: usize, const C: usize>(
         self,

@@ -58,4 +58,21 @@ impl Gradients {
         self.reached[index] = true;
         &mut self.values[index]
     }
+
+    /// The buffers that a pass adds to, of those parameters that are trained; they count as reached.
+    pub(super) fn add_to_each<const N: usize>(
+        &mut self,
+        ids: [ParameterId; N],
+    ) -> [Option<&mut [f32]>; N] {
+        let mut buffers = [const { None }; N];
+        for (index, values) in self.values.iter_mut().enumerate() {
+            if let Some(at) = ids.iter().position(|id| id.index() == index)
+                && !values.is_empty()
+            {
+                self.reached[index] = true;
+                buffers[at] = Some(values.as_mut_slice());
+            }
+        }
+        buffers
+    }
 }

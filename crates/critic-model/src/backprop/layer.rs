@@ -2,7 +2,7 @@ use super::gradients::Gradients;
 use super::kept::LayerActivations;
 use super::parameters::{LayerIds, Parameters, ProjectionIds};
 use super::pass::Batch;
-use super::projection::AdapterScratch;
+use super::projection::{AdapterScratch, InputGradient, WeightGradient};
 use super::room::Room;
 use crate::error::ModelError;
 use critic_kernels::linear::Update;
@@ -193,21 +193,27 @@ impl Layer<'_> {
         self.norm(ids.feed_forward_norm, &kept.middle, normed)?;
         let (norm, x) = (ids.feed_forward_post_norm, &kept.feed_forward_out);
         let grad_out = self.before_join(norm, x, grad_stream, room, gradients)?;
-        self.backward_input(ids.down, grad_out, inner, Update::Write)?;
+        let input = of_input(ids.down, grad_out, inner, Update::Write);
+        self.backward_projections(input, [], gradients)?;
         gated::backward_in_place(config.variant.activation, &mut kept.gate, &mut kept.up, inner)?;
-        self.backward_weight(ids.down, grad_out, inner, gradients)?;
-        self.backward_input(ids.gate, &kept.gate, grad_normed, Update::Write)?;
-        self.backward_input(ids.up, &kept.up, grad_normed, Update::Add)?;
-        self.backward_weight(ids.gate, &kept.gate, normed, gradients)?;
-        self.backward_weight(ids.up, &kept.up, normed, gradients)?;
+        let input = of_input(ids.gate, &kept.gate, grad_normed, Update::Write);
+        let weights = [
+            of_weight(ids.down, grad_out, inner),
+            of_weight(ids.gate, &kept.gate, normed),
+            of_weight(ids.up, &kept.up, normed),
+        ];
+        self.backward_projections(input, weights, gradients)?;
+        let input = of_input(ids.up, &kept.up, grad_normed, Update::Add);
+        self.backward_projections(input, [], gradients)?;
         let norm = ids.feed_forward_norm;
         self.backward_norm(norm, &kept.middle, grad_normed, grad_stream, gradients)?;
 
         self.norm(ids.input_norm, &kept.input, normed)?;
         let (norm, x) = (ids.attention_post_norm, &kept.attention_out);
         let grad_out = self.before_join(norm, x, grad_stream, room, gradients)?;
-        self.backward_input(ids.o, grad_out, grad_attended, Update::Write)?;
-        self.backward_weight(ids.o, grad_out, &kept.attended, gradients)?;
+        let input = of_input(ids.o, grad_out, grad_attended, Update::Write);
+        let weights = [of_weight(ids.o, grad_out, &kept.attended)];
+        self.backward_projections(input, weights, gradients)?;
         grad_q.fit(kept.q.len());
         grad_k.fit(kept.k.len());
         grad_v.fit(kept.v.len());
@@ -231,12 +237,30 @@ impl Layer<'_> {
             self.backward_norm_in_place(q_norm, &kept.q_plain, grad_q, room, gradients)?;
             self.backward_norm_in_place(k_norm, &kept.k_plain, grad_k, room, gradients)?;
         }
-        self.backward_input(ids.q, grad_q, grad_normed, Update::Write)?;
-        self.backward_input(ids.k, grad_k, grad_normed, Update::Add)?;
-        self.backward_input(ids.v, grad_v, grad_normed, Update::Add)?;
-        self.backward_weight(ids.q, grad_q, normed, gradients)?;
-        self.backward_weight(ids.k, grad_k, normed, gradients)?;
-        self.backward_weight(ids.v, grad_v, normed, gradients)?;
+        let input = of_input(ids.q, grad_q, grad_normed, Update::Write);
+        let weights = [
+            of_weight(ids.q, grad_q, normed),
+            of_weight(ids.k, grad_k, normed),
+            of_weight(ids.v, grad_v, normed),
+        ];
+        self.backward_projections(input, weights, gradients)?;
+        for (projection, grad_y) in [(ids.k, &*grad_k), (ids.v, &*grad_v)] {
+            let input = of_input(projection, grad_y, grad_normed, Update::Add);
+            self.backward_projections(input, [], gradients)?;
+        }
         self.backward_norm(ids.input_norm, &kept.input, grad_normed, grad_stream, gradients)
     }
+}
+
+fn of_input<'a>(
+    projection: ProjectionIds,
+    grad_y: &'a [f32],
+    grad_x: &'a mut Vec<f32>,
+    update: Update,
+) -> InputGradient<'a> {
+    InputGradient { projection, grad_y, grad_x, update }
+}
+
+fn of_weight<'a>(projection: ProjectionIds, grad_y: &'a [f32], x: &'a [f32]) -> WeightGradient<'a> {
+    WeightGradient { projection, grad_y, x }
 }

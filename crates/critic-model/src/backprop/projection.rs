@@ -6,7 +6,7 @@ use super::room::Room;
 use crate::decoder::add_bias;
 use crate::error::ModelError;
 use critic_kernels::Precision;
-use critic_kernels::linear::{self, Update};
+use critic_kernels::linear::{self, Backward, Update};
 
 /// Buffers of an adapter at work.
 #[derive(Debug, Default)]
@@ -18,7 +18,28 @@ pub(super) struct AdapterScratch {
     grad_inner: Vec<f32>,
 }
 
+/// The gradient of what a projection took, to be worked out from that of what it gave.
+pub(super) struct InputGradient<'a> {
+    pub(super) projection: ProjectionIds,
+    pub(super) grad_y: &'a [f32],
+    pub(super) grad_x: &'a mut Vec<f32>,
+    pub(super) update: Update,
+}
+
+/// The gradient of a projection's weight, to be worked out from what it took and the gradient of what it
+/// gave.
+#[derive(Clone, Copy)]
+pub(super) struct WeightGradient<'a> {
+    pub(super) projection: ProjectionIds,
+    pub(super) grad_y: &'a [f32],
+    pub(super) x: &'a [f32],
+}
+
 impl Layer<'_> {
+    fn linear(&self, projection: ProjectionIds) -> ([usize; 3], linear::Weight<'_>) {
+        (self.sizes(projection), self.parameters.matrix(projection.weight))
+    }
+
     fn sizes(&self, projection: ProjectionIds) -> [usize; 3] {
         let shape = self.parameters.shape(projection.weight);
         [self.n_tokens(), shape[1], shape[0]]
@@ -55,18 +76,38 @@ impl Layer<'_> {
         self.add_adapter(projection, x, stream)
     }
 
-    pub(super) fn backward_input(
+    /// The gradient of what a projection took, and those of the weights of others (or of its own) whose
+    /// gradients are known by then, worked out side by side.
+    pub(super) fn backward_projections<const N: usize>(
+        &self,
+        input: InputGradient<'_>,
+        weights: [WeightGradient<'_>; N],
+        gradients: &mut Gradients,
+    ) -> Result<(), ModelError> {
+        let InputGradient { projection, grad_y, grad_x, update } = input;
+        let (sizes @ [n, n_in, _], weight) = self.linear(projection);
+        grad_x.fit(n * n_in);
+        let of_input = Backward::Input { sizes, grad_y, weight, grad_x, update };
+        let sums = gradients.add_to_each(weights.map(|weight| weight.projection.weight));
+        let of_weights = weights.iter().zip(sums).filter_map(|(gradient, sum)| {
+            let &WeightGradient { projection, grad_y, x } = gradient;
+            let (sizes, weight) = self.linear(projection);
+            let (precision, grad_weight) = (weight.precision(), sum?);
+            Some(Backward::Weight { precision, sizes, grad_y, x, grad_weight })
+        });
+        linear::backward([of_input].into_iter().chain(of_weights))?;
+        self.backward_adapter_input(projection, grad_y, grad_x)?;
+        weights.iter().try_for_each(|gradient| self.backward_rest(gradient, gradients))
+    }
+
+    fn backward_adapter_input(
         &self,
         projection: ProjectionIds,
         grad_y: &[f32],
-        grad_x: &mut Vec<f32>,
-        update: Update,
+        grad_x: &mut [f32],
     ) -> Result<(), ModelError> {
-        let sizes @ [n, n_in, _] = self.sizes(projection);
-        grad_x.fit(n * n_in);
-        let weight = self.parameters.matrix(projection.weight);
-        linear::backward_input(sizes, grad_y, weight, grad_x, update)?;
         let Some(adapter) = projection.adapter else { return Ok(()) };
+        let sizes @ [n, n_in, _] = self.sizes(projection);
         let scratch = &mut *self.adapters.borrow_mut();
         self.grad_inner(adapter, sizes, grad_y, scratch)?;
         let a = self.parameters.matrix(adapter.a);
@@ -81,19 +122,12 @@ impl Layer<'_> {
         Ok(())
     }
 
-    pub(super) fn backward_weight(
+    /// The gradients of a projection's bias and of its adapter.
+    fn backward_rest(
         &self,
-        projection: ProjectionIds,
-        grad_y: &[f32],
-        x: &[f32],
+        &WeightGradient { projection, grad_y, x }: &WeightGradient<'_>,
         gradients: &mut Gradients,
     ) -> Result<(), ModelError> {
-        let sizes @ [n, n_in, n_out] = self.sizes(projection);
-        if gradients.has_room(projection.weight) {
-            let precision = self.parameters.matrix(projection.weight).precision();
-            let sum = gradients.add_to(projection.weight);
-            linear::backward_weight(precision, sizes, grad_y, x, sum)?;
-        }
         if let Some(bias) = projection.bias.filter(|&bias| gradients.has_room(bias)) {
             let sum = gradients.add_to(bias);
             for row in grad_y.chunks_exact(sum.len()) {
@@ -101,6 +135,7 @@ impl Layer<'_> {
             }
         }
         let Some(adapter) = projection.adapter else { return Ok(()) };
+        let sizes @ [n, n_in, n_out] = self.sizes(projection);
         let scratch = &mut *self.adapters.borrow_mut();
         self.inner(adapter, sizes, x, scratch)?;
         self.grad_inner(adapter, sizes, grad_y, scratch)?;
