@@ -18,6 +18,7 @@ pub mod isa;
 pub mod linear;
 pub mod logits;
 pub mod matmul;
+pub mod peak;
 mod precision;
 pub mod quantized;
 pub mod rms_norm;
