@@ -6,31 +6,39 @@ use crate::Precision;
 use crate::isa::{self, Isa};
 use crate::simd::{DotKernel, Dots, Simd, dispatch_dots};
 
+/// What was multiplied and added.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Done {
+    /// Floating-point operations: a multiplication and an addition for each pair of numbers.
+    pub n_operations: f64,
+    /// The sum of all products, each of which is a quarter.
+    pub total: f64,
+}
+
 /// Multiplies and adds `n_steps` times a tile of numbers that never leave registers and the first-level
-/// cache, on this thread; gives the number of floating-point operations, a multiplication and an addition
-/// for each pair of numbers.
+/// cache, on this thread.
 ///
 /// With [`Precision::Bf16`] by the dot product of pairs, where the processor has it; else by
 /// multiplications of `f32`.
-pub fn multiply_add(precision: Precision, n_steps: usize) -> f64 {
+pub fn multiply_add(precision: Precision, n_steps: usize) -> Done {
     let isa = match precision {
         Precision::F32 => isa::active().min(Isa::Avx512),
         Precision::Bf16 => isa::active(),
     };
-    let mut n_operations = 0.0;
-    dispatch_dots(isa, Tile { n_steps, n_operations: &mut n_operations });
-    n_operations
+    let mut done = Done { n_operations: 0.0, total: 0.0 };
+    dispatch_dots(isa, Tile { n_steps, done: &mut done });
+    done
 }
 
 struct Tile<'a> {
     n_steps: usize,
-    n_operations: &'a mut f64,
+    done: &'a mut Done,
 }
 
 impl DotKernel for Tile<'_> {
     #[inline(always)]
     fn run<D: Dots>(self, dots: D) {
-        *self.n_operations = match D::Simd::PANEL_BLOCKS {
+        *self.done = match D::Simd::PANEL_BLOCKS {
             3 => tile::<D, 8, 3>(dots, self.n_steps),
             2 => tile::<D, 6, 2>(dots, self.n_steps),
             _ => tile::<D, 4, 1>(dots, self.n_steps),
@@ -39,18 +47,25 @@ impl DotKernel for Tile<'_> {
 }
 
 #[inline(always)]
-fn tile<D: Dots, const R: usize, const C: usize>(dots: D, n_steps: usize) -> f64 {
+fn tile<D: Dots, const R: usize, const C: usize>(dots: D, n_steps: usize) -> Done {
     let words = black_box([0x3f00_3f00; 64]);
     let right = D::Simd::words(&words);
     let lanes = words.len() / right.len();
-    let Some(right) = right.first_chunk::<C>() else { return 0.0 };
+    let Some(right) = right.first_chunk::<C>() else {
+        return Done { n_operations: 0.0, total: 0.0 };
+    };
     let left = black_box([D::left(0.5, 0.5); R]);
     let mut sums = [[dots.simd().splat(0.0); C]; R];
     for _ in 0..n_steps {
         dots.add(left, right, &mut sums);
     }
-    black_box(sums);
-    (4 * lanes * R * C * n_steps) as f64
+    let mut total = 0.0;
+    for sum in black_box(sums).as_flattened() {
+        let mut block = D::Simd::padded(&[], 0.0);
+        dots.simd().store(*sum, &mut block);
+        total += D::Simd::numbers(&block).iter().copied().map(f64::from).sum::<f64>();
+    }
+    Done { n_operations: (4 * lanes * R * C * n_steps) as f64, total }
 }
 
 #[cfg(test)]
@@ -58,11 +73,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operations_grow_with_the_steps() {
+    fn as_many_operations_are_counted_as_are_done() {
         for precision in [Precision::F32, Precision::Bf16] {
-            let once = multiply_add(precision, 1);
-            assert!(once >= 8.0, "{once}");
-            assert_eq!(multiply_add(precision, 1000), 1000.0 * once);
+            for n_steps in [1, 1000] {
+                let Done { n_operations, total } = multiply_add(precision, n_steps);
+                assert!(n_operations >= 8.0 * n_steps as f64, "{n_operations}");
+                assert_eq!(total, n_operations / 2.0 * 0.25, "{precision:?} {n_steps}");
+            }
         }
     }
 }

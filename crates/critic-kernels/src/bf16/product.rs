@@ -27,7 +27,7 @@ const BLOCKS_PER_THREAD: [usize; 2] = [8, 2];
 const LARGE: usize = 1 << 25;
 
 thread_local! {
-    /// The panels of a right operand that is packed for one product.
+    /// The panels of right operands that are packed for one call, and after them what a larger one left.
     static RIGHT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
 }
 
@@ -108,7 +108,7 @@ impl<'a> Plan<'a> {
         let panel = block / self.row_blocks * self.panels;
         let rows = row..m.min(row + self.rows);
         let panels = panel..n.div_ceil(width).min(panel + self.panels);
-        // SAFETY: blocks share no number.
+        // SAFETY: blocks share no number, and `products` has each worked out once.
         let out = unsafe {
             self.out.block(rows.clone(), panels.start * width..n.min(panels.end * width))
         };
@@ -137,18 +137,20 @@ pub(crate) fn with_panels(
     operands: &[([usize; 2], Source<'_>)],
     body: impl FnOnce(&[&[u32]]),
 ) {
-    let mut room = RIGHT.take();
     let width = panel_width(isa);
     let lengths = operands.iter().map(|([k, n], _)| panels::n_words(*k, *n, width));
-    room.resize(lengths.clone().sum(), 0);
-    let mut rest = room.as_mut_slice();
+    let n_words: usize = lengths.clone().sum();
+    let mut room = RIGHT.take();
+    if room.len() < n_words {
+        room.resize(n_words, 0);
+    }
+    let mut rest = &mut room[..n_words];
     let parts: Vec<&mut [u32]> =
-        lengths.filter_map(|length| rest.split_off_mut(..length)).collect();
+        lengths.clone().filter_map(|length| rest.split_off_mut(..length)).collect();
     parts.into_par_iter().zip(operands).for_each(|(words, (sizes, source))| {
         panels::pack(isa, *sizes, *source, words);
     });
-    let mut rest = room.as_slice();
-    let lengths = operands.iter().map(|([k, n], _)| panels::n_words(*k, *n, width));
+    let mut rest = &room[..n_words];
     let panels: Vec<&[u32]> = lengths.filter_map(|length| rest.split_off(..length)).collect();
     body(&panels);
     RIGHT.set(room);

@@ -57,7 +57,7 @@ impl Dots for Avx512Bf16 {
 
     #[inline(always)]
     fn prefetch<T>(numbers: &[T]) {
-        for line in numbers.chunks(LINE / size_of::<T>()) {
+        for line in numbers.chunks((LINE / size_of::<T>()).max(1)) {
             // SAFETY: a prefetch reads nothing and faults nowhere.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) };
         }

@@ -59,7 +59,8 @@ impl Gradients {
         &mut self.values[index]
     }
 
-    /// The buffers that a pass adds to, of those parameters that are trained; they count as reached.
+    /// The buffers that a pass adds to, of those of the `ids`, each another, that are trained; they count as
+    /// reached.
     pub(super) fn add_to_each<const N: usize>(
         &mut self,
         ids: [ParameterId; N],

@@ -94,7 +94,7 @@ fn instruction_rate(precision: Precision) -> f64 {
     while started.elapsed() < AT_LEAST {
         let repeat = Instant::now();
         let operations = rayon::broadcast(|_| multiply_add(precision, STEPS));
-        let operations: f64 = operations.into_iter().sum();
+        let operations: f64 = operations.into_iter().map(|done| done.n_operations).sum();
         fastest = fastest.max(operations / repeat.elapsed().as_secs_f64() / 1e9);
     }
     fastest
