@@ -95,16 +95,18 @@ impl AnswerText {
             .unwrap_or((0, 0))
     }
 
-    /// Ends the text before the first stop string that reaches into what has come after `searched`.
+    /// Ends the text before the stop string that is complete first as characters come, of several
+    /// that end together the longest, among those that reach into what has come after `searched`.
     fn cut(&mut self, stop: &[String], searched: usize) -> Option<Cut> {
         let found = stop.iter().filter_map(|stop| {
             let mut from = (searched + 1).saturating_sub(stop.len()).min(self.text.len());
             while !self.text.is_char_boundary(from) {
                 from -= 1;
             }
-            self.text[from..].find(stop.as_str()).map(|at| from + at)
+            let at = from + self.text[from..].find(stop.as_str())?;
+            Some((at + stop.len(), at))
         });
-        let at = found.min()?;
+        let (_, at) = found.min()?;
         let (n_tokens, kept) = self.tokens_before(at);
         self.text.truncate(at);
         Some(Cut { n_tokens, rest: self.text[kept..].to_owned() })

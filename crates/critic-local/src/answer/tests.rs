@@ -73,15 +73,36 @@ fn a_text_that_only_begins_like_a_stop_string_is_shown_in_the_end() {
     assert_eq!(begun_stop("a日", &["日本".to_owned()]), "日".len());
 }
 
+#[test]
+fn the_stop_string_that_is_complete_first_ends_an_answer_wherever_tokens_end() {
+    let stop = [" 日é".to_owned(), "日".to_owned()];
+    for text in [" 日é", "a 日é b"] {
+        let tokens = tokenizer().encode(text).unwrap();
+        let (pieces, whole, cut) = feed(&tokens, &stop);
+        assert_eq!(whole, text[..text.find('日').unwrap()]);
+        assert_eq!(pieces.concat(), whole);
+        assert!(cut.is_some());
+    }
+    let mut at_once = AnswerText { text: "a 日é b".to_owned(), ..AnswerText::default() };
+    assert_eq!(at_once.cut(&stop, 0), Some(Cut { n_tokens: 0, rest: "a ".to_owned() }));
+    let mut together = AnswerText { text: "one two".to_owned(), ..AnswerText::default() };
+    let stop = ["two".to_owned(), " two".to_owned()];
+    assert_eq!(together.cut(&stop, 0), Some(Cut { n_tokens: 0, rest: "one".to_owned() }));
+}
+
 proptest! {
     #[test]
-    fn pieces_join_to_the_text_before_the_first_stop_string(
+    fn pieces_join_to_the_text_before_the_first_complete_stop_string(
         text in "[abc é日🙂.]{0,40}",
         stop in prop::collection::vec("[abc é日.]{1,3}", 0..3),
     ) {
         let tokens = tokenizer().encode(&text).unwrap();
         let (pieces, whole, cut) = feed(&tokens, &stop);
-        let first = stop.iter().filter_map(|stop| text.find(stop.as_str())).min();
+        let found = stop.iter().filter_map(|stop| {
+            let at = text.find(stop.as_str())?;
+            Some((at + stop.len(), at))
+        });
+        let first = found.min().map(|(_, at)| at);
         prop_assert_eq!(&whole, &text[..first.unwrap_or(text.len())]);
         prop_assert_eq!(pieces.concat(), whole.clone());
         prop_assert_eq!(cut.is_some(), first.is_some());
