@@ -115,7 +115,7 @@ pub enum KernelError {
         format: &'static str,
     },
     /// `CRITIC_RM_ISA` names no instruction set.
-    #[error("CRITIC_RM_ISA is {found:?}, it must be portable, avx2, avx512 or avx512bf16")]
+    #[error("CRITIC_RM_ISA is {found:?}, it must be portable, avx2, avx512, avx512bf16 or amxbf16")]
     UnknownIsa {
         /// The variable's value.
         found: String,

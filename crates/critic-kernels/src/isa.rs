@@ -1,6 +1,6 @@
 //! The instruction set that the kernels run on, found at run time.
 //!
-//! The environment variable `CRITIC_RM_ISA` (`portable`, `avx2`, `avx512` or `avx512bf16`)
+//! The environment variable `CRITIC_RM_ISA` (`portable`, `avx2`, `avx512`, `avx512bf16` or `amxbf16`)
 //! asks for a lesser one than the processor has. It is read once. It does not reach products of
 //! `f32` matrices ([`crate::matmul`] but for its row-invariant product, and [`crate::linear`] with
 //! [`crate::Precision::F32`]): those go through the `gemm` crate, which looks for itself.
@@ -22,6 +22,9 @@ pub enum Isa {
     /// The same with AVX512_BF16, whose dot products of bfloat16 pairs serve
     /// [`crate::Precision::Bf16`].
     Avx512Bf16,
+    /// The same with AMX-BF16, whose products of tiles serve [`crate::Precision::Bf16`]; on Linux, which
+    /// keeps tiles for a process that asks.
+    AmxBf16,
 }
 
 /// The instruction set in use: the one asked for where the processor has it, else the best it has.
@@ -49,6 +52,7 @@ fn parse(value: &str) -> Result<Isa, KernelError> {
         "avx2" => Ok(Isa::Avx2),
         "avx512" => Ok(Isa::Avx512),
         "avx512bf16" => Ok(Isa::Avx512Bf16),
+        "amxbf16" => Ok(Isa::AmxBf16),
         _ => Err(KernelError::UnknownIsa { found: value.to_owned() }),
     }
 }
@@ -62,6 +66,7 @@ pub(crate) fn best() -> Isa {
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl");
     match (avx2, avx512) {
+        (true, true) if crate::simd::amx::Amx::new().is_some() => Isa::AmxBf16,
         (true, true) if is_x86_feature_detected!("avx512bf16") => Isa::Avx512Bf16,
         (true, true) => Isa::Avx512,
         (true, false) => Isa::Avx2,
@@ -84,6 +89,7 @@ mod tests {
         assert_eq!(parse("portable"), Ok(Isa::Portable));
         assert_eq!(parse("avx512"), Ok(Isa::Avx512));
         assert_eq!(parse("avx512bf16"), Ok(Isa::Avx512Bf16));
+        assert_eq!(parse("amxbf16"), Ok(Isa::AmxBf16));
         let error = parse("neon").unwrap_err();
         assert!(error.to_string().contains("neon"));
     }

@@ -4,6 +4,8 @@ use std::hint::black_box;
 
 use crate::Precision;
 use crate::isa::{self, Isa};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::amx::{Amx, OutTile, TILE_COLUMNS, TILE_PAIRS, TILE_ROWS, TileKernel, Tiles};
 use crate::simd::{DotKernel, Dots, Simd, dispatch_dots};
 
 /// What was multiplied and added.
@@ -18,7 +20,7 @@ pub struct Done {
 /// Multiplies and adds `n_steps` times a tile of numbers that never leave registers and the first-level
 /// cache, on this thread.
 ///
-/// With [`Precision::Bf16`] by the dot product of pairs, where the processor has it; else by
+/// With [`Precision::Bf16`] by tiles or by the dot product of pairs, where the processor has them; else by
 /// multiplications of `f32`.
 pub fn multiply_add(precision: Precision, n_steps: usize) -> Done {
     let isa = match precision {
@@ -26,7 +28,13 @@ pub fn multiply_add(precision: Precision, n_steps: usize) -> Done {
         Precision::Bf16 => isa::active(),
     };
     let mut done = Done { n_operations: 0.0, total: 0.0 };
-    dispatch_dots(isa, Tile { n_steps, done: &mut done });
+    let tile = Tile { n_steps, done: &mut done };
+    #[cfg(target_arch = "x86_64")]
+    if let Some(amx) = Amx::on(isa) {
+        amx.dispatch(tile);
+        return done;
+    }
+    dispatch_dots(isa, tile);
     done
 }
 
@@ -42,6 +50,32 @@ impl DotKernel for Tile<'_> {
             3 => tile::<D, 8, 3>(dots, self.n_steps),
             2 => tile::<D, 6, 2>(dots, self.n_steps),
             _ => tile::<D, 4, 1>(dots, self.n_steps),
+        };
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+impl TileKernel for Tile<'_> {
+    #[inline(always)]
+    fn run(self, tiles: &mut Tiles) {
+        /// Steps between visits to the sums, as a product has them.
+        const STEPS: usize = 8;
+        /// Numbers that begin where a line of the cache does.
+        #[repr(align(64))]
+        struct Lines<T>(T);
+
+        let left = black_box(Lines([0x3f00_3f00; STEPS * TILE_PAIRS * TILE_ROWS]));
+        let right = black_box(Lines([0x3f00_3f00; STEPS * TILE_PAIRS * TILE_COLUMNS]));
+        let mut sums = Lines([[0.0; TILE_COLUMNS]; TILE_ROWS]);
+        for step in (0..self.n_steps).step_by(STEPS) {
+            let steps = STEPS.min(self.n_steps - step);
+            let left = &left.0[..steps * TILE_PAIRS * TILE_ROWS];
+            let right = &right.0[..steps * TILE_PAIRS * TILE_COLUMNS];
+            tiles.multiply(left, right, &[], OutTile::whole(&mut sums.0), true);
+        }
+        *self.done = Done {
+            n_operations: (4 * TILE_PAIRS * TILE_ROWS * TILE_COLUMNS * self.n_steps) as f64,
+            total: sums.0.as_flattened().iter().copied().map(f64::from).sum(),
         };
     }
 }

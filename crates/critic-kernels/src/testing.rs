@@ -5,7 +5,8 @@ use rayon::ThreadPoolBuilder;
 use crate::isa::Isa;
 
 /// Every instruction set; one that the processor lacks stands for the best that it has.
-pub(crate) const ISAS: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16];
+pub(crate) const ISAS: [Isa; 5] =
+    [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Avx512Bf16, Isa::AmxBf16];
 
 /// `n` numbers in `[-1, 1)`, the same for the same seed.
 pub(crate) fn numbers(n: usize, seed: u64) -> Vec<f32> {

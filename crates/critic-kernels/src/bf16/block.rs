@@ -3,8 +3,9 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::layout::{DEPTH, Layout};
 use super::left::{self, Left};
-use super::panels::{DEPTH, piece_depth};
+use super::lines::{self, Line};
 use super::product::OutBlock;
 use crate::linear::Update;
 use crate::simd::{DotKernel, Dots, Simd};
@@ -16,12 +17,13 @@ const PACKED: usize = MOST_ROWS * DEPTH;
 
 thread_local! {
     /// A block of the left operand.
-    static LEFT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    static LEFT: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// A block of the result.
 pub(super) struct Block<'a> {
     pub(super) sizes: [usize; 3],
+    pub(super) layout: Layout,
     pub(super) left: Left<'a>,
     pub(super) right: &'a [u32],
     pub(super) out: OutBlock<'a>,
@@ -46,16 +48,26 @@ impl DotKernel for Block<'_> {
 fn block<D: Dots, const R: usize, const C: usize>(dots: D, mut block: Block<'_>) {
     let [m, k, n] = block.sizes;
     let (panel_width, simd) = (D::Simd::PANEL, dots.simd());
-    let n_pairs = k.div_ceil(2);
-    let (step, n_panels) = (piece_depth(k), n.div_ceil(panel_width));
+    let n_pairs = block.layout.n_pairs(k);
+    let (step, n_panels) = (block.layout.piece_depth(k), n.div_ceil(panel_width));
     let groups = block.rows.len().div_ceil(R);
     let packed = PACKED / (groups * R) / step * step;
-    let mut words = LEFT.take();
-    words.resize(PACKED * D::LEFT_WORDS, 0);
+    let mut room = LEFT.take();
+    if lines::words(&room).len() < PACKED * D::LEFT_WORDS {
+        room = lines::zeros(PACKED * D::LEFT_WORDS);
+    }
     for start in (0..n_pairs).step_by(packed) {
         let packed = start..n_pairs.min(start + packed);
-        let left = &mut D::lefts_mut(&mut words)[..groups * R * packed.len()];
-        left::pack::<D, R>(block.left, [m, k], block.rows.clone(), packed.clone(), step, left);
+        let left = &mut D::lefts_mut(lines::words_mut(&mut room))[..groups * R * packed.len()];
+        left::pack::<D, R>(
+            dots,
+            block.left,
+            [m, k],
+            block.rows.clone(),
+            packed.clone(),
+            step,
+            left,
+        );
         for (start, left) in packed.clone().step_by(step).zip(left.chunks(groups * R * step)) {
             let depth = start..packed.end.min(start + step);
             let write = start == 0 && block.update == Update::Write;
@@ -93,7 +105,7 @@ fn block<D: Dots, const R: usize, const C: usize>(dots: D, mut block: Block<'_>)
             }
         }
     }
-    LEFT.set(words);
+    LEFT.set(room);
 }
 
 /// The sums of a tile of `R` rows by `C` vectors.

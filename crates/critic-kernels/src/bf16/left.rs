@@ -23,6 +23,7 @@ pub(crate) enum Left<'a> {
 /// by side.
 #[inline(always)]
 pub(super) fn pack<D: Dots, const R: usize>(
+    dots: D,
     left: Left<'_>,
     [m, k]: [usize; 2],
     rows: Range<usize>,
@@ -46,14 +47,7 @@ pub(super) fn pack<D: Dots, const R: usize>(
                     let len = step.min(depth.end - first);
                     let pairs = &mut pairs[at * len..][..len];
                     let x = x.get(2 * first..).unwrap_or(&[]);
-                    let (whole, rest) = x[..x.len().min(2 * len)].as_chunks::<2>();
-                    for (to, x) in pairs.iter_mut().zip(whole) {
-                        *to = D::left(x[0], x[1]);
-                    }
-                    if whole.len() < len {
-                        pairs[whole.len()..]
-                            .fill(D::left(rest.first().copied().unwrap_or(0.0), 0.0));
-                    }
+                    dots.lefts(&x[..x.len().min(2 * len)], pairs);
                 }
             }
         }

@@ -3,19 +3,24 @@
 //! Blocked after Goto & van de Geijn 2008 (doi 10.1145/1356052.1356053): the right operand lies
 //! in panels as wide as a register tile, the left operand is rounded and packed a block at a time
 //! into the second-level cache. Two neighbours along the summed dimension share a word (the
-//! former in its low half), as the processor's dot product of pairs reads them.
+//! former in its low half), as the processor's dot products of pairs read them: those of AMX's
+//! tiles (`tiles`), or those of vectors (`block`).
 //!
-//! Where the processor has no such instruction, pairs are widened to `f32` in registers. The
-//! instruction takes operands below 2⁻¹²⁶ for zero and flushes sums below it to zero (Intel SDM,
-//! `VDPBF16PS`); the widened path does neither.
+//! Where the processor has neither, pairs are widened to `f32` in registers. The instructions take
+//! operands below 2⁻¹²⁶ for zero and flush sums below it to zero (Intel SDM, `VDPBF16PS`,
+//! `TDPBF16PS`); the widened path does neither.
 
 mod block;
 mod halves;
+mod layout;
 mod left;
+mod lines;
 mod panels;
 mod product;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
 
 pub use halves::{round, widen};
 pub(crate) use left::Left;
@@ -24,7 +29,8 @@ pub(crate) use product::{Product, products, with_panels};
 
 use crate::error::{KernelError, area, check_length};
 use crate::isa::{self, Isa};
-use crate::simd::dispatch_on;
+use layout::Layout;
+use lines::Line;
 
 /// A linear layer's weight, rounded to bfloat16 and laid out for its two products.
 ///
@@ -34,8 +40,8 @@ pub struct PackedWeight {
     isa: Isa,
     n_out: usize,
     n_in: usize,
-    forward: Vec<u32>,
-    backward: Vec<u32>,
+    forward: Vec<Line>,
+    backward: Vec<Line>,
 }
 
 impl PackedWeight {
@@ -45,9 +51,9 @@ impl PackedWeight {
     }
 
     fn with_isa(isa: Isa, n_out: usize, n_in: usize) -> Self {
-        let width = dispatch_on(isa, panels::Width);
-        let forward = vec![0; panels::n_words(n_in, n_out, width)];
-        let backward = vec![0; panels::n_words(n_out, n_in, width)];
+        let layout = Layout::of(isa);
+        let forward = lines::zeros(layout.n_words(n_in, n_out));
+        let backward = lines::zeros(layout.n_words(n_out, n_in));
         Self { isa, n_out, n_in, forward, backward }
     }
 
@@ -61,8 +67,13 @@ impl PackedWeight {
     pub fn pack(&mut self, weight: &[f32]) -> Result<(), KernelError> {
         let Self { isa, n_out, n_in, .. } = *self;
         check_length("weight", weight.len(), area(n_out, n_in))?;
-        panels::pack(isa, [n_in, n_out], Source::Columns(weight), &mut self.forward);
-        panels::pack(isa, [n_out, n_in], Source::Rows(weight), &mut self.backward);
+        let layout = Layout::of(isa);
+        let [forward, backward] =
+            [&mut self.forward, &mut self.backward].map(|lines| lines::words_mut(lines));
+        let forward = &mut forward[..layout.n_words(n_in, n_out)];
+        panels::pack(isa, [n_in, n_out], Source::Columns(weight), forward);
+        let backward = &mut backward[..layout.n_words(n_out, n_in)];
+        panels::pack(isa, [n_out, n_in], Source::Rows(weight), backward);
         Ok(())
     }
 
@@ -82,11 +93,11 @@ impl PackedWeight {
 
     /// Panels of the transposed weight, `[n_in, n_out]`.
     pub(crate) fn forward(&self) -> &[u32] {
-        &self.forward
+        &lines::words(&self.forward)[..Layout::of(self.isa).n_words(self.n_in, self.n_out)]
     }
 
     /// Panels of the weight, `[n_out, n_in]`.
     pub(crate) fn backward(&self) -> &[u32] {
-        &self.backward
+        &lines::words(&self.backward)[..Layout::of(self.isa).n_words(self.n_out, self.n_in)]
     }
 }

@@ -5,21 +5,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::error::area;
+use super::layout::Layout;
 use crate::isa::Isa;
-use crate::simd::{Kernel, Simd, dispatch_on, pair};
-
-/// Pairs of a column that are rounded at a time.
-const PAIRS: usize = 16;
-/// Pairs of the summed dimension in a piece, at most: a panel of so many stays in the first-level cache
-/// while the rows of a block pass by.
-pub(super) const DEPTH: usize = 144;
-
-/// Pairs of the summed dimension in a piece; the last has the rest.
-pub(super) fn piece_depth(k: usize) -> usize {
-    let n_pairs = k.div_ceil(2);
-    n_pairs.div_ceil(n_pairs.div_ceil(DEPTH).max(1)).max(1)
-}
+use crate::simd::{DotKernel, Dots, PAIRED, dispatch_dots};
 
 /// Where the right operand `[k, n]` is.
 #[derive(Debug, Clone, Copy)]
@@ -30,41 +18,22 @@ pub(crate) enum Source<'a> {
     Columns(&'a [f32]),
 }
 
-/// Words of the panels of a right operand `[k, n]`.
-pub(super) fn n_words(k: usize, n: usize, width: usize) -> usize {
-    area(area(n.div_ceil(width), width), k.div_ceil(2))
-}
-
-/// Columns of a panel.
-pub(super) fn panel_width(isa: Isa) -> usize {
-    dispatch_on(isa, Width)
-}
-
-pub(super) struct Width;
-
-impl Kernel for Width {
-    type Output = usize;
-
-    #[inline(always)]
-    fn run<S: Simd>(self, _: S) -> usize {
-        S::PANEL
-    }
-}
-
 /// Fills the panels of a right operand `[k, n]`; columns and rows beyond it are zeros.
 pub(super) fn pack(isa: Isa, [k, n]: [usize; 2], source: Source<'_>, words: &mut [u32]) {
-    let width = panel_width(isa);
+    let layout = Layout::of(isa);
     if words.is_empty() {
         return;
     }
-    let (depth, n_panels) = (piece_depth(k), n.div_ceil(width));
+    let Layout { width, .. } = layout;
+    let (n_pairs, depth, n_panels) = (layout.n_pairs(k), layout.piece_depth(k), n.div_ceil(width));
     let pieces = words.par_chunks_mut(n_panels * depth * width).enumerate();
     pieces.for_each(|(piece, words)| {
-        let rows = 2 * piece * depth..k.min(2 * (piece + 1) * depth);
-        let panels = words.par_chunks_mut(rows.len().div_ceil(2) * width).enumerate();
+        let pairs = piece * depth..n_pairs.min((piece + 1) * depth);
+        let panels = words.par_chunks_mut(pairs.len() * width).enumerate();
         panels.for_each(|(panel, words)| {
             let columns = panel * width..n.min((panel + 1) * width);
-            dispatch_on(isa, Pack { sizes: [k, n], source, rows: rows.clone(), columns, words });
+            let rows = 2 * pairs.start..k.min(2 * pairs.end);
+            dispatch_dots(isa, Pack { sizes: [k, n], width, source, rows, columns, words });
         });
     });
 }
@@ -72,54 +41,40 @@ pub(super) fn pack(isa: Isa, [k, n]: [usize; 2], source: Source<'_>, words: &mut
 /// A panel of a piece.
 struct Pack<'a> {
     sizes: [usize; 2],
+    width: usize,
     source: Source<'a>,
     rows: Range<usize>,
     columns: Range<usize>,
     words: &'a mut [u32],
 }
 
-impl Kernel for Pack<'_> {
-    type Output = ();
-
+impl DotKernel for Pack<'_> {
     #[inline(always)]
-    fn run<S: Simd>(self, _: S) {
-        let Self { sizes: [k, n], source, rows, columns, words } = self;
-        if columns.len() < S::PANEL {
+    fn run<D: Dots>(self, dots: D) {
+        let Self { sizes: [k, n], width, source, rows, columns, words } = self;
+        if columns.len() < width || words.len() > rows.len().div_ceil(2) * width {
             words.fill(0);
         }
         match source {
             Source::Rows(x) => {
-                for (row, words) in rows.step_by(2).zip(words.chunks_exact_mut(S::PANEL)) {
+                for (row, words) in rows.step_by(2).zip(words.chunks_exact_mut(width)) {
                     let former = &x[row * n..][columns.clone()];
-                    if row + 1 < k {
-                        let latter = &x[(row + 1) * n..][columns.clone()];
-                        for ((to, former), latter) in words.iter_mut().zip(former).zip(latter) {
-                            *to = pair(*former, *latter);
-                        }
-                    } else {
-                        for (to, former) in words.iter_mut().zip(former) {
-                            *to = pair(*former, 0.0);
-                        }
-                    }
+                    let latter =
+                        if row + 1 < k { &x[(row + 1) * n..][columns.clone()] } else { &[] };
+                    dots.interleave(former, latter, words);
                 }
             }
             Source::Columns(x) => {
-                let blocks =
-                    rows.clone().step_by(2 * PAIRS).zip(words.chunks_mut(PAIRS * S::PANEL));
+                let blocks = rows.clone().step_by(2 * PAIRED).zip(words.chunks_mut(PAIRED * width));
                 for (first, words) in blocks {
-                    let rows = first..rows.end.min(first + 2 * PAIRS);
-                    for (at, column) in columns.clone().enumerate() {
-                        let mut pairs = [0; PAIRS];
-                        let (whole, rest) = x[column * k..][rows.clone()].as_chunks::<2>();
-                        for (to, x) in pairs.iter_mut().zip(whole) {
-                            *to = pair(x[0], x[1]);
+                    let rows = first..rows.end.min(first + 2 * PAIRED);
+                    for at in (0..width).step_by(PAIRED) {
+                        let mut paired = [&x[..0]; PAIRED];
+                        for (to, column) in paired.iter_mut().zip(columns.clone().skip(at)) {
+                            *to = &x[column * k..][rows.clone()];
                         }
-                        if let [last] = rest {
-                            pairs[whole.len()] = pair(*last, 0.0);
-                        }
-                        for (words, pair) in words.chunks_exact_mut(S::PANEL).zip(pairs) {
-                            words[at] = pair;
-                        }
+                        let n = PAIRED.min(columns.len().saturating_sub(at));
+                        dots.transpose(&paired[..n], &mut words[at..], width);
                     }
                 }
             }

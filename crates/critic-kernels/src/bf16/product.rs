@@ -8,18 +8,20 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::block::{Block, MOST_ROWS};
+use super::layout::Layout;
 use super::left::Left;
-use super::panels::{self, Source, panel_width};
+use super::lines::{self, Line};
+use super::panels::{self, Source};
 use crate::isa::Isa;
 use crate::linear::Update;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::amx::{Amx, OutTile, TILE_COLUMNS, TILE_ROWS};
 use crate::simd::dispatch_dots;
 
 /// Rows of a block of the result, at most and, where there are so many, at least.
 const ROWS: [usize; 2] = [MOST_ROWS, 48];
-/// What the rows of a block are a multiple of, as every tile's rows divide it.
-const ROWS_STEP: usize = 24;
-/// Panels of a block of the result, at most and, where there are so many, at least.
-const PANELS: [usize; 2] = [16, 2];
+/// Panels of a block of the result, where there are so many, at least.
+const FEWEST_PANELS: usize = 2;
 /// Blocks a thread: many, so that a thread which starts late leaves some to the others, or few of a large
 /// product, so that a panel which comes from memory meets more rows.
 const BLOCKS_PER_THREAD: [usize; 2] = [8, 2];
@@ -28,13 +30,14 @@ const LARGE: usize = 1 << 25;
 
 thread_local! {
     /// The panels of right operands that are packed for one call, and after them what a larger one left.
-    static RIGHT: Cell<Vec<u32>> = const { Cell::new(Vec::new()) };
+    static RIGHT: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// `out = left · right`, or `out += left · right`, with `right` packed for `isa`.
 ///
-/// A number of the result meets its terms by ascending pairs, in sums of as many as the depth
-/// says, whatever block and tile it lies in.
+/// A number of the result meets its terms by ascending pairs, in sums of as many as the depth says
+/// (by tiles: of sixteen pairs, their former and latter terms apart), whatever block and tile it
+/// lies in.
 ///
 /// # Shapes
 /// `left`: `[m, k]`, `right`: panels of `[k, n]`, `out`: `[m, n]`, with `sizes` = `[m, k, n]`; checked by
@@ -66,6 +69,7 @@ pub(crate) fn products<'a>(products: impl IntoIterator<Item = Product<'a>>) {
 /// A product cut into blocks of its result.
 struct Plan<'a> {
     isa: Isa,
+    layout: Layout,
     sizes: [usize; 3],
     left: Left<'a>,
     right: &'a [u32],
@@ -82,11 +86,9 @@ impl<'a> Plan<'a> {
     /// None where nothing is left to do.
     fn new(product: Product<'a>) -> Option<Self> {
         let Product { isa, sizes: sizes @ [m, k, n], left, right, out, update } = product;
-        let width = panel_width(isa);
+        let layout @ Layout { width, .. } = Layout::of(isa);
         let (Left::Rows(x) | Left::Columns(x)) = left;
-        assert!(
-            x.len() == m * k && out.len() == m * n && right.len() == panels::n_words(k, n, width)
-        );
+        assert!(x.len() == m * k && out.len() == m * n && right.len() == layout.n_words(k, n));
         if k == 0 && update == Update::Write {
             out.fill(0.0);
         }
@@ -94,16 +96,28 @@ impl<'a> Plan<'a> {
             return None;
         }
         let n_panels = n.div_ceil(width);
-        let (rows, panels) = block_sizes(m, n_panels, k);
+        let (rows, panels) = block_sizes(layout, m, n_panels, k);
         let row_blocks = m.div_ceil(rows);
         let n_blocks = row_blocks * n_panels.div_ceil(panels);
         let out = Output { start: out.as_mut_ptr(), sizes: [m, n], lifetime: PhantomData };
-        Some(Self { isa, sizes, left, right, out, update, rows, panels, row_blocks, n_blocks })
+        Some(Self {
+            isa,
+            layout,
+            sizes,
+            left,
+            right,
+            out,
+            update,
+            rows,
+            panels,
+            row_blocks,
+            n_blocks,
+        })
     }
 
     fn work_out(&self, block: usize) {
-        let Self { isa, sizes: sizes @ [m, _, n], left, right, update, .. } = *self;
-        let width = panel_width(isa);
+        let Self { isa, layout, sizes: sizes @ [m, _, n], left, right, update, .. } = *self;
+        let Layout { width, .. } = layout;
         let row = block % self.row_blocks * self.rows;
         let panel = block / self.row_blocks * self.panels;
         let rows = row..m.min(row + self.rows);
@@ -112,20 +126,25 @@ impl<'a> Plan<'a> {
         let out = unsafe {
             self.out.block(rows.clone(), panels.start * width..n.min(panels.end * width))
         };
-        dispatch_dots(isa, Block { sizes, left, right, out, rows, panels, update });
+        let block = Block { sizes, layout, left, right, out, rows, panels, update };
+        #[cfg(target_arch = "x86_64")]
+        if let Some(amx) = Amx::on(isa) {
+            return amx.dispatch(block);
+        }
+        dispatch_dots(isa, block);
     }
 }
 
 /// Rows and panels of a block: as many panels as may be, since blocks of fewer pack the same rows again.
-fn block_sizes(m: usize, n_panels: usize, k: usize) -> (usize, usize) {
+fn block_sizes(layout: Layout, m: usize, n_panels: usize, k: usize) -> (usize, usize) {
     let threads = rayon::current_num_threads();
     let [many, few] = BLOCKS_PER_THREAD.map(|blocks| blocks * threads);
     let enough = if m * n_panels * k / threads > LARGE { few } else { many };
-    let panel_blocks = n_panels.div_ceil(PANELS[0]);
+    let panel_blocks = n_panels.div_ceil(layout.panels);
     let row_blocks = enough.div_ceil(panel_blocks).max(m.div_ceil(ROWS[0]));
-    let rows = m.div_ceil(row_blocks).max(ROWS[1]).next_multiple_of(ROWS_STEP);
+    let rows = m.div_ceil(row_blocks).max(ROWS[1]).next_multiple_of(layout.rows);
     let mut panels = n_panels.div_ceil(panel_blocks);
-    while panels > PANELS[1] && m.div_ceil(rows) * n_panels.div_ceil(panels) < few {
+    while panels > FEWEST_PANELS && m.div_ceil(rows) * n_panels.div_ceil(panels) < few {
         panels = panels.div_ceil(2);
     }
     (rows, panels)
@@ -137,20 +156,20 @@ pub(crate) fn with_panels(
     operands: &[([usize; 2], Source<'_>)],
     body: impl FnOnce(&[&[u32]]),
 ) {
-    let width = panel_width(isa);
-    let lengths = operands.iter().map(|([k, n], _)| panels::n_words(*k, *n, width));
+    let layout = Layout::of(isa);
+    let lengths = operands.iter().map(|([k, n], _)| layout.n_words(*k, *n));
     let n_words: usize = lengths.clone().sum();
     let mut room = RIGHT.take();
-    if room.len() < n_words {
-        room.resize(n_words, 0);
+    if lines::words(&room).len() < n_words {
+        room = lines::zeros(n_words);
     }
-    let mut rest = &mut room[..n_words];
+    let mut rest = &mut lines::words_mut(&mut room)[..n_words];
     let parts: Vec<&mut [u32]> =
         lengths.clone().filter_map(|length| rest.split_off_mut(..length)).collect();
     parts.into_par_iter().zip(operands).for_each(|(words, (sizes, source))| {
         panels::pack(isa, *sizes, *source, words);
     });
-    let mut rest = &room[..n_words];
+    let mut rest = &lines::words(&room)[..n_words];
     let panels: Vec<&[u32]> = lengths.filter_map(|length| rest.split_off(..length)).collect();
     body(&panels);
     RIGHT.set(room);
@@ -188,6 +207,23 @@ pub(super) struct OutBlock<'a> {
 }
 
 impl OutBlock<'_> {
+    /// The tile whose first number is there, where it lies within the block; both counted from the block's
+    /// first.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub(super) fn tile(&mut self, row: usize, column: usize) -> Option<OutTile<'_>> {
+        let (row, column) = (self.rows.start + row, self.columns.start + column);
+        if row + TILE_ROWS > self.rows.end || column + TILE_COLUMNS > self.columns.end {
+            return None;
+        }
+        // SAFETY: the tile lies within the block, whose numbers nothing else reaches while it lives; the
+        // borrow of `self` keeps its own tiles and slices apart.
+        Some(unsafe {
+            let start = self.out.start.add(row * self.out.sizes[1] + column);
+            OutTile::new(start, self.out.sizes[1])
+        })
+    }
+
     /// Up to `width` columns of a row, `column` counted from the block's first.
     #[inline(always)]
     pub(super) fn row(&mut self, row: usize, column: usize, width: usize) -> &mut [f32] {

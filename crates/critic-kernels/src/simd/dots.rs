@@ -5,6 +5,9 @@
 use super::{Kernel, Simd, dispatch_on};
 use crate::isa::Isa;
 
+/// Columns that are paired at a time.
+pub(crate) const PAIRED: usize = 16;
+
 /// The operations of a bfloat16 product.
 pub(crate) trait Dots: Copy {
     /// Those on the `f32` sums.
@@ -20,6 +23,45 @@ pub(crate) trait Dots: Copy {
     fn lefts_mut(words: &mut [u32]) -> &mut [Self::Left];
     /// A pair of the left operand, rounded to bfloat16.
     fn left(former: f32, latter: f32) -> Self::Left;
+    /// Pairs of neighbours of a row of the left operand; the last has a zero where `x` ends before it.
+    #[inline(always)]
+    fn lefts(self, x: &[f32], to: &mut [Self::Left]) {
+        let (whole, rest) = x.as_chunks::<2>();
+        for (to, x) in to.iter_mut().zip(whole) {
+            *to = Self::left(x[0], x[1]);
+        }
+        if whole.len() < to.len() {
+            to[whole.len()..].fill(Self::left(rest.first().copied().unwrap_or(0.0), 0.0));
+        }
+    }
+    /// Words of pairs of two rows of the right operand, of which the latter may be none.
+    #[inline(always)]
+    fn interleave(self, former: &[f32], latter: &[f32], words: &mut [u32]) {
+        if latter.is_empty() {
+            return words.iter_mut().zip(former).for_each(|(to, former)| *to = pair(*former, 0.0));
+        }
+        for ((to, former), latter) in words.iter_mut().zip(former).zip(latter) {
+            *to = pair(*former, *latter);
+        }
+    }
+    /// Words of up to [`PAIRED`] pairs of neighbours of as many columns of the right operand, from a pair's
+    /// words to the next `width`.
+    #[inline(always)]
+    fn transpose(self, columns: &[&[f32]], words: &mut [u32], width: usize) {
+        for (at, column) in columns.iter().enumerate() {
+            let mut pairs = [0; PAIRED];
+            let (whole, rest) = column.as_chunks::<2>();
+            for (to, x) in pairs.iter_mut().zip(whole) {
+                *to = pair(x[0], x[1]);
+            }
+            if let [last] = rest {
+                pairs[whole.len()] = pair(*last, 0.0);
+            }
+            for (words, pair) in words.chunks_mut(width).zip(pairs) {
+                words[at] = pair;
+            }
+        }
+    }
     /// Asks for the numbers to be brought into the first-level cache.
     #[inline(always)]
     fn prefetch<T>(_: &[T]) {}
@@ -42,7 +84,7 @@ pub(crate) trait DotKernel {
 #[inline]
 pub(crate) fn dispatch_dots<K: DotKernel>(isa: Isa, kernel: K) {
     #[cfg(target_arch = "x86_64")]
-    if isa == Isa::Avx512Bf16
+    if isa >= Isa::Avx512Bf16
         && let Some(dots) = super::avx512bf16::Avx512Bf16::new()
     {
         return dots.dispatch(kernel);

@@ -5,6 +5,8 @@
 //! with that instruction set. Plain loops over elements are left to the compiler's vectoriser.
 
 #[cfg(target_arch = "x86_64")]
+pub(crate) mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -16,7 +18,9 @@ mod math;
 mod portable;
 mod tile;
 
-pub(crate) use dots::{DotKernel, Dots, dispatch_dots, pair, round};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512bf16::Avx512Bf16;
+pub(crate) use dots::{DotKernel, Dots, PAIRED, dispatch_dots, round};
 pub(crate) use math::{exp, max, sum, tanh};
 pub(crate) use tile::{COLUMNS, Factors, accumulate, dot, dot_tile, row_products};
 
@@ -89,7 +93,7 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
 pub(crate) fn dispatch_on<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[cfg(target_arch = "x86_64")]
     match isa.min(isa::best()) {
-        Isa::Avx512 | Isa::Avx512Bf16 => {
+        Isa::Avx512 | Isa::Avx512Bf16 | Isa::AmxBf16 => {
             if let Some(simd) = avx512::Avx512::new() {
                 return simd.dispatch(kernel);
             }

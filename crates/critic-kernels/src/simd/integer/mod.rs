@@ -144,7 +144,7 @@ pub(crate) fn dispatch<K: IntegerKernel>(kernel: K) {
 pub(crate) fn dispatch_on<K: IntegerKernel>(isa: Isa, vnni: bool, kernel: K) {
     #[cfg(target_arch = "x86_64")]
     match isa.min(isa::best()) {
-        Isa::Avx512 | Isa::Avx512Bf16 => {
+        Isa::Avx512 | Isa::Avx512Bf16 | Isa::AmxBf16 => {
             if vnni && let Some(simd) = avx512::Wide::<true>::new() {
                 return simd.dispatch(kernel);
             }
