@@ -140,9 +140,9 @@ impl Tiles {
     ) {
         let n_steps = left.len() / STEP;
         assert!(n_steps > 0 && left.len() == n_steps * STEP && right.len() == left.len());
-        // SAFETY: the tiles are set up while `self` lives. `left` and `right` hold the `n_steps` times 2048
-        // bytes that are read, as asserted, and `OutTile` the 32 rows of 128 bytes that are read and written;
-        // no instruction asks for alignment, and a prefetch faults nowhere. No other code writes tiles between the instructions.
+        // SAFETY: the tiles are set up while `self` lives, and nothing else writes them. `left` and `right`
+        // hold the `n_steps` times 2048 bytes that are read, as asserted, and `OutTile` the 32 rows of 128
+        // bytes that are read and written; no instruction asks for alignment, and a prefetch faults nowhere.
         unsafe {
             asm!(
                 "test {add:e}, {add:e}",
@@ -206,7 +206,8 @@ impl<'a> OutTile<'a> {
     /// Part of a matrix.
     ///
     /// # Safety
-    /// Nothing else may reach the numbers of these rows and columns while the value lives.
+    /// The rows lie in one matrix, `stride` numbers apart, and nothing else may reach the numbers of these
+    /// rows and columns while the value lives.
     #[inline(always)]
     pub(crate) unsafe fn new(start: *mut f32, stride: usize) -> Self {
         Self { start, stride, lifetime: PhantomData }
